@@ -1,0 +1,87 @@
+"""The event table: the one source of truth for doses, observations and covariate changes."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class EventKind(enum.IntEnum):
+    """What an event does. Numbers are part of the compiled kernels' interface."""
+
+    BOLUS = 1
+    INFUSION = 2  # fixed RATE > 0: duration = bioavailability * amount / rate
+    INFUSION_DURATION = 3  # RATE = -2: duration is the D_n parameter, rate = F * amount / D_n
+    INFUSION_RATE = 4  # RATE = -1: rate is the R_n parameter, duration = F * amount / R_n
+    RESET = 5
+    STEADY_STATE = 6
+    STEADY_STATE_ADD = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTable:
+    """All arrays C-contiguous, rows of subject i are ptr[i]:ptr[i+1] (CSR). Times in data units.
+
+    Events (E = all subjects): ADDL is already expanded into explicit doses, sorted by time with
+    record order kept at ties. A dose with reset (EVID 4) is a RESET then a dose.
+    Observations (M = n_obs_total): rows with MDV = 0.
+
+    Attributes:
+        ev_ptr (N+1,) int32; ev_time (E,); ev_kind (E,) int8, see EventKind; ev_cmt (E,) int16 number
+            from 1; ev_amt (E,); ev_rate (E,); ev_ii (E,); ev_order (E,) int32, see ob_order.
+        ob_ptr (N+1,) int32; ob_time (M,); ob_value (M,) DV; ob_cmt (M,) int16 observed compartment,
+            0 for a model without compartments; ob_row (M,) int32 row of the Dataset;
+            ob_order (M,) int32: rank within the subject; at equal times the smaller of ev_order and
+            ob_order happens first.
+        start_time (N,): time of the subject's first record, where the state is initialised.
+        covariate_names: data items $PK and $DES read (for a formula model: items that are constant in
+            every subject); cov_ptr (N+1,) int32; cov_time (C,), cov (C, n_cov): row c applies on
+            (cov_time[c-1], cov_time[c]], the last row of a subject also after its time. One row per
+            subject when nothing changes.
+        record_names: data items the $ERROR code reads (TIME included when read);
+            ob_data (M, len(record_names)).
+        subject_labels (N,) text IDs.
+    """
+
+    ev_ptr: np.ndarray
+    ev_time: np.ndarray
+    ev_kind: np.ndarray
+    ev_cmt: np.ndarray
+    ev_amt: np.ndarray
+    ev_rate: np.ndarray
+    ev_ii: np.ndarray
+    ev_order: np.ndarray
+    ob_ptr: np.ndarray
+    ob_time: np.ndarray
+    ob_value: np.ndarray
+    ob_cmt: np.ndarray
+    ob_row: np.ndarray
+    ob_order: np.ndarray
+    start_time: np.ndarray
+    covariate_names: tuple[str, ...]
+    cov_ptr: np.ndarray
+    cov_time: np.ndarray
+    cov: np.ndarray
+    record_names: tuple[str, ...]
+    ob_data: np.ndarray
+    subject_labels: tuple[str, ...]
+
+    @property
+    def n_subjects(self) -> int:
+        return len(self.subject_labels)
+
+    @property
+    def n_obs_total(self) -> int:
+        return len(self.ob_time)
+
+    @property
+    def static(self) -> bool:
+        """Covariates never change within a subject."""
+        return len(self.cov) == self.n_subjects
+
+    @property
+    def ob_subject(self) -> np.ndarray:
+        """(M,) subject index of each observation."""
+        return np.repeat(np.arange(self.n_subjects), np.diff(self.ob_ptr))

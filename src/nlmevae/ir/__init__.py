@@ -1,0 +1,62 @@
+"""WHAT a model is: frozen data, no algorithms (the reference evaluator apart)."""
+
+from nlmevae.ir.data_spec import Column, DataFilter, DataSpec
+from nlmevae.ir.expression import (
+    FUNCTIONS,
+    Binary,
+    Call,
+    Compare,
+    Expression,
+    Logical,
+    Negate,
+    Not,
+    Number,
+    Symbol,
+    Where,
+)
+from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
+from nlmevae.ir.model import Model, SourceReference
+from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
+from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
+from nlmevae.ir.program import Assign, If, Program, Statement, assignments, names_assigned, names_read
+from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.structural import Compartment, StructuralModel
+
+__all__ = [
+    "FUNCTIONS",
+    "Assign",
+    "Binary",
+    "Call",
+    "Column",
+    "Compare",
+    "Compartment",
+    "CovarianceBlock",
+    "CovariateEffect",
+    "DataFilter",
+    "DataSpec",
+    "Diagnostic",
+    "ErrorCoefficient",
+    "EstimationStep",
+    "Expression",
+    "If",
+    "IndividualParameter",
+    "Logical",
+    "Model",
+    "Negate",
+    "Not",
+    "Number",
+    "ObservationModel",
+    "PopulationParameter",
+    "Program",
+    "ResidualError",
+    "SourceReference",
+    "Statement",
+    "StructuralModel",
+    "Symbol",
+    "TableRequest",
+    "Transform",
+    "Where",
+    "assignments",
+    "names_assigned",
+    "names_read",
+]

@@ -1,0 +1,74 @@
+"""Programs: assignments and IF blocks in the order the user wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nlmevae.errors import Location
+from nlmevae.ir.expression import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`target = value`. The same target may be assigned again later; order decides."""
+
+    target: str
+    value: Expression
+    at: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """First arm whose condition holds runs; `orelse` runs when none does."""
+
+    arms: tuple[tuple[Expression, tuple[Statement, ...]], ...]
+    orelse: tuple[Statement, ...] = ()
+    at: Location | None = field(default=None, compare=False, repr=False)
+
+
+Statement = Assign | If
+
+
+def assignments(statements: tuple[Statement, ...]) -> Iterator[Assign]:
+    """Every assignment, at any depth, in source order."""
+    for statement in statements:
+        if isinstance(statement, Assign):
+            yield statement
+        else:
+            for _, body in statement.arms:
+                yield from assignments(body)
+            yield from assignments(statement.orelse)
+
+
+def names_read(statements: tuple[Statement, ...]) -> frozenset[str]:
+    """Every name read anywhere, conditions included (also names assigned earlier in the program)."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Assign):
+            found |= statement.value.names()
+        else:
+            for condition, body in statement.arms:
+                found |= condition.names() | names_read(body)
+            found |= names_read(statement.orelse)
+    return frozenset(found)
+
+
+def names_assigned(statements: tuple[Statement, ...]) -> frozenset[str]:
+    """Every name assigned anywhere."""
+    return frozenset(a.target for a in assignments(statements))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The code of a model.
+
+    A compartmental model has `pk` (individual level), `des` (right-hand side, assigns ``DADT(n)``;
+    filled in for the closed-form models too) and `error`. A model given by one formula ($PRED) has
+    only `error`, which then holds the whole $PRED record. `error` assigns ``Y``; in compartmental
+    models it may read ``F`` = amount / scale of the observed compartment.
+    """
+
+    pk: tuple[Statement, ...] = ()
+    des: tuple[Statement, ...] = ()
+    error: tuple[Statement, ...] = ()

@@ -1,0 +1,48 @@
+"""The structural model: compartments, how doses enter them, what is observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ClosedForm = Literal["one", "one_absorption", "two", "two_absorption"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compartment:
+    """One compartment. `scale`, `bioavailability`, `lag`, `duration`, `rate` and `initial` name the
+    program variable ($PK) that holds S_n, F_n, ALAG_n, D_n, R_n, A_0(n); None where the user set none
+    (scale 1, bioavailability 1, no lag, initial amount 0)."""
+
+    name: str
+    number: int
+    scale: str | None = None
+    bioavailability: str | None = None
+    lag: str | None = None
+    duration: str | None = None
+    rate: str | None = None
+    initial: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructuralModel:
+    """Compartments and solution method; no compartments = prediction by formula.
+
+    Attributes:
+        compartments: in order of their numbers; empty for $PRED.
+        closed_form: the linear model's name when it has one; its rate constants are then the program
+            variables in `rate_constants`: one (K), one_absorption (KA, K), two (K, K12, K21),
+            two_absorption (KA, K, K23, K32), all assigned by the end of `Program.pk`.
+        default_dose, default_observation: compartment numbers.
+        stiff: the user asked for a stiff solver (ADVAN8, 13, 14, 15).
+        rtol: relative tolerance 10**-TOL, None for the default.
+    """
+
+    compartments: tuple[Compartment, ...] = ()
+    closed_form: ClosedForm | None = None
+    rate_constants: tuple[str, ...] = ()
+    default_dose: int = 1
+    default_observation: int = 1
+    stiff: bool = False
+    rtol: float | None = None
+    solver_name: str = ""
