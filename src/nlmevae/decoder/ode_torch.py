@@ -1,0 +1,299 @@
+"""The portable ODE back end: torchode on generated torch code.
+
+It runs anywhere torch runs (GPU included), is differentiable end to end, and is the independent
+check of the compiled kernels. torchode has no events, so a solve goes from one discontinuity to the
+next, all rows together. Each segment is solved in normalised time u in [0, 1]: zero-length segments
+are then harmless and gradients reach dose times (lags, ends of infusions). See decoder.md section 3
+for the traps this module avoids: no dt_min, one failing row may not spoil the others, unreached
+evaluation points hold uninitialised memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torchode
+
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.codegen.print_torch import link_torch
+from nlmevae.data.events import EventKind, EventTable
+from nlmevae.decoder.base import Decoder, Solution, SolveStatus
+
+
+@dataclass(slots=True)
+class _Change:
+    """A jump of one row's state or infusion rates. `time` is a tensor, for it may depend on parameters;
+    `given` is the record that caused it."""
+
+    time: torch.Tensor
+    when: float
+    order: float
+    kind: str
+    given: float
+    compartment: int = 0
+    value: torch.Tensor | float = 0.0
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Up to `time`, where `change` happens; observations on the way as (index, time)."""
+
+    time: torch.Tensor
+    change: _Change | None = None
+    observations: list[tuple[int, float]] = field(default_factory=list)
+
+
+class TorchodeDecoder(Decoder):
+    """Dopri5 by torchode, float64, gradients by differentiating the solver's steps."""
+
+    backend = "torchode"
+
+    def __init__(
+        self,
+        form: LatentForm,
+        table: EventTable,
+        *,
+        rtol: float = 1e-8,
+        atol: float | None = None,
+        max_steps: int = 10_000,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(form, table)
+        if not table.static:
+            raise ValueError("the torchode back end needs covariates that are constant within each subject")
+        if form.n_compartments == 0:
+            raise ValueError("a model given by a formula has nothing to integrate")
+        self.device = torch.device(device)
+        self.rtol, self.max_steps = rtol, max_steps
+        largest = float(np.abs(table.ev_amt).max()) if len(table.ev_amt) else 1.0
+        self.atol = atol if atol is not None else rtol * max(largest, 1.0)
+        self._individual = link_torch(form.individual, title=f"{form.model.name}: individual parameters")
+        self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
+        self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
+        self._output = link_torch(form.output, title=f"{form.model.name}: prediction")
+
+    # the Decoder interface --------------------------------------------------------------------------
+    def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        with torch.no_grad():
+            value, status = self._solve(self._tensor(x), self._rows(rows))
+        return self._solution(value, None, status, rows)
+
+    def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        """The Jacobian is a forward-mode pass per input column."""
+        tensor, row_index = self._tensor(x), self._rows(rows)
+        columns = []
+        for j in range(self.n_inputs):
+            direction = torch.zeros_like(tensor)
+            direction[:, j] = 1.0
+            (value, status), (column, _) = torch.func.jvp(
+                lambda inputs: self._solve(inputs, row_index), (tensor,), (direction,)
+            )
+            columns.append(column)
+        return self._solution(value.detach(), torch.stack(columns, -1).detach(), status, rows)
+
+    def decode(self, x: torch.Tensor, rows: np.ndarray | None = None) -> torch.Tensor:
+        """Predictions (M,) as a differentiable tensor."""
+        return self._solve(x.to(self.device, torch.float64), self._rows(rows))[0]
+
+    # solving ----------------------------------------------------------------------------------------
+    def _solve(self, x: torch.Tensor, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """(M,) predictions, NaN for failed rows, and (R,) status; failed rows are left out and the rest re-solved."""
+        status = torch.zeros(len(rows), dtype=torch.int32)
+        alive = np.arange(len(rows))
+        ptr = self.row_ptr(rows)
+        while True:
+            values, failed = self._attempt(x[alive], rows[alive]) if len(alive) else (x.new_zeros(0), [])
+            if not failed:
+                break
+            for local, code in failed:
+                status[alive[local]] = int(code)
+            alive = np.delete(alive, [local for local, _ in failed])
+        if len(alive) == len(rows):
+            return values, status
+        full = torch.full((int(ptr[-1]),), torch.nan, dtype=x.dtype, device=x.device)
+        where = np.concatenate([np.arange(ptr[r], ptr[r + 1]) for r in alive] or [np.empty(0, int)])
+        return full.index_put((torch.as_tensor(where),), values), status
+
+    def _attempt(self, x: torch.Tensor, rows: np.ndarray) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
+        """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
+        inputs = [x[:, j] for j in range(self.n_inputs)]
+        covariates = torch.as_tensor(self.table.cov[self.table.cov_ptr[:-1]][rows], device=self.device)
+        individual = self._individual(*inputs, *covariates.T)
+        p = dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
+        arguments = tuple(p.values())
+        initial = torch.stack([self._full(v, x) for v in self._initial(*arguments)], -1)
+        y, rate = initial, torch.zeros_like(initial)
+        time = torch.as_tensor(self.table.start_time[rows], dtype=x.dtype, device=self.device)
+        segments = [self._segments(row, subject, p) for row, subject in enumerate(rows)]
+        found: dict[tuple[int, int], torch.Tensor] = {}
+        for k in range(max((len(s) for s in segments), default=0)):
+            current = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
+            stop = torch.stack([segment.time.to(x) for segment in current])
+            y, failed = self._advance(y, time, stop, rate, arguments, current, found)
+            if failed:
+                return x.new_zeros(0), failed
+            time = stop
+            y, rate = self._apply([segment.change for segment in current], y, rate, initial)
+        return self._outputs(found, rows, p, x), []
+
+    def _advance(self, y, start, stop, rate, arguments, current, found):
+        """State at `stop` (R,) with the observations of the segment noted in `found`, and the rows that failed."""
+        length = stop - start
+        n_eval = max(len(segment.observations) for segment in current)
+        if not bool((length > 0).any()):
+            for row, segment in enumerate(current):
+                found.update({(row, o): y[row] for o, _ in segment.observations})
+            return y, []
+        safe = torch.where(length > 0, length, torch.ones_like(length))
+        ends = [torch.zeros_like(length)]
+        for j in range(n_eval):
+            at = [torch.as_tensor(s.observations[j][1]).to(y) if j < len(s.observations) else None for s in current]
+            at = torch.stack([stop[r] if t is None else t for r, t in enumerate(at)])
+            ends.append(torch.where(length > 0, (at - start) / safe, torch.ones_like(length)))
+        ends.append(torch.ones_like(length))
+        span = length.unsqueeze(-1)
+
+        def scaled(u: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+            slopes = self._rhs(start + u * length, *state.unbind(-1), *arguments)
+            return span * (torch.stack([self._full(v, state) for v in slopes], -1) + rate)
+
+        solution = self._integrate(scaled, y, torch.stack(ends, -1))
+        codes = solution.status.tolist()
+        finite = torch.isfinite(solution.ys).all(-1).all(-1).tolist()
+        # torchode stops every row at the first failure and leaves rubbish behind: blame only rows that report one
+        failed = [(r, SolveStatus.MAX_STEPS) for r, c in enumerate(codes) if c != 0]
+        failed = failed or [(r, SolveStatus.NON_FINITE) for r, ok in enumerate(finite) if not ok]
+        if failed:
+            return y, failed
+        for row, segment in enumerate(current):
+            found.update({(row, o): solution.ys[row, j + 1] for j, (o, _) in enumerate(segment.observations)})
+        return solution.ys[:, -1], []
+
+    def _integrate(self, rhs, y0: torch.Tensor, t_eval: torch.Tensor):
+        term = torchode.ODETerm(rhs)
+        controller = torchode.IntegralController(atol=self.atol, rtol=self.rtol, term=term).to(torch.float64)
+        method = torchode.Dopri5(term=term).to(torch.float64)
+        solver = torchode.AutoDiffAdjoint(
+            method, controller, max_steps=self.max_steps, backprop_through_step_size_control=False
+        )
+        zero = torch.zeros(len(y0), dtype=y0.dtype, device=y0.device)
+        problem = torchode.InitialValueProblem(y0=y0, t_eval=t_eval, t_start=zero, t_end=torch.ones_like(zero))
+        return solver.solve(problem)
+
+    # events -----------------------------------------------------------------------------------------
+    def _segments(self, row: int, subject: int, p: dict[str, torch.Tensor]) -> list[_Segment]:
+        """The row's timeline cut at doses, ends of infusions and resets, in order of actual time."""
+        table = self.table
+        changes = [c for e in range(*table.ev_ptr[subject : subject + 2]) for c in self._changes(e, row, p)]
+        changes.sort(key=lambda c: (c.when, c.order))
+        changes = _without_cancelled(changes)
+        segments = [_Segment(time=c.time, change=c) for c in changes]
+        first = int(table.ob_ptr[subject])
+        observations = range(first, int(table.ob_ptr[subject + 1]))
+        last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
+        closing = changes[-1].when if changes else float(table.start_time[subject])
+        if last > closing or not changes:
+            end = torch.tensor(max(last, closing), dtype=torch.float64, device=self.device)
+            segments.append(_Segment(time=end))
+        else:
+            segments.append(_Segment(time=changes[-1].time))
+        keys = [(c.when, c.order) for c in changes]
+        for o in observations:
+            key = (float(table.ob_time[o]), float(table.ob_order[o]))
+            segments[sum(k < key for k in keys)].observations.append((o - first, key[0]))
+        return segments
+
+    def _changes(self, e: int, row: int, p: dict[str, torch.Tensor]) -> list[_Change]:
+        table = self.table
+        kind = EventKind(int(table.ev_kind[e]))
+        order = float(table.ev_order[e])
+        nominal = torch.tensor(float(table.ev_time[e]), dtype=torch.float64, device=self.device)
+        if kind is EventKind.RESET:
+            return [_Change(nominal, float(nominal), order, "reset", order)]
+        number = int(table.ev_cmt[e])
+        target = self.form.dosing[number - 1]
+        time = nominal + p[target.lag][row] if target.lag else nominal
+        share = p[target.bioavailability][row] if target.bioavailability else torch.ones_like(nominal)
+        amount = share * float(table.ev_amt[e])
+        if kind is EventKind.BOLUS:
+            return [_Change(time, float(time.detach()), order, "bolus", order, number - 1, amount)]
+        if kind is not EventKind.INFUSION:
+            raise ValueError(f"the torchode back end does not run {kind.name} events")
+        speed = float(table.ev_rate[e])
+        end = time + amount / speed
+        return [
+            _Change(time, float(time.detach()), order, "rate", order, number - 1, speed),
+            _Change(end, float(end.detach()), order, "rate", order, number - 1, -speed),
+        ]
+
+    def _apply(self, changes, y, rate, initial):
+        """The state and infusion rates after each row's change."""
+        keep = y.new_ones(len(y), 1)
+        bolus, speed = torch.zeros_like(y), torch.zeros_like(y)
+        for row, change in enumerate(changes):
+            if change is None:
+                continue
+            if change.kind == "reset":
+                keep[row] = 0.0
+            else:
+                where = (torch.tensor(row), torch.tensor(change.compartment))
+                value = torch.as_tensor(change.value).to(y)
+                if change.kind == "bolus":
+                    bolus = bolus.index_put(where, value)
+                else:
+                    speed = speed.index_put(where, value)
+        return keep * y + (1 - keep) * initial + bolus, keep * rate + speed
+
+    # outputs ----------------------------------------------------------------------------------------
+    def _outputs(self, found, rows, p, x):
+        counts = np.diff(self.table.ob_ptr)[rows]
+        if not counts.sum():
+            return x.new_zeros(0)
+        states = torch.stack([found[r, o] for r in range(len(rows)) for o in range(counts[r])])
+        source = np.concatenate([np.arange(self.table.ob_ptr[s], self.table.ob_ptr[s + 1]) for s in rows])
+        owner = torch.as_tensor(np.repeat(np.arange(len(rows)), counts))
+        time = torch.as_tensor(self.table.ob_time[source], device=self.device)
+        items = torch.as_tensor(self.table.ob_data[source], device=self.device)
+        values = self._output(time, *states.unbind(-1), *(v[owner] for v in p.values()), *items.unbind(-1))
+        values = [self._full(v, time) for v in values]
+        observed = list(self.form.observed)
+        if len(values) == 1:
+            return values[0]
+        which = torch.as_tensor([observed.index(int(c)) for c in self.table.ob_cmt[source]])
+        return torch.stack(values, -1).gather(-1, which.unsqueeze(-1)).squeeze(-1)
+
+    # conversions ------------------------------------------------------------------------------------
+    def _tensor(self, x: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(x, dtype=np.float64), device=self.device)
+
+    def _rows(self, rows: np.ndarray | None) -> np.ndarray:
+        return np.arange(self.n_subjects) if rows is None else np.asarray(rows)
+
+    def _full(self, value: torch.Tensor | float, like: torch.Tensor) -> torch.Tensor:
+        """A generated output may be a plain number; give it one value per row."""
+        if isinstance(value, torch.Tensor):
+            return value
+        return torch.full((len(like),), float(value), dtype=torch.float64, device=self.device)
+
+    def _solution(self, value, jacobian, status, rows) -> Solution:
+        if jacobian is not None:
+            jacobian = torch.nan_to_num(jacobian, nan=0.0).cpu().numpy()
+        return Solution(
+            prediction=value.cpu().numpy(),
+            jacobian=jacobian,
+            status=status.numpy(),
+            n_steps=np.zeros(len(status), dtype=np.int32),
+            ptr=self.row_ptr(rows),
+        )
+
+
+def _without_cancelled(changes: list[_Change]) -> list[_Change]:
+    """A reset cancels what was given before it and has not happened yet (lagged doses, running infusions)."""
+    kept: list[_Change] = []
+    for position, change in enumerate(changes):
+        resets = [c for c in changes[:position] if c.kind == "reset"]
+        if change.kind == "reset" or not any(change.given < reset.given for reset in resets):
+            kept.append(change)
+    return kept
