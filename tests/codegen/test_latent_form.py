@@ -120,10 +120,38 @@ def test_a_covariate_that_changes_within_a_subject_may_not_enter_mu():
         latent_form(model, table)
 
 
-def test_a_name_assigned_on_one_branch_only_cannot_be_read():
+def test_a_name_without_a_value_on_the_branch_taken_is_not_a_number():
     late = If(arms=((Compare(">", Symbol("F"), Number(0.0)), (Assign("IPRED", Call("LOG", (Symbol("F"),))),)),))
     error = (late, Assign("Y", Binary("+", Symbol("IPRED"), Symbol("EPS(1)"))))
-    with pytest.raises(SemanticError, match="IPRED is read here"):
+    form = latent_form(oral_model(error=error), event_table())
+    inputs = dict.fromkeys(form.output.inputs, 1.0)
+    assert call(form.output, *{**inputs, "A(2)": np.e}.values()) == pytest.approx([1.0])
+    assert np.isnan(call(form.output, *{**inputs, "A(2)": -1.0}.values())).all()
+
+
+def test_complementary_if_blocks_give_one_parameter():
+    def block(level, theta):
+        return If(arms=((Compare("==", Symbol("SEX"), Number(level)), (Assign("KA", log_normal(theta, 1)),)),))
+
+    model = oral_model()
+    pk = (block(1.0, 1), block(2.0, 2), *model.program.pk[1:])
+    model = dataclasses.replace(model, program=dataclasses.replace(model.program, pk=pk))
+    form = latent_form(model, event_table(covariates={"SEX": np.array([1.0, 2.0, 1.0])}))
+    assert call(form.mu, 1.5, 0.08, 32.0, 1.0)[0] == pytest.approx(np.log(1.5))
+    assert call(form.mu, 1.5, 0.08, 32.0, 2.0)[0] == pytest.approx(np.log(0.08))
+    assert np.isnan(call(form.mu, 1.5, 0.08, 32.0, 3.0)[0])
+
+
+def test_code_kept_only_for_tables_is_not_executed():
+    dose_time = If(arms=((Compare(">", Symbol("AMT"), Number(0.0)), (Assign("BTIME", Symbol("TIME")),)),))
+    after = Assign("TAD", Binary("-", Symbol("TIME"), Symbol("BTIME")))
+    form = latent_form(oral_model(extra_pk=(dose_time, after)), event_table())
+    assert form.parameters == ("KA", "K", "S2")
+
+
+def test_a_name_that_never_gets_a_value_is_an_error():
+    error = (Assign("Y", Binary("+", Symbol("NOWHERE"), Symbol("EPS(1)"))),)
+    with pytest.raises(SemanticError, match="NOWHERE is read here"):
         latent_form(oral_model(error=error), event_table())
 
 

@@ -63,13 +63,17 @@ class Executor:
     ) -> dict[str, int]:
         """One environment in which every name is a select over the arms, the first true arm first.
 
-        A name some arm does not define is dropped: reading it afterwards is an error, as there is no
-        value it could honestly have there.
+        Where an arm leaves a name without a value it is NaN: ``IF (SEX.EQ.1) X = ..`` followed by
+        ``IF (SEX.EQ.2) X = ..`` is legal and common, and a subject with a third sex then fails visibly
+        instead of getting the value of the record before.
         """
-        common = set(otherwise).intersection(*branches) if branches else set(otherwise)
-        merged = {name: otherwise[name] for name in otherwise if name in common}
+        nothing = self.graph.constant(math.nan)
+        names = set(otherwise).union(*branches)
+        merged = {name: otherwise.get(name, nothing) for name in names}
         for condition, branch in zip(reversed(conditions), reversed(branches), strict=True):
-            merged = {name: self.graph.select(condition, branch[name], node) for name, node in merged.items()}
+            merged = {
+                name: self.graph.select(condition, branch.get(name, nothing), node) for name, node in merged.items()
+            }
         return merged
 
     def value(self, expression: Expression, env: dict[str, int]) -> int:
@@ -102,8 +106,8 @@ class Executor:
             node = self.resolve(name)
         if node is None:
             raise SemanticError(
-                f"{name} is read here but has no value on every path that leads here",
-                hint=f"assign {name} before the IF block, or in every branch of it",
+                f"{name} is read here but never gets a value",
+                hint=f"assign {name} before this line",
                 location=expression.at,
             )
         return node

@@ -108,6 +108,7 @@ class _Builder:
 
     def __init__(self, model: Model, table: EventTable) -> None:
         self.model = model
+        self.program = model.executed
         self.table = table
         self.graph = Graph()
         zero_etas = _etas_fixed_at_zero(model)
@@ -164,7 +165,7 @@ class _Builder:
     # the individual level -------------------------------------------------------------------------
     def _run_individual(self) -> dict[str, int]:
         """$PK, or all of $PRED, with h^-1(Z) in place of the parameters that carry random effects."""
-        program = self.model.program.error if self.formula else self.model.program.pk
+        program = self.program.error if self.formula else self.program.pk
         return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, {})
 
     def _resolve_individual(self, name: str) -> int | None:
@@ -207,7 +208,7 @@ class _Builder:
             return (), set()
         reads: set[str] = set()
         resolve = self._resolver(env, reads, state={"T", *self._amounts()}, items=())
-        after = Executor(self.graph, resolve).run(self.model.program.des, {})
+        after = Executor(self.graph, resolve).run(self.program.des, {})
         count = len(self.model.structural.compartments)
         outputs = tuple((f"DADT({n})", after[f"DADT({n})"]) for n in range(1, count + 1))
         return outputs, reads & self.graph.inputs_of(node for _, node in outputs)
@@ -221,14 +222,14 @@ class _Builder:
             compartment = self.model.structural.compartments[number - 1]
             resolve = self._resolver(env, reads, {"T", *self._amounts()}, self.table.record_names)
             start = {"F": self._scaled_amount(compartment, resolve)}
-            after = Executor(self.graph, resolve).run(self.model.program.error, start)
+            after = Executor(self.graph, resolve).run(self.program.error, start)
             outputs.append((f"Y({number})", after["Y"]))
         return tuple(outputs), reads & self.graph.inputs_of(node for _, node in outputs)
 
     def _formula_output(self) -> tuple[tuple[tuple[str, int], ...], set[str]]:
         """Y of $PRED over p = the individual parameters, the structural THETAs and the constant covariates."""
         executor = Executor(self.graph, self._resolve_individual, self._replace_by_input)
-        after = executor.run(self.model.program.error, {})
+        after = executor.run(self.program.error, {})
         if "Y" not in after:
             raise SemanticError("Y is not assigned on every path of $PRED", hint="assign Y in every branch")
         reads = self.graph.inputs_of([after["Y"]]) - set(self.table.record_names)

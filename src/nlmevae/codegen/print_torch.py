@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import math
 from collections.abc import Callable
 
 from nlmevae.codegen.graph import Function, Node
@@ -70,7 +71,7 @@ def _used_more_than_once(function: Function) -> set[int]:
 def _spell(node: Node, text: dict[int, str]) -> str:
     args = [text[a] for a in node.args]
     if node.op == "constant":
-        return repr(node.value)
+        return repr(node.value) if math.isfinite(node.value) else f"float('{node.value}')"
     if node.op == "input":
         return identifier(str(node.value))
     if node.op in _INFIX:

@@ -18,7 +18,17 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transfor
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
-from nlmevae.ir.program import Assign, If, Program, Statement, assignments, names_assigned, names_read
+from nlmevae.ir.program import (
+    Assign,
+    If,
+    Program,
+    Statement,
+    assignments,
+    names_assigned,
+    names_read,
+    needed_for,
+    needed_names,
+)
 from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
 from nlmevae.ir.structural import Compartment, StructuralModel
 
@@ -59,4 +69,6 @@ __all__ = [
     "assignments",
     "names_assigned",
     "names_read",
+    "needed_for",
+    "needed_names",
 ]

@@ -10,7 +10,7 @@ from nlmevae.ir.data_spec import DataSpec
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
-from nlmevae.ir.program import Program
+from nlmevae.ir.program import Program, names_read, needed_for
 from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
@@ -69,3 +69,12 @@ class Model:
         """Names of data columns programs may read."""
         columns = [c for c in self.data.columns if c.role != "drop"]
         return frozenset(n for c in columns for n in (c.name, c.synonym) if n)
+
+    @property
+    def executed(self) -> Program:
+        """The code predictions depend on; what is only computed for tables is left out."""
+        error = needed_for(self.program.error, {"Y"})
+        derivatives = {f"DADT({c.number})" for c in self.structural.compartments}
+        des = needed_for(self.program.des, derivatives)
+        read_later = names_read(error) | names_read(des) | self.structural.program_names
+        return Program(pk=needed_for(self.program.pk, read_later), des=des, error=error)

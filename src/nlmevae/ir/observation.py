@@ -31,7 +31,9 @@ class ResidualError:
     `written_as` keeps how the user stated it ("exponential" Y = F*EXP(EPS), which NONMEM and we
     linearise in EPS and is then proportional; "log" for Y = LOG(F) + EPS, additive on the log scale).
     `at_zero` is the standard deviation factor the code itself substitutes when f = 0
-    (``IF (F.EQ.0) W = 1``), None if it substitutes none.
+    (``IF (F.EQ.0) W = 1``), None if it substitutes none: sd(0) is `at_zero` times the square root of
+    the variance of b's EPS where b is a sigma (b's scale does not apply), and `at_zero` itself where b
+    is a THETA.
     """
 
     kind: ErrorKind

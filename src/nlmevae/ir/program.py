@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nlmevae.errors import Location
@@ -57,6 +57,26 @@ def names_read(statements: tuple[Statement, ...]) -> frozenset[str]:
 def names_assigned(statements: tuple[Statement, ...]) -> frozenset[str]:
     """Every name assigned anywhere."""
     return frozenset(a.target for a in assignments(statements))
+
+
+def needed_names(statements: Sequence[Statement], names: Iterable[str]) -> frozenset[str]:
+    """`names` and every name they are computed from, backwards through the statements."""
+    needed = set(names)
+    for statement in reversed(statements):
+        if names_assigned((statement,)) & needed:
+            needed |= names_read((statement,))
+    return frozenset(needed)
+
+
+def needed_for(statements: Sequence[Statement], names: Iterable[str]) -> tuple[Statement, ...]:
+    """The statements the final values of `names` are computed with; what is only kept for tables drops out."""
+    needed = set(names)
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if names_assigned((statement,)) & needed:
+            kept.append(statement)
+            needed |= names_read((statement,))
+    return tuple(reversed(kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,3 +46,14 @@ class StructuralModel:
     stiff: bool = False
     rtol: float | None = None
     solver_name: str = ""
+
+    @property
+    def program_names(self) -> frozenset[str]:
+        """Program variables the structure itself reads: scales, bioavailability, lags, initial amounts, rate constants."""
+        fields = (
+            name
+            for c in self.compartments
+            for name in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial)
+            if name
+        )
+        return frozenset((*fields, *self.rate_constants))
