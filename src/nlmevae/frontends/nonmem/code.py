@@ -1,0 +1,239 @@
+"""Code records ($PK, $DES, $ERROR, $PRED) -> syntax trees, with errors people can act on.
+
+The grammar is `code.lark`. Verbatim lines and head options are handled before it sees the text; they are
+blanked without moving anything, so every token keeps its offset in the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib import resources
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from nlmevae.errors import ModelSyntaxError, UnsupportedError
+from nlmevae.frontends.nonmem.records import Record, printable
+
+_VERBATIM = re.compile(r"^[ \t]*\"([^\r\n]*)", re.MULTILINE)
+_HARMLESS_VERBATIM = re.compile(r"\s*(!.*)?$|(FIRST|MAIN|LAST)\s*$", re.IGNORECASE)
+_ONLY_OBSERVATIONS = re.compile(
+    r"\(?[ \t]*(ONLY[ \t]+OBS\w*|OBS\w*[ \t]+ONLY)([ \t]+ONLY)?[ \t]*\)?(?=[ \t]*(;|\r|\n|$))", re.IGNORECASE
+)
+_CALLING_PROTOCOL = re.compile(r"\([ \t]*[A-Z][A-Z \t]*\)[ \t]*(?=;|\r|\n|$)", re.IGNORECASE)
+_BLOCK_IF = re.compile(
+    r"(?P<if>^[ \t]*IF[ \t]*\(.*\)[ \t]*THEN\b)|(?P<end>^[ \t]*END[ \t]*IF\b)|(?P<arm>^[ \t]*ELSE\b)", re.IGNORECASE
+)
+_COMPARE_ASSIGN = re.compile(r"^[ \t]*(ELSE[ \t]*)?IF[ \t]*\(", re.IGNORECASE)
+
+
+@functools.cache
+def _parser() -> Lark:
+    grammar = resources.files(__package__).joinpath("code.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", start=["program", "expression"], maybe_placeholders=False)
+
+
+def parse_code(record: Record) -> Tree:
+    """The syntax tree of a code record; token offsets count from the start of the file.
+
+    Raises:
+        ModelSyntaxError: not legal code, with the place and the remedy.
+        UnsupportedError: verbatim code, calling protocol phrases.
+    """
+    code = _code_text(record)
+    try:
+        return _parser().parse(code + "\n", start="program")
+    except UnexpectedInput as error:
+        raise _explain(record, code, error) from None
+
+
+def parse_expression(text: str) -> Tree | Token | None:
+    """The tree of one expression, None if `text` is not one."""
+    try:
+        return _parser().parse(text, start="expression")
+    except UnexpectedInput:
+        return None
+
+
+def _code_text(record: Record) -> str:
+    """Everything before the code as blanks, then the code with verbatim comments blanked."""
+    source = record.source
+    body = source.text[record.body : record.end]
+    for match in _VERBATIM.finditer(body):
+        if not _HARMLESS_VERBATIM.match(match.group(1)):
+            raise UnsupportedError(
+                "verbatim Fortran code cannot be run",
+                hint='write the statement as abbreviated code, without the leading "',
+                location=source.location(record.body + match.end() - len(match.group(1)) - 1, len(match.group(1)) + 1),
+            )
+        body = _blank(body, match.start(), match.end())
+    protocol = _ONLY_OBSERVATIONS.search(body)
+    if protocol and not body[: protocol.start()].strip():
+        # which records evaluate the code does not change what observations get
+        body = _blank(body, protocol.start(), protocol.end())
+    phrase = _CALLING_PROTOCOL.match(body.lstrip())
+    if phrase:
+        offset = record.body + len(body) - len(body.lstrip())
+        raise UnsupportedError(
+            f"the calling protocol {phrase.group().strip()} is not supported",
+            hint="remove it: the code is then evaluated at every record",
+            location=source.location(offset, len(phrase.group().strip())),
+        )
+    return " " * record.body + body
+
+
+def _blank(text: str, start: int, end: int) -> str:
+    return text[:start] + " " * (end - start) + text[end:]
+
+
+def _explain(record: Record, code: str, error: UnexpectedInput) -> ModelSyntaxError:
+    """The most useful sentence for what lark found."""
+    offset = min(error.pos_in_stream if error.pos_in_stream is not None else len(code), len(code))
+    if isinstance(error, UnexpectedCharacters):
+        character = printable(code[offset])
+        return _error(record, offset, 1, f"{character!r} has no meaning in code", _character_hint(character))
+    assert isinstance(error, UnexpectedToken)
+    token = error.token
+    if token.type == "$END":
+        return _unclosed_if(record, code)
+    width = len(str(token).splitlines()[0]) if str(token).strip() else 1
+    start = _statement_start(code, record.body, offset)
+    structure = _structure_error(record, code, offset, token.type)
+    return structure or _statement_error(record, code[start:offset], start, offset, width, token, error)
+
+
+def _error(record: Record, offset: int, width: int, message: str, hint: str) -> ModelSyntaxError:
+    return ModelSyntaxError(message, hint=hint, location=record.source.location(offset, width))
+
+
+def _character_hint(character: str) -> str:
+    if character == "&":
+        return "& continues a statement only as the last character of a line"
+    if character == "$":
+        return "a record must start on its own line"
+    if character == '"':
+        return 'verbatim code (lines that start with ") cannot be run; write abbreviated code'
+    return "remove it, or put it in a comment after ;"
+
+
+def _structure_error(record: Record, code: str, offset: int, kind: str) -> ModelSyntaxError | None:
+    """Errors of block structure: ELSE, ELSEIF, ENDIF where no IF is open."""
+    words = {"_ENDIF": "ENDIF", "_ELSE": "ELSE", "_ELSEIF": "ELSEIF"}
+    if kind not in words:
+        return None
+    if _open_ifs(code, record.body, offset):
+        return _error(
+            record,
+            offset,
+            len(words[kind]),
+            f"{words[kind]} is not expected here",
+            "put it on its own line, and ELSEIF before ELSE",
+        )
+    return _error(
+        record,
+        offset,
+        len(words[kind]),
+        f"{words[kind]} without an IF ... THEN before it",
+        "add the IF (...) THEN line, or remove this line",
+    )
+
+
+def _unclosed_if(record: Record, code: str) -> ModelSyntaxError:
+    opened = _open_ifs(code, record.body, len(code))
+    offset = opened[-1] if opened else record.body
+    return _error(record, offset, 2, "this IF has no ENDIF", "add ENDIF after its last statement")
+
+
+def _open_ifs(code: str, begin: int, end: int) -> list[int]:
+    """Offsets of the block IFs opened in code[begin:end] and not closed there."""
+    stack: list[int] = []
+    for start, text in _logical_lines(code, begin, end):
+        match = _BLOCK_IF.match(text)
+        if match and match.lastgroup == "if":
+            stack.append(start + len(text) - len(text.lstrip()))
+        elif match and match.lastgroup == "end" and stack:
+            stack.pop()
+    return stack
+
+
+def _logical_lines(code: str, begin: int, end: int) -> list[tuple[int, str]]:
+    """(offset, text without comment, continuations joined) of each statement line."""
+    lines: list[tuple[int, str]] = []
+    continued = False
+    for match in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n|$)", code[begin:end]):
+        text = match.group().partition(";")[0].rstrip("\r\n").rstrip()
+        more = text.endswith("&")
+        text = text[:-1] if more else text
+        if continued and lines:
+            lines[-1] = (lines[-1][0], lines[-1][1] + " " + text)
+        else:
+            lines.append((begin + match.start(), text))
+        continued = more or (continued and not text.strip())
+    return lines
+
+
+def _statement_start(code: str, begin: int, offset: int) -> int:
+    """Where the statement that holds `offset` begins."""
+    starts = [start for start, _ in _logical_lines(code, begin, offset)]
+    return max((s for s in starts if s < offset), default=begin)
+
+
+def _statement_error(
+    record: Record, before: str, start: int, offset: int, width: int, token: Token, error: UnexpectedToken
+) -> ModelSyntaxError:
+    """Errors inside one statement; `before` is its text up to the unexpected token."""
+    clean = re.sub(r";[^\r\n]*", lambda m: " " * len(m.group()), before)
+    opened = _open_parentheses(clean)
+    shown = printable(str(token).strip()) or "the end of the line"
+    previous = clean.rstrip()[-1:]
+    if token.type == "_NL" and opened:
+        return _error(record, start + opened[-1], 1, "this ( is never closed", "add the missing )")
+    if token.type == "RPAR" and not opened:
+        return _error(record, offset, 1, "this ) closes nothing", "remove it or add the missing (")
+    if shown == "=" and _COMPARE_ASSIGN.match(clean):
+        return _error(record, offset, 1, "= does not compare", "write .EQ. or == in a condition")
+    if token.type in ("MINUS", "PLUS") and previous and previous in "*/":
+        return _error(
+            record,
+            offset,
+            1,
+            f"a sign cannot follow the operator {previous}",
+            f"put the signed value in parentheses: {previous}({shown}...)",
+        )
+    if token.type == "_NL":
+        return _incomplete(record, start, offset, clean, error)
+    if "_NL" in error.accepts and _COMPARE_ASSIGN.match(clean) and token.type != "NAME":
+        return _error(record, offset, width, f"{shown} is not expected here", "end the line before it")
+    return _error(
+        record,
+        offset,
+        width,
+        f"{shown} is not expected here",
+        "check for a missing operator (+ - * / **), comma or parenthesis before it",
+    )
+
+
+def _incomplete(record: Record, start: int, offset: int, clean: str, error: UnexpectedToken) -> ModelSyntaxError:
+    """The line ends too early."""
+    stripped = clean.rstrip()
+    end = start + max(0, len(stripped) - 1)
+    if "_THEN" in error.accepts and re.match(r"[ \t]*ELSE", clean, re.IGNORECASE):
+        return _error(record, end, 1, "ELSEIF needs THEN at the end of the line", "write ELSEIF (condition) THEN")
+    if "_THEN" in error.accepts:
+        return _error(record, end, 1, "IF (...) has no statement", "add THEN, or a statement after the condition")
+    if "=" not in stripped:
+        return _error(
+            record, end, 1, "this is not a statement", "write NAME = expression, IF (...) THEN, ELSE or ENDIF"
+        )
+    return _error(record, end, 1, "the statement is not complete", "add what follows, or continue the line with &")
+
+
+def _open_parentheses(text: str) -> list[int]:
+    stack: list[int] = []
+    for i, character in enumerate(text):
+        if character == "(":
+            stack.append(i)
+        elif character == ")" and stack:
+            stack.pop()
+    return stack

@@ -1,0 +1,207 @@
+"""Which names have a value where code reads them.
+
+A name read before any path assigns it is an error. A name that only some paths assign keeps, in NONMEM,
+the value of an earlier record; that is not executed here, so where the condition is about the record
+itself (dose or observation, time) and the model needs the value, it is refused. Other conditional
+assignments (``IF (SEX.EQ.1) X = ..`` then ``IF (SEX.EQ.2) X = ..``) are left to the run, where a subject
+that takes none of them has no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
+from nlmevae.ir import Assign, Diagnostic, Expression, If, Program, Statement, StructuralModel, Symbol
+
+
+@dataclass(slots=True)
+class Scope:
+    """Names with a value: always, and only where the named conditions held.
+
+    `maybe` maps a name to the names its conditions read.
+    """
+
+    always: set[str]
+    maybe: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def copy(self) -> Scope:
+        return Scope(set(self.always), dict(self.maybe))
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOver:
+    """A read of a variable that would need the value of an earlier record."""
+
+    name: str
+    conditions: frozenset[str]
+    at: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Names code may read besides what it assigns.
+
+    Attributes:
+        data_items: readable data items.
+        dropped: data items that are dropped.
+        given: names the section itself offers (F, T).
+        hints: name -> what to do when it is read without a value.
+    """
+
+    data_items: frozenset[str]
+    dropped: frozenset[str]
+    given: frozenset[str] = frozenset()
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_definitions(
+    statements: tuple[Statement, ...], section: str, names: Names, scope: Scope
+) -> tuple[Scope, list[CarriedOver]]:
+    """The scope after `statements`, and what they would carry over.
+
+    Raises:
+        SemanticError: a name without a value, a data item or reserved name assigned.
+    """
+    checker = _Checker(section, names)
+    after = checker.run(statements, scope.copy(), frozenset())
+    return after, checker.carried
+
+
+class _Checker:
+    def __init__(self, section: str, names: Names) -> None:
+        self.section = section
+        self.names = names
+        self.carried: list[CarriedOver] = []
+
+    def run(self, statements: tuple[Statement, ...], scope: Scope, conditions: frozenset[str]) -> Scope:
+        for statement in statements:
+            if isinstance(statement, Assign):
+                self.read(statement.value, scope)
+                self.assign(statement, scope)
+            else:
+                scope = self.branch(statement, scope, conditions)
+        return scope
+
+    def branch(self, statement: If, scope: Scope, conditions: frozenset[str]) -> Scope:
+        ends = []
+        seen = conditions
+        for condition, body in statement.arms:
+            self.read(condition, scope)
+            seen = seen | condition.names()
+            ends.append(self.run(body, scope.copy(), seen))
+        ends.append(self.run(statement.orelse, scope.copy(), seen))
+        always = set.intersection(*(end.always for end in ends))
+        maybe: dict[str, frozenset[str]] = {}
+        for end in ends:
+            for name, why in end.maybe.items():
+                maybe[name] = maybe.get(name, frozenset()) | why
+            for name in end.always - always:
+                maybe[name] = maybe.get(name, frozenset()) | seen
+        return Scope(always, {n: w for n, w in maybe.items() if n not in always})
+
+    def assign(self, statement: Assign, scope: Scope) -> None:
+        target = statement.target
+        if target in self.names.data_items:
+            raise SemanticError(
+                f"{target} is a data item and cannot be assigned",
+                hint="assign a variable with another name",
+                location=statement.at,
+            )
+        if target in self.names.given:
+            raise SemanticError(
+                f"{target} is reserved in ${self.section} and cannot be assigned",
+                hint="assign a variable with another name",
+                location=statement.at,
+            )
+        scope.always.add(target)
+        scope.maybe.pop(target, None)
+
+    def read(self, expression: Expression, scope: Scope) -> None:
+        for node in expression.walk():
+            if isinstance(node, Symbol):
+                self.read_name(node, scope)
+
+    def read_name(self, node: Symbol, scope: Scope) -> None:
+        name = node.name
+        if name in scope.always or name in self.names.data_items or name in self.names.given:
+            return
+        if name.startswith(("THETA(", "ETA(", "EPS(", "A(")):
+            return
+        if name in scope.maybe:
+            conditions = scope.maybe[name] & RECORD_ITEMS
+            if conditions:
+                self.carried.append(CarriedOver(name, conditions, node.at))
+            return
+        raise SemanticError(
+            f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at
+        )
+
+    def hint(self, name: str, scope: Scope) -> str:
+        if name in self.names.hints:
+            return self.names.hints[name]
+        if name in self.names.dropped:
+            return f"{name} is dropped in $INPUT; remove =DROP to use it"
+        if name == "T":
+            return "T is the time inside $DES; elsewhere use TIME"
+        if name in ("F", "Y"):
+            return f"{name} belongs to $ERROR"
+        if name in RECORD_ITEMS:
+            return f"add {name} to $INPUT and to the data file"
+        readable = scope.always | self.names.data_items
+        close = get_close_matches(name, sorted(readable), n=1)
+        return f"did you mean {close[0]}?" if close else f"assign {name} first, or add it to $INPUT"
+
+
+def refuse_carried_over(
+    carried: list[CarriedOver], program: Program, structural: StructuralModel
+) -> list[Diagnostic]:
+    """Notes for carried-over variables only tables use.
+
+    Raises:
+        UnsupportedError: the prediction or the residual error needs one.
+    """
+    needed = needed_names(program, structural)
+    notes: dict[str, Diagnostic] = {}
+    for item in carried:
+        cause = " and ".join(sorted(item.conditions))
+        message = f"{item.name} is only assigned under a condition on {cause}: elsewhere it would keep its value"
+        hint = f"compute {item.name} as a data column, or assign it before the IF"
+        if item.name in needed:
+            raise UnsupportedError(f"{message} from an earlier record", hint=hint, location=item.at)
+        notes[item.name] = Diagnostic(
+            code="carried-over", severity="note", message=f"{message}; it is not used by the model", hint=hint,
+            location=item.at,
+        )  # fmt: skip
+    return list(notes.values())
+
+
+def needed_names(program: Program, structural: StructuralModel) -> frozenset[str]:
+    """Names Y depends on: through assignments and their conditions, equations and dosing parameters."""
+    reads: dict[str, set[str]] = {}
+    for statements in (program.pk, program.des, program.error):
+        _collect(statements, frozenset(), reads)
+    roots = {"Y"} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
+    for c in structural.compartments:
+        roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
+    needed: set[str] = set()
+    while roots:
+        name = roots.pop()
+        needed.add(name)
+        roots |= reads.get(name, set()) - needed
+    return frozenset(needed)
+
+
+def _collect(statements: tuple[Statement, ...], conditions: frozenset[str], reads: dict[str, set[str]]) -> None:
+    for statement in statements:
+        if isinstance(statement, Assign):
+            reads.setdefault(statement.target, set()).update(statement.value.names() | conditions)
+            continue
+        seen = conditions
+        for condition, body in statement.arms:
+            seen = seen | condition.names()
+            _collect(body, seen, reads)
+        _collect(statement.orelse, seen, reads)

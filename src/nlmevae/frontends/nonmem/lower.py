@@ -1,0 +1,328 @@
+"""Syntax trees -> ir statements: names resolved, indices checked, every node with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from lark import Token, Tree
+
+from nlmevae.errors import Location, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.records import SourceText
+from nlmevae.frontends.nonmem.reserved import (
+    FUNCTION_NAMES,
+    PROTECTED_FUNCTIONS,
+    UNSUPPORTED_ELEMENTS,
+    UNSUPPORTED_NAMES,
+)
+from nlmevae.ir import (
+    FUNCTIONS,
+    Assign,
+    Binary,
+    Call,
+    Compare,
+    Expression,
+    If,
+    Logical,
+    Negate,
+    Not,
+    Number,
+    Statement,
+    Symbol,
+)
+
+_COMPARE = {
+    "EQ": "==", "EQN": "==", "==": "==", "NE": "!=", "NEN": "!=", "/=": "!=",
+    "GT": ">", ">": ">", "GE": ">=", ">=": ">=", "LT": "<", "<": "<", "LE": "<=", "<=": "<=",
+}  # fmt: skip
+_REFUSED = {
+    "CALL": "subroutine calls cannot be run; write the formula instead",
+    "EXIT": "EXIT cannot be run; remove the statement, bounds on THETA keep the estimates legal",
+    "DO": "loops cannot be run; write the statements out",
+    "ENDDO": "loops cannot be run; write the statements out",
+    "INCLUDE": "included files are not read; put their statements here",
+}
+_ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """What names mean while one code record is lowered.
+
+    Attributes:
+        section: "PK", "DES", "ERROR" or "PRED".
+        counts: number of THETA, ETA, EPS and A (compartments).
+        synonyms: other spelling of a data item -> the one programs keep.
+        replacements: $ABBR REPLACE and parameter labels: ``ETA_CL`` -> ``ETA(1)``, ``THETA(CL)`` -> ``THETA(1)``.
+    """
+
+    source: SourceText
+    section: str
+    counts: Mapping[str, int]
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    replacements: Mapping[str, str] = field(default_factory=dict)
+
+
+def lower_code(tree: Tree, vocabulary: Vocabulary) -> tuple[Statement, ...]:
+    """Statements of a parsed code record.
+
+    Raises:
+        UnsupportedError: a statement, name or function that cannot be executed.
+        SemanticError: an index out of range, a condition used as a value or the reverse, an unknown function.
+    """
+    return _Lowering(vocabulary).body(tree)
+
+
+def is_condition(expression: Expression) -> bool:
+    return isinstance(expression, (Compare, Logical, Not))
+
+
+class _Lowering:
+    """One method per kind of syntax node."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    # statements -----------------------------------------------------------------------------------
+
+    def body(self, tree: Tree) -> tuple[Statement, ...]:
+        return tuple(self.statement(child) for child in tree.children)
+
+    def statement(self, tree: Tree) -> Statement:
+        match tree.data:
+            case "assign":
+                target, value = tree.children
+                name, at = self.target(target)
+                return Assign(name, self.value(value), at=at)
+            case "if_logical":
+                head, condition, simple = tree.children
+                return If(((self.condition(condition), (self.statement(simple),)),), at=self.at(head))
+            case "if_block":
+                return self.if_block(tree)
+            case _:
+                raise self.refusal(tree.children[0])
+
+    def if_block(self, tree: Tree) -> If:
+        head, condition, body, *rest = tree.children
+        arms = [(self.condition(condition), self.body(body))]
+        orelse: tuple[Statement, ...] = ()
+        for part in rest:
+            if part.data == "elseif":
+                arms.append((self.condition(part.children[0]), self.body(part.children[1])))
+            else:
+                orelse = self.body(part.children[0])
+        return If(tuple(arms), orelse, at=self.at(head))
+
+    def refusal(self, token: Token) -> UnsupportedError:
+        words = str(token).split()
+        first = re.match(r"[A-Za-z]+", words[0]).group().upper()
+        name = {"END": "ENDDO", "GO": "GOTO"}.get(first, first)
+        shown = "DO WHILE" if first.startswith("DO") and "WHILE" in str(token).upper() else name
+        hint = _REFUSED.get(name, f"{name} cannot be run; remove the statement")
+        location = self.vocabulary.source.location(token.start_pos, len(str(token).rstrip()))
+        return UnsupportedError(f"{shown} is not supported", hint=hint, location=location)
+
+    def target(self, tree: Tree) -> tuple[str, Location]:
+        token = tree.children[0]
+        at = self.at(token)
+        name = self.element_name(token, tree.children[1:]) if tree.data == "target_element" else token.upper()
+        name = self.vocabulary.replacements.get(name, name)
+        name = self.vocabulary.synonyms.get(name, name)
+        if _ELEMENT.match(name):
+            return self.target_element(name, at), at
+        if name in UNSUPPORTED_NAMES:
+            raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        return name, at
+
+    def target_element(self, name: str, at: Location) -> str:
+        base = name.partition("(")[0]
+        wanted = {"A_0": "PK", "DADT": "DES"}
+        if base in UNSUPPORTED_ELEMENTS:
+            raise UnsupportedError(f"{base} is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
+        if base not in wanted:
+            raise SemanticError(
+                f"{name} cannot be assigned", hint="assign a variable of your own and use it instead", location=at
+            )
+        if self.vocabulary.section != wanted[base]:
+            raise SemanticError(
+                f"{name} is assigned in ${self.vocabulary.section}",
+                hint=f"assign {base}(n) in ${wanted[base]}",
+                location=at,
+            )
+        return self.checked(name, at)
+
+    # expressions ----------------------------------------------------------------------------------
+
+    def value(self, node: Tree | Token) -> Expression:
+        expression = self.expression(node)
+        if is_condition(expression):
+            raise SemanticError(
+                "a condition stands where a number is needed",
+                hint="use IF (...) THEN to turn the condition into a value",
+                location=expression.at,
+            )
+        return expression
+
+    def condition(self, node: Tree | Token) -> Expression:
+        expression = self.expression(node)
+        if not is_condition(expression):
+            raise SemanticError(
+                "a number stands where a condition is needed",
+                hint="compare it with something: (NAME.EQ.1)",
+                location=expression.at,
+            )
+        return expression
+
+    def expression(self, node: Tree) -> Expression:
+        return getattr(self, f"_{node.data}")(*node.children)
+
+    def _number(self, token: Token) -> Expression:
+        return Number(float(token.upper().replace("D", "E")), at=self.at(token))
+
+    def _name(self, token: Token) -> Expression:
+        return self.symbol(token.upper(), self.at(token))
+
+    def _binary(self, left: Tree, operator: Token, right: Tree) -> Expression:
+        a, b = self.value(left), self.value(right)
+        return Binary(str(operator), a, b, at=a.at)
+
+    def _negate(self, sign: Token, operand: Tree) -> Expression:
+        return Negate(self.value(operand), at=self.at(sign))
+
+    def _plus(self, sign: Token, operand: Tree) -> Expression:
+        return self.value(operand)
+
+    def _compare(self, left: Tree, operator: Token, right: Tree) -> Expression:
+        a, b = self.value(left), self.value(right)
+        return Compare(_COMPARE[re.sub(r"[.\s]", "", operator.upper())], a, b, at=a.at)
+
+    def _logical(self, left: Tree, operator: Token, right: Tree) -> Expression:
+        a, b = self.condition(left), self.condition(right)
+        return Logical("or" if operator.type == "OR" else "and", a, b, at=a.at)
+
+    def _not_(self, operator: Token, operand: Tree) -> Expression:
+        return Not(self.condition(operand), at=self.at(operator))
+
+    def _call(self, token: Token, *arguments: Tree) -> Expression:
+        name = token.upper()
+        at = self.at(token)
+        if name in FUNCTION_NAMES:
+            return self.function(FUNCTION_NAMES[name], arguments, at)
+        if name in PROTECTED_FUNCTIONS:
+            raise UnsupportedError(
+                f"{name} is not supported", hint=f"write {PROTECTED_FUNCTIONS[name]} instead", location=at
+            )
+        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", *UNSUPPORTED_ELEMENTS):
+            raise self.unknown_function(name, at)
+        return self.symbol(self.element_name(token, arguments), at)
+
+    def function(self, name: str, arguments: tuple[Tree, ...], at: Location) -> Expression:
+        wanted = FUNCTIONS[name]
+        if (wanted >= 0 and len(arguments) != wanted) or (wanted < 0 and len(arguments) < 2):
+            count = "two or more arguments" if wanted < 0 else f"{wanted} argument{'s' if wanted > 1 else ''}"
+            raise SemanticError(
+                f"{name} takes {count}, not {len(arguments)}", hint="check the commas between them", location=at
+            )
+        return Call(name, tuple(self.value(a) for a in arguments), at=at)
+
+    def unknown_function(self, name: str, at: Location) -> NlmevaeError:
+        close = get_close_matches(name, FUNCTION_NAMES, n=1)
+        guess = f"did you mean {close[0]}? " if close else ""
+        return SemanticError(
+            f"{name} is not a known function",
+            hint=f"{guess}known: {', '.join(sorted(FUNCTIONS))}; a product needs *",
+            location=at,
+        )
+
+    # names ----------------------------------------------------------------------------------------
+
+    def element_name(self, token: Token, arguments: tuple[Tree, ...] | list[Tree]) -> str:
+        """``THETA(CL)``, ``ETA(2)``: the spelling, upper case."""
+        texts = []
+        for argument in arguments:
+            leaf = argument.children[0] if isinstance(argument, Tree) and argument.data in ("number", "name") else None
+            if leaf is None or (argument.data == "number" and not str(leaf).isdigit()):
+                raise SemanticError(
+                    f"the index of {token.upper()} is computed",
+                    hint=f"write a whole number: {token.upper()}(1)",
+                    location=self.at(token),
+                )
+            texts.append(leaf.upper() if argument.data == "name" else str(int(leaf)))
+        return f"{token.upper()}({','.join(texts)})"
+
+    def symbol(self, name: str, at: Location) -> Expression:
+        vocabulary = self.vocabulary
+        name = vocabulary.replacements.get(name, name)
+        if re.fullmatch(r"[0-9.].*", name):
+            return Number(float(name.replace("D", "E")), at=at)
+        name = vocabulary.synonyms.get(name, name)
+        if _ELEMENT.match(name):
+            return Symbol(self.checked(name, at), at=at)
+        if name in UNSUPPORTED_NAMES:
+            raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        return Symbol(name, at=at)
+
+    def checked(self, name: str, at: Location) -> str:
+        """`name` with EPS for ERR, after its index and its place in the model are checked."""
+        base, index = _ELEMENT.match(name).groups()
+        base = {"ERR": "EPS"}.get(base, base)
+        if base in UNSUPPORTED_ELEMENTS:
+            raise UnsupportedError(f"{base}({index}) is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
+        self.check_section(base, f"{base}({index})", at)
+        if not index.isdigit():
+            raise SemanticError(
+                f"{base}({index}): {index} is not the label of a {base}",
+                hint=f"write its number, or add $ABBR REPLACE {base}({index})={base}(1)",
+                location=at,
+            )
+        counted = {"DADT": "A", "A_0": "A"}.get(base, base)
+        count = self.vocabulary.counts.get(counted, 0)
+        if base == "A" and count and int(index) == count + 1:
+            raise UnsupportedError(
+                f"{base}({index}) is the output compartment, which is not supported",
+                hint="add a compartment that collects what is eliminated, in $DES",
+                location=at,
+            )
+        if not 1 <= int(index) <= count:
+            where = {"THETA": "$THETA", "ETA": "$OMEGA", "EPS": "$SIGMA"}.get(counted, "the compartments")
+            raise SemanticError(
+                f"{base}({index}) does not exist: the last one of {where} is {count}",
+                hint=f"use a number from 1 to {count}, or add to {where}",
+                location=at,
+            )
+        return f"{base}({int(index)})"
+
+    def check_section(self, base: str, name: str, at: Location) -> None:
+        section = self.vocabulary.section
+        allowed = {
+            "THETA": ("PK", "DES", "ERROR", "PRED"),
+            "ETA": ("PK", "ERROR", "PRED"),
+            "EPS": ("ERROR", "PRED"),
+            "A": ("DES", "ERROR"),
+            "DADT": ("DES",),
+            "A_0": ("PK",),
+        }[base]
+        if section in allowed:
+            return
+        if (base, section) == ("A", "PK"):
+            raise UnsupportedError(
+                f"{name} in $PK (the state at the previous event) is not supported",
+                hint="compute what depends on the state in $DES or $ERROR",
+                location=at,
+            )
+        hint = {
+            "ETA": "assign the individual parameter in $PK and read it here",
+            "EPS": "residual error belongs to $ERROR",
+        }.get(base, f"{base}(n) belongs to ${' or $'.join(allowed)}")
+        raise SemanticError(f"{name} cannot be used in ${section}", hint=hint, location=at)
+
+    def at(self, token: Token) -> Location:
+        return self.vocabulary.source.location(token.start_pos, len(str(token)))
+
+
+def check_no_statement(statements: tuple[Statement, ...], section: str, at: Location) -> None:
+    """An empty code record is an error."""
+    if not statements:
+        raise ModelSyntaxError(f"${section} has no statement", hint="add its code", location=at)

@@ -1,0 +1,259 @@
+"""Control stream -> ir.Model, on one page.
+
+    text --records--> records --options, code--> ir pieces --definitions--> checked --recognition--> Model
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlmevae.errors import Location, ModelError, SemanticError
+from nlmevae.frontends.nonmem.abbreviations import read_replacements
+from nlmevae.frontends.nonmem.code import parse_code
+from nlmevae.frontends.nonmem.covariance import read_covariance
+from nlmevae.frontends.nonmem.definitions import (
+    CarriedOver,
+    Names,
+    Scope,
+    check_definitions,
+    refuse_carried_over,
+)
+from nlmevae.frontends.nonmem.input_data import read_columns, read_data
+from nlmevae.frontends.nonmem.lower import Vocabulary, check_no_statement, lower_code
+from nlmevae.frontends.nonmem.records import (
+    ControlStream,
+    Record,
+    SourceText,
+    printable,
+    read_source,
+    source_text,
+    split_records,
+)
+from nlmevae.frontends.nonmem.request import read_estimation, read_tables
+from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
+from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
+from nlmevae.frontends.nonmem.subroutines import (
+    DES_ADVANS,
+    DeclaredCompartment,
+    Subroutines,
+    read_model_record,
+    read_subroutines,
+)
+from nlmevae.frontends.nonmem.thetas import read_thetas
+from nlmevae.ir import (
+    Column,
+    CovarianceBlock,
+    Diagnostic,
+    Model,
+    PopulationParameter,
+    Program,
+    SourceReference,
+    Statement,
+    StructuralModel,
+    names_assigned,
+    names_read,
+)
+
+
+def read_control_stream(path: str | Path) -> Model:
+    """The model a NONMEM control stream states, individual parameters and residual error recognised.
+
+    Raises:
+        ModelError: the text is not legal (ModelSyntaxError), has no consistent meaning (SemanticError) or
+            is not supported (UnsupportedError); with its place and what to do.
+        OSError: the file cannot be read.
+    """
+    from nlmevae.frontends.nonmem.recognition import recognise
+
+    return recognise(lower_control_stream(read_source(path)))
+
+
+def parse_control_stream(text: str, path: str = "<text>") -> Model:
+    """`read_control_stream` for text in memory; `path` is used in messages."""
+    from nlmevae.frontends.nonmem.recognition import recognise
+
+    return recognise(lower_control_stream(source_text(text, path)))
+
+
+def lower_control_stream(source: SourceText) -> Model:
+    """The model as stated: everything but recognition, whose fields are empty.
+
+    Raises:
+        ModelError: see `read_control_stream`.
+    """
+    stream, notes = first_problem(split_records(source))
+    notes += check_records(stream)
+    columns = read_columns(stream.named("INPUT"))
+    parts = _Parts.read(stream, columns)
+    structural, program, more = _structure(stream, parts)
+    _check_effects_used(parts, program)
+    requests = read_estimation(stream.named("ESTIMATION")), read_tables(stream.named("TABLE"))
+    return Model(
+        name=Path(source.path).stem,
+        source=SourceReference(format="nonmem", path=source.path, text=source.text),
+        problem=_title(one(stream, "PROBLEM")),
+        data=read_data(one(stream, "DATA"), columns),
+        thetas=parts.thetas,
+        omega=parts.omega,
+        sigma=parts.sigma,
+        structural=structural,
+        program=program,
+        estimation=requests[0],
+        covariance_step=bool(stream.named("COVARIANCE")),
+        tables=requests[1],
+        diagnostics=tuple(notes + more),
+    )
+
+
+def _title(record: Record) -> str:
+    lines = record.source.text[record.body : record.end].splitlines()
+    return printable(lines[0].strip()) if lines else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What code refers to."""
+
+    columns: tuple[Column, ...]
+    thetas: tuple[PopulationParameter, ...]
+    omega: tuple[CovarianceBlock, ...]
+    sigma: tuple[CovarianceBlock, ...]
+    replacements: dict[str, str]
+
+    @classmethod
+    def read(cls, stream: ControlStream, columns: tuple[Column, ...]) -> _Parts:
+        thetas, theta_names = read_thetas(stream.named("THETA"))
+        omega, eta_names = read_covariance(stream.named("OMEGA"), "ETA")
+        sigma, eps_names = read_covariance(stream.named("SIGMA"), "EPS")
+        if eps_names:
+            eps_names |= {name.replace("EPS(", "ERR(", 1): number for name, number in eps_names.items()}
+        named = theta_names | eta_names | eps_names
+        replaced = read_replacements(stream.named("ABBREVIATED"))
+        replacements = named | {left: named.get(right, right) for left, right in replaced.items()}
+        return cls(columns=columns, thetas=thetas, omega=omega, sigma=sigma, replacements=replacements)
+
+    def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:
+        return Vocabulary(
+            source=source,
+            section=section,
+            counts={
+                "THETA": len(self.thetas),
+                "ETA": sum(len(b.names) for b in self.omega),
+                "EPS": sum(len(b.names) for b in self.sigma),
+                "A": compartments,
+            },
+            synonyms={c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"},
+            replacements=self.replacements,
+        )
+
+    @property
+    def data_items(self) -> frozenset[str]:
+        return frozenset(c.name for c in self.columns if c.role != "drop")
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        return frozenset(c.name for c in self.columns if c.role == "drop")
+
+
+def _code(stream: ControlStream, section: str, parts: _Parts, compartments: int) -> tuple[Statement, ...]:
+    record = one(stream, section)
+    vocabulary = parts.vocabulary(stream.source, section, compartments)
+    statements = lower_code(parse_code(record), vocabulary)
+    check_no_statement(statements, section, record.head)
+    return statements
+
+
+def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+    if stream.named("PRED"):
+        program = Program(error=_code(stream, "PRED", parts, 0))
+        structural = StructuralModel()
+        return structural, program, _check_formula(stream, parts, program, structural)
+    subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
+    declared = _declared(stream, subroutines)
+    compartments = n_compartments(subroutines, declared)
+    by_equations = subroutines.advan in DES_ADVANS
+    program = Program(
+        pk=_code(stream, "PK", parts, compartments),
+        des=_code(stream, "DES", parts, compartments) if by_equations else (),
+        error=_code(stream, "ERROR", parts, compartments),
+    )
+    carried = _check_compartmental(stream, parts, program)
+    modelled_rate = any(c.role == "rate" for c in parts.columns)
+    if by_equations:
+        head = one(stream, "DES").head
+        structural, notes = ode_model(subroutines, declared, program, head, modelled_rate=modelled_rate)
+    else:
+        structural, program, notes = linear_model(subroutines, program, modelled_rate=modelled_rate)
+    return structural, program, notes + refuse_carried_over(carried, program, structural)
+
+
+def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:
+    """$MODEL and $DES go with some ADVANs and not with the others."""
+    name = f"ADVAN{subroutines.advan}"
+    for section in ("MODEL", "DES"):
+        records = stream.named(section)
+        if subroutines.advan in LINEAR and records:
+            raise SemanticError(
+                f"${section} does not go with {name}, whose equations are built in",
+                hint=f"remove ${section}, or use ADVAN13 to solve your own equations",
+                location=records[0].head,
+            )
+        if subroutines.advan in DES_ADVANS and not records:
+            hint = "add $MODEL COMP=(NAME) ..." if section == "MODEL" else "add $DES with DADT(n) = ..."
+            raise SemanticError(f"{name} needs ${section}", hint=hint, location=subroutines.at)
+    return read_model_record(stream.named("MODEL")) if subroutines.advan in DES_ADVANS else ()
+
+
+def _check_formula(
+    stream: ControlStream, parts: _Parts, program: Program, structural: StructuralModel
+) -> list[Diagnostic]:
+    names = Names(data_items=parts.data_items, dropped=parts.dropped)
+    _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
+    _check_prediction(program, one(stream, "PRED").head)
+    return refuse_carried_over(carried, program, structural)
+
+
+def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
+    """Definitions through $PK, $DES and $ERROR, in the order they run."""
+    data, dropped = parts.data_items, parts.dropped
+    pk, carried = check_definitions(program.pk, "PK", Names(data_items=data, dropped=dropped), Scope(set()))
+    if program.des:
+        names = Names(
+            data_items=data - {"TIME"},
+            dropped=dropped,
+            given=frozenset({"T"}),
+            hints={"TIME": "inside $DES the time is T"},
+        )
+        _, more = check_definitions(program.des, "DES", names, pk)
+        carried += more
+    only_des = names_assigned(program.des) - names_assigned(program.pk)
+    hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
+    names = Names(data_items=data, dropped=dropped, given=frozenset({"F"}), hints=hints)
+    _, more = check_definitions(program.error, "ERROR", names, pk)
+    _check_prediction(program, one(stream, "ERROR").head)
+    return carried + more
+
+
+def _check_prediction(program: Program, at: Location) -> None:
+    if "Y" not in names_assigned(program.error):
+        raise SemanticError(
+            "Y is never assigned", hint="assign the prediction with its residual error: Y = F + F*EPS(1)", location=at
+        )
+
+
+def _check_effects_used(parts: _Parts, program: Program) -> None:
+    """Every ETA and EPS and every THETA that is not fixed must be used."""
+    used = names_read(program.pk) | names_read(program.des) | names_read(program.error)
+    for theta in parts.thetas:
+        if theta.name not in used and not theta.fixed:
+            raise _unused(theta.name, "remove it from $THETA, or write FIX", theta.at)
+    for record, blocks in (("OMEGA", parts.omega), ("SIGMA", parts.sigma)):
+        for block in blocks:
+            for name in block.names:
+                if name not in used:
+                    raise _unused(name, f"use it in the code, or remove it from ${record}", block.at)
+
+
+def _unused(name: str, hint: str, at: Location | None) -> ModelError:
+    return SemanticError(f"{name} is never used", hint=hint, location=at)

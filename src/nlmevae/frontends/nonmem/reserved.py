@@ -1,0 +1,96 @@
+"""NM-TRAN's reserved names: what a program may not do with them in this engine, and why."""
+
+from __future__ import annotations
+
+#: Names NONMEM gives a meaning this engine does not execute -> what to do instead.
+UNSUPPORTED_NAMES: dict[str, str] = {
+    "NEWIND": "code that depends on the record's place in the subject is not supported; compute the value as a "
+    "data column",
+    "NEWL2": "code that depends on level two records is not supported; remove it",
+    "ICALL": "the code is only run for estimation; remove the statements for other values of ICALL",
+    "IREP": "simulation is not supported; remove the statement",
+    "NIREP": "simulation is not supported; remove the statement",
+    "IPROB": "only one $PROBLEM is run; remove the statement",
+    "NPROB": "only one $PROBLEM is run; remove the statement",
+    "PNEWIF": "parallel control is not supported; remove the statement",
+    "ISFINL": "the code is only run for estimation; remove the statement",
+    "COMACT": "copying passes are not supported; compute the value as a data column",
+    "COMSAV": "copying passes are not supported; compute the value as a data column",
+    "COMRES": "copying passes are not supported; remove the statement",
+    "MIXNUM": "mixture models are not supported; fit one population",
+    "MIXEST": "mixture models are not supported; fit one population",
+    "MIXP": "mixture models are not supported; fit one population",
+    "DOSTIM": "code at dose times is not supported; compute the value as a data column",
+    "DOSREC": "code at dose times is not supported; compute the value as a data column",
+    "TSTATE": "code that reads the time of the state is not supported; in $DES use T",
+    "A_0FLG": "assign A_0(n) in $PK without IF (A_0FLG.EQ.1): it is used at the first record only",
+    "MPAST": "model event times are not supported; write the change as an IF on T in $DES",
+    "MNEXT": "model event times are not supported; write the change as an IF on T in $DES",
+    "MTIME": "model event times are not supported; write the change as an IF on T in $DES",
+    "MTDIFF": "model event times are not supported; write the change as an IF on T in $DES",
+    "F_FLAG": "user-defined likelihoods are not supported; Y must be prediction plus residual error",
+    "SKIP_": "remove the statement",
+    "CTLO": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "CTUP": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "YLO": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "YUP": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "PR_Y": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "CDEN_": "interval likelihoods are not supported; Y must be prediction plus residual error",
+    "CORRL2": "correlation between residual errors of different records is not supported; remove the statement",
+    "CALLFL": "remove the statement: the code is evaluated at every record",
+    "S0": "the output compartment's scale is not supported; remove the statement",
+    "SO": "the output compartment's scale is not supported; remove the statement",
+    "SC": "name the compartment by its number: S1, S2, ...",
+    "F0": "the output fraction is not supported; remove the statement",
+    "FO": "the output fraction is not supported; remove the statement",
+    "TSCALE": "time scaling is not supported; use one time unit in data and model",
+    "XSCALE": "time scaling is not supported; use one time unit in data and model",
+    "HTIME": "hold times are not supported; compute the change as an IF on T in $DES",
+}
+
+#: Elements (NAME(index)) this engine does not execute -> what to do instead.
+UNSUPPORTED_ELEMENTS: dict[str, str] = {
+    "MTIME": UNSUPPORTED_NAMES["MTIME"],
+    "MPAST": UNSUPPORTED_NAMES["MPAST"],
+    "MNEXT": UNSUPPORTED_NAMES["MNEXT"],
+    "MIXP": UNSUPPORTED_NAMES["MIXP"],
+    "COM": "copying passes are not supported; compute the value as a data column",
+    "P": "read the variable assigned in $PK by its name",
+    "OMEGA": "the value of OMEGA cannot be read by code; write the number or use a THETA",
+    "SIGMA": "the value of SIGMA cannot be read by code; write the number or use a THETA",
+    "TNPRI": "prior distributions are not supported; remove $PRIOR",
+    "LEVET": "random effects between levels are not supported; use one level of ETAs",
+    "DA": "code of derivatives is not supported; remove it",
+    "DP": "code of derivatives is not supported; remove it",
+    "E": "algebraic equations ($AES) are not supported; solve them in $DES or $ERROR",
+    "G": "code of derivatives is not supported; remove it",
+    "HH": "code of derivatives is not supported; remove it",
+    "AD_1": "delay differential equations are not supported",
+    "AD_2": "delay differential equations are not supported",
+}
+
+#: Fortran's and NM-TRAN's names of the functions in `ir.FUNCTIONS`.
+FUNCTION_NAMES: dict[str, str] = {
+    "EXP": "EXP", "DEXP": "EXP",
+    "LOG": "LOG", "ALOG": "LOG", "DLOG": "LOG",
+    "LOG10": "LOG10", "ALOG10": "LOG10", "DLOG10": "LOG10",
+    "SQRT": "SQRT", "DSQRT": "SQRT",
+    "ABS": "ABS", "DABS": "ABS",
+    "SIN": "SIN", "DSIN": "SIN", "COS": "COS", "DCOS": "COS", "TAN": "TAN", "DTAN": "TAN",
+    "ASIN": "ASIN", "DASIN": "ASIN", "ACOS": "ACOS", "DACOS": "ACOS", "ATAN": "ATAN", "DATAN": "ATAN",
+    "SINH": "SINH", "DSINH": "SINH", "COSH": "COSH", "DCOSH": "COSH", "TANH": "TANH", "DTANH": "TANH",
+    "INT": "INT", "MOD": "MOD", "AMOD": "MOD", "DMOD": "MOD",
+    "MIN": "MIN", "AMIN1": "MIN", "DMIN1": "MIN", "MAX": "MAX", "AMAX1": "MAX", "DMAX1": "MAX",
+    "PHI": "PHI", "GAMLN": "GAMLN",
+}  # fmt: skip
+
+#: Protected functions -> the plain one to write.
+PROTECTED_FUNCTIONS: dict[str, str] = {
+    "PEXP": "EXP", "PLOG": "LOG", "PLOG10": "LOG10", "PSQRT": "SQRT", "PTAN": "TAN", "PASIN": "ASIN", "PACOS": "ACOS",
+}  # fmt: skip
+
+#: Data items whose value belongs to one record, so that a variable assigned under a condition on them
+#: would have to keep its value from record to record.
+RECORD_ITEMS = frozenset(
+    {"TIME", "DATE", "DAT1", "DAT2", "DAT3", "DV", "MDV", "EVID", "AMT", "RATE", "II", "ADDL", "SS"}
+)

@@ -1,0 +1,183 @@
+"""$SUBROUTINES, $MODEL and $TOL: which solution, which compartments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
+from nlmevae.frontends.nonmem.records import Record
+
+#: Solutions by formula, and solutions of $DES; True: a stiff solver.
+LINEAR_ADVANS = (1, 2, 3, 4)
+DES_ADVANS = {6: False, 8: True, 9: True, 13: True, 14: True, 15: True}
+
+_WRITE_DES = "write the model as differential equations: ADVAN13 with $MODEL and $DES"
+_UNSUPPORTED_ADVANS = {
+    5: f"ADVAN5 (general linear) is not supported; {_WRITE_DES}",
+    7: f"ADVAN7 (general linear) is not supported; {_WRITE_DES}",
+    10: f"ADVAN10 (Michaelis-Menten elimination) is not supported; {_WRITE_DES}, DADT(1) = -VM*A(1)/(KM+A(1))",
+    11: f"ADVAN11 (three compartments) is not supported; {_WRITE_DES}",
+    12: f"ADVAN12 (three compartments with absorption) is not supported; {_WRITE_DES}",
+    16: "ADVAN16 (delay differential equations) is not supported; use transit compartments in $DES",
+    17: "ADVAN17 (delay and algebraic equations) is not supported; use transit compartments in $DES",
+    18: "ADVAN18 (delay differential equations) is not supported; use transit compartments in $DES",
+}
+_IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS")
+_FIRST_NAMES = re.compile(r"(ADVAN|TRANS)(\d+)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Subroutines:
+    """`trans` is 1 where none is written; `tol` the number of digits asked for."""
+
+    advan: int
+    trans: int
+    tol: int | None
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredCompartment:
+    """One COMP=(...) of $MODEL."""
+
+    name: str
+    options: frozenset[str]
+    at: Location
+
+
+@dataclass(slots=True)
+class _ModelRecord:
+    compartments: list[DeclaredCompartment] = field(default_factory=list)
+    count: int | None = None
+
+
+def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...] = ()) -> Subroutines:
+    """ADVAN, TRANS and TOL.
+
+    Raises:
+        SemanticError: no ADVAN, or two.
+        UnsupportedError: an ADVAN this engine does not solve, user-written subroutines.
+    """
+    found: dict[str, int] = {}
+    places: dict[str, Location] = {}
+    for record in records:
+        for option in read_options(record):
+            _subroutine(option, found, places)
+    for record in tolerances:
+        for option in read_options(record):
+            if option.value is None and option.key.isdigit():
+                found["TOL"] = int(option.key)
+            else:
+                _subroutine(option, found, places)
+    if "ADVAN" not in found:
+        raise SemanticError(
+            "$SUBROUTINES names no ADVAN", hint="write $SUBROUTINES ADVANn TRANSn", location=records[0].head
+        )
+    advan, at = found["ADVAN"], places["ADVAN"]
+    if advan in _UNSUPPORTED_ADVANS:
+        message, _, hint = _UNSUPPORTED_ADVANS[advan].partition("; ")
+        raise UnsupportedError(message, hint=hint, location=at)
+    if advan not in LINEAR_ADVANS and advan not in DES_ADVANS:
+        known = ", ".join(f"ADVAN{n}" for n in (*LINEAR_ADVANS, *DES_ADVANS))
+        raise UnsupportedError(f"ADVAN{advan} is not supported", hint=f"use one of {known}", location=at)
+    return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
+
+
+def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
+    key = option.key
+    text = (option.value or "").upper() if key in ("ADVAN", "TRANS") or abbreviates(key, "SUBROUTINES") else key
+    match = _FIRST_NAMES.match(text)
+    if match:
+        name, number = match.group(1), int(match.group(2))
+        if found.get(name, number) != number:
+            raise SemanticError(f"$SUBROUTINES names two {name}s", hint="keep one", location=option.at)
+        found[name], places[name] = number, option.at
+    elif key in ("TOL", "NRD"):
+        if not (option.value or "").isdigit():
+            raise ModelSyntaxError("TOL is a number of digits", hint="write TOL=6", location=option.at)
+        found["TOL"] = int(option.value)
+    elif key in _IGNORED:
+        pass
+    elif option.value is not None:
+        raise UnsupportedError(
+            f"$SUBROUTINES {key}={option.value}: user-written subroutines cannot be run",
+            hint="write the model in abbreviated code and remove the option",
+            location=option.at,
+        )
+    else:
+        raise ModelSyntaxError(
+            f"{option.token.text} is not a $SUBROUTINES option", hint="write ADVANn TRANSn TOL=n", location=option.at
+        )
+
+
+def read_model_record(records: tuple[Record, ...]) -> tuple[DeclaredCompartment, ...]:
+    """Compartments of $MODEL in order.
+
+    Raises:
+        SemanticError: no compartment, more of them than NCOMPARTMENTS.
+        UnsupportedError: an option that changes the equations.
+    """
+    found = _ModelRecord()
+    for record in records:
+        for option in read_options(record):
+            _model_option(option, found)
+    head = records[0].head
+    if found.count is not None and found.count < len(found.compartments):
+        raise SemanticError(
+            f"$MODEL declares {len(found.compartments)} compartments but NCOMPARTMENTS={found.count}",
+            hint="make the two agree",
+            location=head,
+        )
+    for number in range(len(found.compartments) + 1, (found.count or 0) + 1):
+        found.compartments.append(DeclaredCompartment(f"COMP{number}", frozenset(), head))
+    if not found.compartments:
+        raise SemanticError(
+            "$MODEL declares no compartment", hint="write COMP=(NAME) for each compartment", location=head
+        )
+    return tuple(found.compartments)
+
+
+def _model_option(option: Option, found: _ModelRecord) -> None:
+    key = option.key
+    if key in ("NCOMPS", "NCM") or abbreviates(key, "NCOMPARTMENTS"):
+        if not (option.value or "").isdigit():
+            raise ModelSyntaxError(f"{key} is a number", hint=f"write {key}=2", location=option.at)
+        found.count = int(option.value)
+    elif abbreviates(key, "COMPARTMENTS") and option.value is not None:
+        found.compartments.append(_compartment(option, len(found.compartments) + 1))
+    elif abbreviates(key, "NPARAMETERS") or (abbreviates(key, "NEQUILIBRIUM") and option.value == "0"):
+        pass
+    else:
+        raise UnsupportedError(
+            f"$MODEL {option.token.text} is not supported",
+            hint="write COMP=(NAME) for each compartment and the equations in $DES",
+            location=option.at,
+        )
+
+
+def _compartment(option: Option, number: int) -> DeclaredCompartment:
+    words = [w.strip("'\"").upper() for w in re.split(r"[\s,]+", option.value.strip("()").strip()) if w]
+    if not words:
+        raise ModelSyntaxError("COMP=() names nothing", hint="write COMP=(CENTRAL)", location=option.at)
+    attributes = ("DEFDOSE", "DEFOBSERVATION", "NODOSE", "NOOFF", "INITIALOFF", "EQUILIBRIUM", "EXCLUDE")
+    name = words[0]
+    rest = words[1:]
+    if any(abbreviates(name, a) for a in attributes[:2]):
+        name, rest = f"COMP{number}", words
+    options = set()
+    for word in rest:
+        full = next((a for a in attributes if abbreviates(word, a)), None)
+        if full is None:
+            raise ModelSyntaxError(
+                f"{word} is not an option of COMP", hint=f"known: {', '.join(attributes)}", location=option.at
+            )
+        if full in ("INITIALOFF", "EQUILIBRIUM", "EXCLUDE"):
+            raise UnsupportedError(
+                f"the compartment option {full} is not supported",
+                hint="remove it if the compartment is never turned off; else write its equation with an IF in $DES",
+                location=option.at,
+            )
+        options.add(full)
+    return DeclaredCompartment(name, frozenset(options), option.at)

@@ -1,0 +1,119 @@
+"""The observation code at random points: prediction f = Y at EPS = 0 and the weights w_e = dY/dEPS(e)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nlmevae.frontends.recognition.dependencies import dosing_names, error_program
+from nlmevae.frontends.recognition.points import (
+    Points,
+    compared_numbers,
+    sample_etas,
+    sample_items,
+    sample_thetas,
+)
+from nlmevae.ir import Model, Statement, names_read, needed_for
+from nlmevae.ir.dual import tangent_of, value_of
+from nlmevae.ir.evaluate import run, seeded
+
+N_POINTS = 320
+#: "free": F varies independently of the amounts; "tied": F = A(default) / S; "zero": all amounts, or in a
+#: formula the time, are 0
+Prediction = Literal["free", "tied", "zero"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPoints:
+    """Y at n points.
+
+    points: all inputs (THETA, ETA, data items, A(n), F); f (n,); w (n_eps, n); epsilons the names of
+    its rows; curved: Y is not linear in EPS; exponential: it is f * EXP(c * EPS); env: all variables.
+    """
+
+    points: Points
+    epsilons: tuple[str, ...]
+    f: np.ndarray
+    w: np.ndarray
+    curved: bool
+    exponential: bool
+    env: dict
+
+
+def sample_error_inputs(model: Model, rng: np.random.Generator, *, prediction: Prediction) -> Points:
+    """Independent random values of everything $PK and $ERROR (or $PRED) may read."""
+    points: Points = {
+        **sample_thetas(model, N_POINTS, rng, fixed="zeros_held"),
+        **sample_etas(model, N_POINTS, rng),
+        **sample_items(model, N_POINTS, rng, record="observation"),
+        **dict.fromkeys(model.epsilons, 0.0),
+    }
+    count = len(model.structural.compartments)
+    names = [f"A({n})" for n in range(1, count + 1)] + (["F"] if count else [])
+    if prediction == "zero":
+        if not names:
+            columns = [c for c in model.data.columns if c.role == "time"]
+            names = [name for c in columns for name in (c.name, c.synonym) if name]
+        points.update(dict.fromkeys(names, np.zeros(N_POINTS)))
+    else:
+        points.update({name: _sample_amount(model, rng) for name in names})
+    return points
+
+
+def _sample_amount(model: Model, rng: np.random.Generator) -> np.ndarray:
+    """Positive, from 1e-8 to 1e8 (most within three decades of 5), and near every positive number the
+    observation code compares with."""
+    drawn = np.exp(rng.normal(1.5, 2.0, N_POINTS))
+    extreme = 10.0 ** (rng.uniform(3.0, 8.0, N_POINTS) * rng.choice([-1.0, 1.0], N_POINTS))
+    drawn = np.where(rng.uniform(size=N_POINTS) < 0.15, extreme, drawn)
+    limits = sorted(v for values in compared_numbers(model.program.error).values() for v in values if v > 0.0)
+    if limits:
+        near = rng.choice(limits, N_POINTS) * rng.choice([0.9, 1.1], N_POINTS)
+        drawn = np.where(rng.uniform(size=N_POINTS) < 0.2, near, drawn)
+    return drawn
+
+
+def run_error(
+    model: Model,
+    points: Points,
+    epsilons: tuple[str, ...],
+    statements: tuple[Statement, ...],
+    rng: np.random.Generator,
+    *,
+    prediction: Prediction,
+) -> ErrorPoints:
+    """Run $PK, then `statements` ($ERROR or $PRED, perhaps with probes), at EPS = 0 and at random EPS."""
+    start = run_individual(model, points)
+    if prediction == "tied":
+        compartment = model.structural.compartments[model.structural.default_observation - 1]
+        scale = start[compartment.scale] if compartment.scale else 1.0
+        start["F"] = start[f"A({compartment.number})"] / scale
+    shape = (N_POINTS,)
+    start.update({name: np.zeros(N_POINTS) for name in epsilons})
+    env = run(statements, seeded(start, epsilons))
+    f = np.broadcast_to(value_of(env["Y"]), shape)
+    w = np.broadcast_to(tangent_of(env["Y"], np.zeros((len(epsilons), *shape))), (len(epsilons), *shape))
+    drawn = 0.3 * rng.standard_normal((len(epsilons), N_POINTS))
+    y = np.broadcast_to(
+        run(statements, {**start, **dict(zip(epsilons, drawn, strict=True))})["Y"], shape
+    )
+    with np.errstate(all="ignore"):
+        exponential = len(epsilons) == 1 and _same(y, f * np.exp(w[0] / f * drawn[0]))
+    linear = _same(y, f + (w * drawn).sum(axis=0), np.abs(f) + np.abs(w * drawn).sum(axis=0))
+    return ErrorPoints(
+        points=points, epsilons=epsilons, f=f, w=w, curved=not linear, exponential=exponential, env=env
+    )
+
+
+def run_individual(model: Model, points: Points) -> dict:
+    """`points` and what $PK assigns, as far as doses and the observation code need it."""
+    reads = names_read(error_program(model)) | set(dosing_names(model))
+    return run(needed_for(model.program.pk, reads), points)
+
+
+def _same(a: np.ndarray, b: np.ndarray, size: np.ndarray | None = None) -> bool:
+    finite = np.isfinite(a) & np.isfinite(b)
+    size = np.abs(a) + np.abs(b) if size is None else size
+    return bool(finite.any()) and bool(np.all(np.abs(a - b)[finite] <= 1e-9 * size[finite]))

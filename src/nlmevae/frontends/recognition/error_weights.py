@@ -1,0 +1,87 @@
+"""One weight w = dY/dEPS as a function of the prediction: sought among the forms with at most one
+additive and one proportional coefficient, and accepted only if it holds at every point.
+
+    linear      |w| = c_a A + c_b B |f|
+    quadratic    w² = (c_a A)² + (c_b B f)²      A and B each: 1, or the absolute value of one THETA
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_EXACT = 1e-9  # relative error of a relation that holds
+_PRESENT = 1e-7  # a term smaller than this, relative to w, everywhere is rounding error
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`factor` times `theta` (times 1 if None)."""
+
+    theta: str | None
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """|w| = a + b|f| ("linear") or sqrt(a² + b²f²) ("quadratic"); a or b None where absent."""
+
+    form: str
+    a: Term | None
+    b: Term | None
+
+
+Key = tuple[str, str | None]
+
+
+def fit_weight(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> Weight | None:
+    """The form of one weight, None if none fits. All arrays (n,), finite, w not 0 anywhere."""
+    terms = _fit(np.abs(w), np.abs(f), {name: np.abs(value) for name, value in thetas.items()})
+    if terms is not None:
+        return _weight("linear", terms, 1.0)
+    squares = {name: value**2 for name, value in thetas.items()}
+    terms = _fit(w**2, f**2, squares)
+    return None if terms is None else _weight("quadratic", terms, 0.5)
+
+
+def is_variance_weight(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> bool:
+    """w² is linear in THETAs: they were used as variances."""
+    return _fit(w**2, f**2, thetas) is not None
+
+
+def _weight(form: str, terms: dict[Key, float], exponent: float) -> Weight | None:
+    found: dict[str, Term] = {}
+    for (part, theta), factor in terms.items():
+        if part in found or factor <= 0.0:
+            return None
+        found[part] = Term(theta, _tidy(factor**exponent))
+    return Weight(form=form, a=found.get("a"), b=found.get("b"))
+
+
+def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Key, float] | None:
+    """w as an exact combination of 1, f, THETA, THETA * f; relative error at every point. None if none."""
+    keys: list[Key] = [("a", None), ("b", None)]
+    columns = [1.0 / w, f / w]
+    for name, value in thetas.items():
+        keys += [("a", name), ("b", name)]
+        columns += [value / w, value * f / w]
+    matrix = np.array(columns).T
+    size = np.max(np.abs(matrix), axis=0)
+    kept = np.flatnonzero(size > 0.0)
+    for _ in range(2):  # once with everything, once with the terms that matter
+        if not len(kept):
+            return None
+        scaled = matrix[:, kept] / size[kept]
+        factors = np.linalg.lstsq(scaled, np.ones(len(w)), rcond=1e-13)[0]
+        present = np.abs(factors) > _PRESENT
+        residual = scaled @ factors - 1.0
+        if np.max(np.abs(residual)) > _EXACT:
+            return None
+        kept, factors = kept[present], factors[present]
+    return {keys[k]: float(c / size[k]) for k, c in zip(kept, factors, strict=True)}
+
+
+def _tidy(factor: float) -> float:
+    """Factors are numbers the user wrote: round the rounding error away."""
+    return float(f"{factor:.10g}")

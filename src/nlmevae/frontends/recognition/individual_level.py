@@ -1,0 +1,170 @@
+"""The code that defines individual parameters, run once at many random points with its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nlmevae.frontends.recognition.dependencies import (
+    NOTHING,
+    ArmProbe,
+    Dependencies,
+    individual_program,
+    trace,
+    with_arm_probes,
+)
+from nlmevae.frontends.recognition.points import (
+    Points,
+    grid,
+    sample_etas,
+    sample_items,
+    sample_thetas,
+    zero_epsilons,
+    zero_etas,
+)
+from nlmevae.ir import If, Model, Statement, assignments, names_assigned, needed_names
+from nlmevae.ir.evaluate import run, seeded
+
+N_THETA_DRAWS = 8
+N_COVARIATE_DRAWS = 40
+MIN_POINTS = 32
+_PROBE = "#arm"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A variable that depends on a random effect, as it is after statement `index`."""
+
+    name: str
+    index: int
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndividualLevel:
+    """All (n_theta_draws * n_covariate_draws,) arrays; reshape to (n_theta_draws, n_covariate_draws): the
+    rows differ in THETAs, the columns in data items.
+
+    Attributes:
+        statements: the program, with a probe in every IF arm.
+        candidates: per ETA, the variables that carry it, first carrier first.
+        points: all inputs.
+        etas, thetas: the differentiated inputs of the two runs.
+        random, typical: values of each candidate with random ETAs (differentiated by ETAs) and with all
+            ETAs 0 (differentiated by THETAs).
+    """
+
+    model: Model
+    statements: tuple[Statement, ...]
+    probes: tuple[ArmProbe, ...]
+    candidates: dict[str, tuple[Candidate, ...]]
+    points: Points
+    etas: tuple[str, ...]
+    thetas: tuple[str, ...]
+    random: dict[tuple[str, int], Any]
+    typical: dict[tuple[str, int], Any]
+    arms_run: dict[str, np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return N_THETA_DRAWS, N_COVARIATE_DRAWS
+
+    def unreached_arms(self, candidate: Candidate) -> list[If]:
+        """IFs that decide the candidate by data items alone and have an arm no point took."""
+        before = individual_program(self.model)[: candidate.index + 1]
+        probes = tuple(p for p in self.probes if p.index <= candidate.index)
+        return unreached_arms(before, candidate.name, probes, self.arms_run, self.model.data_items)
+
+
+def unreached_arms(
+    statements: Sequence[Statement],
+    name: str,
+    probes: Sequence[ArmProbe],
+    arms_run: Mapping[str, np.ndarray],
+    items: frozenset[str],
+) -> list[If]:
+    """IFs `name` is computed from, with conditions on `items` alone and an arm no point took."""
+    needed = needed_names(statements, (name,))
+    found = []
+    for probe in probes:
+        reads = NOTHING.union(*(condition.names() for condition, _ in probe.owner.arms))
+        decides = bool(names_assigned((probe.owner,)) & needed) and reads <= items
+        if decides and not np.isfinite(arms_run.get(probe.name, np.nan)).any():
+            found.append(probe.owner)
+    return found
+
+
+def initial_dependencies(model: Model) -> Dependencies:
+    """Effects fixed at zero are constants, everything else stands for itself."""
+    return dict.fromkeys(zero_etas(model) | zero_epsilons(model), NOTHING)
+
+
+def find_candidates(model: Model) -> dict[str, tuple[Candidate, ...]]:
+    """Every variable that depends on each ETA, in the order in which they come to do so."""
+    found: dict[str, list[Candidate]] = {name: [] for name in model.etas}
+    env = initial_dependencies(model)
+    for index, statement in enumerate(individual_program(model)):
+        after = trace((statement,), env)
+        for name in dict.fromkeys(a.target for a in assignments((statement,))):
+            fresh = after.get(name, NOTHING) - env.get(name, NOTHING)
+            for eta in model.etas:
+                if eta in fresh:
+                    found[eta].append(Candidate(name, index, after[name]))
+        env = after
+    return {eta: tuple(candidates) for eta, candidates in found.items()}
+
+
+def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLevel:
+    """Draw the points and run the program twice."""
+    statements, probes = with_arm_probes(individual_program(model), _PROBE)
+    candidates = find_candidates(model)
+    n = N_THETA_DRAWS * N_COVARIATE_DRAWS
+    points = grid(
+        sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng)
+    )
+    points.update(dict.fromkeys(model.epsilons, 0.0))
+    zero = zero_etas(model)
+    etas = tuple(e for e in model.etas if e not in zero)
+    wanted = {(c.name, c.index) for found in candidates.values() for c in found}
+    last = max((index for _, index in wanted), default=-1)
+    thetas = tuple(t.name for t in model.thetas)
+    effects = sample_etas(model, n, rng)
+    random_env = seeded({**points, **effects}, etas)
+    typical_env = seeded({**points, **dict.fromkeys(model.etas, 0.0)}, thetas)
+    random, after = run_watching(statements[: last + 1], random_env, wanted)
+    typical, _ = run_watching(statements[: last + 1], typical_env, wanted)
+    points.update(effects)
+    arms = {probe.name: np.broadcast_to(after.get(probe.name, np.nan), (n,)) for probe in probes}
+    return IndividualLevel(
+        model=model,
+        statements=statements,
+        probes=probes,
+        candidates=candidates,
+        points=points,
+        etas=etas,
+        thetas=thetas,
+        random=random,
+        typical=typical,
+        arms_run=arms,
+    )
+
+
+def run_watching(
+    statements: tuple[Statement, ...], env: dict[str, Any], wanted: set[tuple[str, int]]
+) -> tuple[dict[tuple[str, int], Any], dict[str, Any]]:
+    """Run, keeping the value each (name, statement index) of `wanted` has right after that statement.
+
+    Returns:
+        Those values, and the environment at the end.
+    """
+    kept = {}
+    by_index: dict[int, list[str]] = {}
+    for name, index in wanted:
+        by_index.setdefault(index, []).append(name)
+    for index, statement in enumerate(statements):
+        env = run((statement,), env)
+        kept.update({(name, index): env[name] for name in by_index.get(index, ()) if name in env})
+    return kept, env

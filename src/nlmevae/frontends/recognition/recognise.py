@@ -1,0 +1,50 @@
+"""The recogniser: fills in what a model's code says about its individual parameters and residual error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nlmevae.frontends.recognition.covariate_effects import find_covariate_effects
+from nlmevae.frontends.recognition.individual_level import run_individual_level
+from nlmevae.frontends.recognition.individual_parameters import find_parameters
+from nlmevae.frontends.recognition.residual_error import FoundError, find_residual_error
+from nlmevae.frontends.recognition.typical_values import decide_scales
+from nlmevae.ir import Model, PopulationParameter
+
+#: the random points are the same in every run: a model is accepted always or never
+_SEED = 12345
+
+
+def recognise(model: Model) -> Model:
+    """The model with `individual_parameters`, `covariate_effects`, `observations`, the scale and role of
+    every THETA, and notes added to `diagnostics`.
+
+    Raises:
+        UnsupportedError: a form this version cannot execute exactly, or one that could not be verified.
+        SemanticError: an effect that acts on nothing, or coefficients that cannot be told apart.
+    """
+    rng = np.random.default_rng(_SEED)
+    with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
+        level = run_individual_level(model, rng)
+        values = find_parameters(level)
+        scaled = decide_scales(model, values)
+        effects = find_covariate_effects(level, values, scaled.thetas, rng)
+        error = find_residual_error(model, rng)
+    return replace(
+        model,
+        thetas=_with_error_roles(scaled.thetas, error),
+        individual_parameters=scaled.parameters,
+        covariate_effects=effects,
+        observations=(error.observation,),
+        diagnostics=(*model.diagnostics, *scaled.diagnostics, *error.diagnostics),
+    )
+
+
+def _with_error_roles(
+    thetas: tuple[PopulationParameter, ...], error: FoundError
+) -> tuple[PopulationParameter, ...]:
+    return tuple(
+        replace(t, role="residual_error") if t.name in error.thetas and t.role == "structural" else t for t in thetas
+    )
