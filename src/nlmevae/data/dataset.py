@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.ir.request import Diagnostic
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
@@ -20,6 +22,7 @@ class Dataset:
         subject_ptr: (n_subjects + 1,) row ranges; a subject is a contiguous block of one ID.
         subject_labels: the ID text of each subject.
         evid, mdv: (n_rows,) int, given or inferred.
+        diagnostics: what the user should know about the records.
     """
 
     path: str
@@ -31,6 +34,7 @@ class Dataset:
     subject_labels: tuple[str, ...]
     evid: np.ndarray
     mdv: np.ndarray
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def n_subjects(self) -> int:

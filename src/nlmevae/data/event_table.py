@@ -1,0 +1,136 @@
+"""Dataset to event table: what happens to each subject, in the order it happens."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
+from nlmevae.data.dataset import Dataset
+from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
+from nlmevae.data.events import EventTable
+from nlmevae.data.roles import Rows
+from nlmevae.errors import DataError, UnsupportedError
+from nlmevae.ir import Model, names_read
+
+
+def event_table(model: Model, dataset: Dataset) -> EventTable:
+    """Doses, observations, resets and covariate changes of `dataset` as `model` reads them.
+
+    Where TIME starts again at a reset (EVID 3 or 4), the times of the table go on from the last record
+    before it; `record_names` items keep the times of the file.
+
+    Raises:
+        DataError: a dose or observation record makes no sense for the model.
+        UnsupportedError: legal NONMEM records this version does not execute (SS, RATE < 0, ...).
+    """
+    rows = dataset_rows(model, dataset)
+    observed = dataset.mdv == 0
+    covariates, record_items = item_names(model, rows, observed, dataset.subject_ptr)
+    ptr = dataset.subject_ptr
+    subject = np.repeat(np.arange(dataset.n_subjects), np.diff(ptr))
+    order = _order(dataset)
+    if model.structural.compartments:
+        check_dose_records(model, rows, dataset.evid)
+        time = _running_time(model, rows, dataset)
+        doses = explicit_doses(model, rows, dataset.evid, subject, time, order)
+        cov_ptr, cov_time, cov = covariate_rows(rows, covariates, ptr, time)
+    else:
+        time = rows.of("time") if rows.index("time") is not None else order.astype(float)
+        doses = Doses(*(np.zeros(0) for _ in Doses.__slots__))
+        cov_ptr, cov_time, cov = formula_covariates(rows, covariates, ptr, observed)
+    ob_row = np.flatnonzero(observed)
+    ob_data = [item_values(rows, name)[ob_row] for name in record_items]
+    return EventTable(
+        ev_ptr=_pointer(doses.subject, dataset.n_subjects),
+        ev_time=_array(doses.time, float),
+        ev_kind=_array(doses.kind, np.int8),
+        ev_cmt=_array(doses.cmt, np.int16),
+        ev_amt=_array(doses.amt, float),
+        ev_rate=_array(doses.rate, float),
+        ev_ii=np.zeros(len(doses.time)),
+        ev_order=_array(doses.order, np.int32),
+        ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
+        ob_time=_array(time[ob_row], float),
+        ob_value=_array(rows.of("dv")[ob_row], float),
+        ob_cmt=_array(_observed_compartment(model, rows)[ob_row], np.int16),
+        ob_row=_array(ob_row, np.int32),
+        ob_order=_array(order[ob_row], np.int32),
+        start_time=_array(time[ptr[:-1]], float),
+        covariate_names=covariates,
+        cov_ptr=_array(cov_ptr, np.int32),
+        cov_time=_array(cov_time, float),
+        cov=_array(cov, float),
+        record_names=record_items,
+        ob_data=_array(np.column_stack(ob_data) if ob_data else np.zeros((len(ob_row), 0)), float),
+        subject_labels=dataset.subject_labels,
+    )
+
+
+def dataset_rows(model: Model, dataset: Dataset) -> Rows:
+    """The dataset with the roles its columns have in the model."""
+    used = tuple(k for k, c in enumerate(model.data.columns) if c.role != "drop")
+    columns = tuple(model.data.columns[k] for k in used)
+    if tuple(c.name for c in columns) != dataset.columns:
+        raise DataError(
+            f"the data were read with the columns {' '.join(dataset.columns)}, not those of this model's $INPUT",
+            hint="read the data with this model",
+        )
+    if not np.all(np.isfinite(dataset.values)):
+        row, column = (int(k[0]) for k in np.nonzero(~np.isfinite(dataset.values)))
+        raise DataError(
+            f"{dataset.columns[column]} is not finite on line {dataset.lines[row]}", hint='write "." for missing values'
+        )
+    return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines)
+
+
+def _array(values: np.ndarray, kind: type) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=kind)
+
+
+def _pointer(subject: np.ndarray, n_subjects: int) -> np.ndarray:
+    """(n_subjects + 1,) ranges of a sorted subject index."""
+    return np.searchsorted(subject, np.arange(n_subjects + 1)).astype(np.int32)
+
+
+def _order(dataset: Dataset) -> np.ndarray:
+    """(n_rows,) rank within the subject; EVID 4 takes two, the reset and the dose."""
+    size = 1 + (dataset.evid == 4)
+    before = np.cumsum(size) - size
+    return before - np.repeat(before[dataset.subject_ptr[:-1]], np.diff(dataset.subject_ptr))
+
+
+def _running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
+    """(n_rows,) TIME, made to go on where a reset sets it back."""
+    time = rows.of("time").copy()
+    back = np.diff(time, prepend=time[:1]) < 0
+    back[dataset.subject_ptr[:-1]] = False
+    if not back.any():
+        return time
+    row = int(np.argmax(back))
+    if dataset.evid[row] not in (3, 4):
+        raise DataError(f"TIME goes back on line {rows.lines[row]}", hint="sort each subject's records by time")
+    held = names_read(model.program.des) | names_read(model.program.pk)
+    clock = sorted(held & {"T", *_time_names(rows)})
+    if clock:
+        raise UnsupportedError(
+            f"TIME starts again at the reset on line {rows.lines[row]}, and $PK or $DES reads {clock[0]}",
+            hint="let TIME go on, or give the period its own ID",
+            location=rows.at(row, "time"),
+        )
+    for row in np.flatnonzero(back):
+        end = int(dataset.subject_ptr[np.searchsorted(dataset.subject_ptr, row, side="right")])
+        time[row:end] += time[row - 1] - time[row]
+    return time
+
+
+def _time_names(rows: Rows) -> set[str]:
+    column = rows.columns[rows.index("time")]
+    return {name for name in (column.name, column.synonym) if name}
+
+
+def _observed_compartment(model: Model, rows: Rows) -> np.ndarray:
+    """(n_rows,) compartment a record observes, 0 for a model without compartments."""
+    if not model.structural.compartments:
+        return np.zeros(len(rows.values), dtype=int)
+    cmt = rows.of("cmt").astype(int)
+    return np.where(cmt == 0, model.structural.default_observation, cmt)

@@ -1,0 +1,76 @@
+"""Checks that need data and error model together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nlmevae.data.dataset import Dataset
+from nlmevae.data.event_table import dataset_rows
+from nlmevae.data.events import EventTable
+from nlmevae.errors import DataError
+from nlmevae.ir import Diagnostic, Model
+
+#: exp(50) = 5e21: no quantity reported in sensible units is as large.
+LARGEST_LOG = 50.0
+
+
+def check_observations(model: Model, table: EventTable, dataset: Dataset) -> tuple[Diagnostic, ...]:
+    """Whether the observed values can come from the model's error model.
+
+    Returns:
+        Warnings: values at or below 0 with an error proportional to the prediction.
+
+    Raises:
+        DataError: no observations, or DV on the natural scale for a model of log(DV).
+    """
+    if table.n_obs_total == 0:
+        raise DataError(
+            f"{dataset.path} has no observations",
+            hint="observations are records with MDV = 0 (EVID = 0); check the MDV, EVID and AMT columns",
+        )
+    found: list[Diagnostic] = []
+    for observation in model.observations:
+        if observation.scale == "log":
+            _check_log_scale(model, table, dataset)
+        elif observation.error.written_as == "exponential" or observation.error.kind == "proportional":
+            found += _non_positive(model, table, dataset, observation.error.written_as)
+    return tuple(found)
+
+
+def _row_at(model: Model, table: EventTable, dataset: Dataset, which: np.ndarray):
+    row = int(table.ob_row[int(np.argmax(which))])
+    return int(dataset.lines[row]), dataset_rows(model, dataset).at(row, "dv")
+
+
+def _check_log_scale(model: Model, table: EventTable, dataset: Dataset) -> None:
+    """Y = LOG(F) + EPS needs log(concentration) as DV.
+
+    Zeros next to positive values only, or values beyond exp(50), give natural-scale data away.
+    """
+    value = table.ob_value
+    if not np.any(value < 0) and np.any(value == 0):
+        line, at = _row_at(model, table, dataset, value == 0)
+        raise DataError(
+            f"DV is 0 on line {line} and never negative, but the model is one of log(DV): log(0) does not exist",
+            hint="put log(concentration) into DV, and leave records without a positive concentration out "
+            "(MDV=1 or IGNORE); if 0 is log(1), write 1E-9",
+            location=at,
+        )
+    if np.any(value > LARGEST_LOG):
+        line, at = _row_at(model, table, dataset, value > LARGEST_LOG)
+        raise DataError(
+            f"DV is {value[int(np.argmax(value > LARGEST_LOG))]:g} on line {line}, but the model is one of log(DV)",
+            hint="put log(concentration) into DV, or write the error model for concentrations, Y = F*(1 + EPS(1))",
+            location=at,
+        )
+
+
+def _non_positive(model: Model, table: EventTable, dataset: Dataset, written_as: str) -> list[Diagnostic]:
+    wrong = table.ob_value <= 0
+    if not wrong.any():
+        return []
+    line, at = _row_at(model, table, dataset, wrong)
+    kind = "an exponential" if written_as == "exponential" else "a proportional"
+    message = f"DV is not positive on {int(wrong.sum())} records (the first on line {line}), with {kind} error model"
+    hint = "if these are values below the limit of quantification, leave them out or add an additive error"
+    return [Diagnostic(code="non-positive-dv", severity="warning", message=message, hint=hint, location=at)]

@@ -1,0 +1,153 @@
+"""What the user should know about legal but surprising records: notes and warnings, never errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from nlmevae.data.filters import Records
+from nlmevae.data.numbers import parse_real
+from nlmevae.data.roles import Rows
+from nlmevae.data.text import locate, split_items
+from nlmevae.errors import Location
+from nlmevae.ir import DataSpec, Diagnostic, Model, names_read
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _warning(code: str, message: str, hint: str, at: Location | None) -> Diagnostic:
+    return Diagnostic(code=code, severity="warning", message=message, hint=hint, location=at)
+
+
+def _note(code: str, message: str, hint: str, at: Location | None) -> Diagnostic:
+    return Diagnostic(code=code, severity="note", message=message, hint=hint, location=at)
+
+
+def about_lines(spec: DataSpec, path: str, lines: list[str], blank: list[int], kept: list[int]) -> list[Diagnostic]:
+    """Blank lines before the last record, and a header that disagrees with $INPUT."""
+    found = []
+    inner = [n for n in blank if n < kept[-1]]
+    if inner:
+        message = f"{_count(len(inner), 'blank line')} skipped, the first is line {inner[0]}"
+        found.append(_note("blank-line", message, "remove blank lines (NM-TRAN needs BLANKOK)", locate(path, inner[0])))
+    if kept[0] > 1 and lines[kept[0] - 2].strip():
+        found += _about_header(spec, path, kept[0] - 1, split_items(lines[kept[0] - 2]))
+    return found
+
+
+def _about_header(spec: DataSpec, path: str, line: int, items: list[str]) -> list[Diagnostic]:
+    """A header column that $INPUT has at another position: columns are bound by position."""
+    header = [item.strip("\"'#@ ").upper() for item in items]
+    names = [c.name.upper() for c in spec.columns]
+    for k, name in enumerate(names):
+        if k < len(header) and name != header[k] and header[k] in names and spec.columns[k].role != "drop":
+            message = f"item {k + 1} of $INPUT is {name}, but the header of the data file says {header[k]}"
+            hint = "$INPUT names columns by position; put its items in the order of the file"
+            return [_warning("header-order", message, hint, locate(path, line, k))]
+    return []
+
+
+def about_widths(spec: DataSpec, records: Records, counts: list[int]) -> list[Diagnostic]:
+    """Records shorter or longer than $INPUT."""
+    width, found = len(spec.columns), []
+    short = [k for k, n in enumerate(counts) if n < width]
+    if short:
+        line = records.lines[short[0]]
+        message = (
+            f"{_count(len(short), 'record')} with fewer items than the {width} of $INPUT "
+            f"(line {line} has {counts[short[0]]}); the rest is read as missing"
+        )
+        found.append(_warning("short-record", message, "complete the records", locate(records.path, line)))
+    surplus = [k for k, n in enumerate(counts) if n > width and any(records.items[k][width:])]
+    if surplus:
+        line = records.lines[surplus[0]]
+        message = f"the data file has more items per record than the {width} of $INPUT; the last ones are not read"
+        found.append(_note("surplus-items", message, "name all columns in $INPUT", locate(records.path, line, width)))
+    return found
+
+
+def notes(
+    model: Model, rows: Rows, ptr: np.ndarray, labels: tuple[str, ...], evid: np.ndarray, mdv: np.ndarray
+) -> list[Diagnostic]:
+    """Notes on the records that were kept."""
+    return [
+        *_repeated_ids(rows, ptr, labels),
+        *_without_observations(rows, ptr, labels, mdv),
+        *_duplicates(rows, mdv),
+        *_missing_covariates(model, rows),
+        *_doses(model, rows, evid),
+    ]
+
+
+def _repeated_ids(rows: Rows, ptr: np.ndarray, labels: tuple[str, ...]) -> list[Diagnostic]:
+    count = Counter(parse_real(label) for label in labels)
+    again = [k for k, label in enumerate(labels) if count[parse_real(label)] > 1]
+    if not again:
+        return []
+    first = labels[again[0]]
+    row = next(int(ptr[k]) for k in again[1:] if parse_real(labels[k]) == parse_real(first))
+    message = (
+        f"ID {first} comes back on line {rows.lines[row]} after other subjects: "
+        "it counts as a new subject, as in NONMEM"
+    )
+    return [_warning("repeated-id", message, "sort the file by ID if it is one subject", rows.at(row, "id"))]
+
+
+def _without_observations(
+    rows: Rows, ptr: np.ndarray, labels: tuple[str, ...], mdv: np.ndarray
+) -> list[Diagnostic]:
+    empty = np.flatnonzero(np.add.reduceat(mdv == 0, ptr[:-1]) == 0)
+    if not len(empty):
+        return []
+    names = ", ".join(labels[int(k)] for k in empty[:5]) + (", ..." if len(empty) > 5 else "")
+    message = f"{_count(len(empty), 'subject')} without observations (ID {names})"
+    hint = "they stay in the results but say nothing about the parameters"
+    return [_note("no-observations", message, hint, rows.at(int(ptr[int(empty[0])]), "id"))]
+
+
+def _duplicates(rows: Rows, mdv: np.ndarray) -> list[Diagnostic]:
+    """Observation records equal to the record before in every column."""
+    same = np.all(rows.values[1:] == rows.values[:-1], axis=1) & (mdv[1:] == 0) & (mdv[:-1] == 0)
+    if not same.any():
+        return []
+    row = int(np.argmax(same)) + 1
+    message = f"{_count(int(same.sum()), 'observation')} repeated exactly, the first on line {rows.lines[row]}"
+    return [_warning("duplicate-record", message, "remove records entered twice", rows.at(row))]
+
+
+def _missing_covariates(model: Model, rows: Rows) -> list[Diagnostic]:
+    program = model.program
+    read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
+    found = []
+    for j, column in enumerate(rows.columns):
+        if column.role != "covariate" or not ({column.name, column.synonym} & read) or not rows.missing[:, j].any():
+            continue
+        row = int(np.argmax(rows.missing[:, j]))
+        message = (
+            f"{column.name} is missing on {_count(int(rows.missing[:, j].sum()), 'record')}, "
+            f"the first on line {rows.lines[row]}; it is read as {model.data.null_value:g}, as in NONMEM"
+        )
+        at = locate(rows.path, int(rows.lines[row]), rows.items[j])
+        found.append(_warning("missing-covariate", message, "fill in the value the model should use", at))
+    return found
+
+
+def _doses(model: Model, rows: Rows, evid: np.ndarray) -> list[Diagnostic]:
+    """No input at all, and an interval without additional doses."""
+    compartments = model.structural.compartments
+    if not compartments:
+        return []
+    found = []
+    dose = np.isin(evid, (1, 4))
+    if not dose.any() and not any(c.initial for c in compartments):
+        hint = "check the AMT and EVID columns"
+        found.append(_warning("no-doses", "no record is a dose and no compartment has an initial amount", hint, None))
+    idle = dose & (rows.of("ii") > 0) & (rows.of("addl") == 0) & (rows.of("ss") == 0)
+    if idle.any():
+        row = int(np.argmax(idle))
+        message = f"II is {rows.of('ii')[row]:g} on line {rows.lines[row]} but ADDL is 0: one dose is given"
+        found.append(_warning("idle-interval", message, "set ADDL to the number of further doses", rows.at(row, "ii")))
+    return found

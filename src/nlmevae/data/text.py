@@ -1,0 +1,90 @@
+"""The data file as text: its lines, the items of a line, and where an item stands.
+
+NM-TRAN's free format (NONMEM help, $DATA): items are separated by commas, tabs or blanks; blanks beside
+a comma or tab belong to it; nothing between two commas or tabs, or a single ".", is a null item.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nlmevae.errors import DataError, Location
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_DELIMITER = re.compile(r" *[,\t] *| +")
+
+
+def read_lines(path: Path, written: str, at: Location | None) -> list[str]:
+    """Lines of the file without their ends and without a byte order mark.
+
+    Args:
+        written: the name in $DATA, for messages.
+        at: where $DATA is.
+
+    Raises:
+        DataError: no such file, a folder, unreadable, or not text.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a data file", hint="name the file in $DATA", location=at)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        hint = f"$DATA names {written}, looked up relative to the control stream's folder; correct the path"
+        raise DataError(f"data file not found: {path}", hint=hint, location=at) from None
+    except OSError as error:
+        raise DataError(
+            f"data file {path} cannot be read: {error.strerror}", hint="check its permissions", location=at
+        ) from None
+    if b"\x00" in raw:
+        hint = "save it as plain text (CSV) in UTF-8, without UTF-16 or spreadsheet formats"
+        raise DataError(f"{path} is not plain text", hint=hint, location=Location(str(path), 1))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    lines = _LINE_END.split(text)
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def is_comment(line: str, character: str | None) -> bool:
+    """Whether IGNORE=character drops the line.
+
+    "@" drops lines whose first non-blank is a letter or @; any other character counts in column 1
+    only. Without IGNORE the character is "#".
+    """
+    if character == "@":
+        first = line.lstrip(" \t")[:1]
+        return first == "@" or (first.isalpha() and first.isascii())
+    return line.startswith(character or "#")
+
+
+def split_items(line: str) -> list[str]:
+    """Items of one line; "" for nothing between two commas.
+
+    >>> split_items(" 1, 2,,.  5")
+    ['1', '2', '', '.', '5']
+    """
+    text = line.strip(" ")
+    if " " not in text and "\t" not in text:
+        return text.split(",")
+    return _DELIMITER.split(text)
+
+
+def locate(path: str, line: int, item: int | None = None) -> Location:
+    """The place of an item (from 0; None for the whole line) of a line (from 1), with the line as snippet."""
+    try:
+        text = read_lines(Path(path), path, None)[line - 1]
+    except (DataError, IndexError):
+        return Location(path, line)
+    snippet = text.replace("\t", " ").rstrip()
+    if item is None:
+        return Location(path, line, 1, 1, snippet)
+    start = len(text) - len(text.lstrip(" "))
+    spans, begin = [], start
+    for delimiter in _DELIMITER.finditer(text.strip(" ")):
+        spans.append((begin, start + delimiter.start()))
+        begin = start + delimiter.end()
+    spans.append((begin, len(text.rstrip())))
+    first, last = spans[item] if item < len(spans) else (len(snippet), len(snippet) + 1)
+    return Location(path, line, first + 1, max(1, last - first), snippet)
