@@ -59,6 +59,21 @@ def test_a_theta_without_random_effect_becomes_a_decoder_input():
     assert call(form.individual, 0.0, 0.0, 1.7)[form.parameters.index("KA")] == 1.7
 
 
+def test_a_fixed_theta_is_a_constant():
+    model = oral_model()
+    pk = (Assign("KA", Symbol("THETA(1)")), *model.program.pk[1:])
+    model = dataclasses.replace(
+        model,
+        program=dataclasses.replace(model.program, pk=pk),
+        thetas=(dataclasses.replace(model.thetas[0], fixed=True), *model.thetas[1:]),
+        omega=model.omega[1:],
+        individual_parameters=model.individual_parameters[1:],
+    )
+    form = latent_form(model, event_table())
+    assert form.structural == ()
+    assert call(form.individual, 0.0, 0.0)[form.parameters.index("KA")] == 1.5
+
+
 def test_a_random_effect_fixed_at_zero_is_no_latent_variable():
     model = oral_model()
     zero = CovarianceBlock(names=("ETA(1)",), matrix=((0.0,),), fixed=True)

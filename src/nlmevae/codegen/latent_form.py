@@ -52,7 +52,7 @@ class LatentForm:
 
     Attributes:
         latents: z_1 .. z_d in ETA order; input names ``Z(1)`` ...
-        structural: THETA names that are decoder inputs, natural scale.
+        structural: estimated THETAs that are decoder inputs, natural scale (fixed ones are constants).
         covariates: inputs of `individual` and `mu` after the above (EventTable.covariate_names).
         record_items: inputs of `output` (EventTable.record_names).
         parameters: output names of `individual` (p), the inputs of the functions below.
@@ -117,6 +117,8 @@ class _Builder:
         self.latent_of = {p.name: k for k, p in enumerate(self.parameters)}
         self.formula = not model.structural.compartments
         self.thetas = {t.name for t in model.thetas}
+        # a fixed THETA is a number: no input, no sensitivities
+        self.fixed = {t.name: t.init for t in model.thetas if t.fixed}
 
     def build(self) -> LatentForm:
         _check_static(self.model, self.parameters, self.table)
@@ -171,6 +173,8 @@ class _Builder:
     def _resolve_individual(self, name: str) -> int | None:
         if name in self.zero_etas or name.startswith("EPS("):
             return self.graph.constant(0.0)
+        if name in self.fixed:
+            return self.graph.constant(self.fixed[name])
         known = name in self.thetas or name in self.model.etas or name in self.table.covariate_names
         known = known or (self.formula and name in self.table.record_names)
         return self.graph.input(name) if known else None
@@ -268,6 +272,8 @@ class _Builder:
         def resolve(name: str) -> int | None:
             if name in self.zero_etas or name.startswith("EPS("):
                 return self.graph.constant(0.0)
+            if name in self.fixed:
+                return self.graph.constant(self.fixed[name])
             if name in state or name in items:
                 return self.graph.input(name)
             if name in env or name in self.thetas or name in self.table.covariate_names:

@@ -151,7 +151,9 @@ class TorchodeDecoder(Decoder):
         for j in range(n_eval):
             at = [torch.as_tensor(s.observations[j][1]).to(y) if j < len(s.observations) else None for s in current]
             at = torch.stack([stop[r] if t is None else t for r, t in enumerate(at)])
-            ends.append(torch.where(length > 0, (at - start) / safe, torch.ones_like(length)))
+            # rounding may put the last observation a hair past u = 1, where torchode leaves rubbish
+            inside = (length > 0) & (at < stop)
+            ends.append(torch.where(inside, (at - start) / safe, torch.ones_like(length)).clamp(0.0, 1.0))
         ends.append(torch.ones_like(length))
         span = length.unsqueeze(-1)
 
@@ -161,7 +163,8 @@ class TorchodeDecoder(Decoder):
 
         solution = self._integrate(scaled, y, torch.stack(ends, -1))
         codes = solution.status.tolist()
-        finite = torch.isfinite(solution.ys).all(-1).all(-1).tolist()
+        reached = solution.stats["n_initialized"] == len(ends)
+        finite = (torch.isfinite(solution.ys).all(-1).all(-1) & reached).tolist()
         # torchode stops every row at the first failure and leaves rubbish behind: blame only rows that report one
         failed = [(r, SolveStatus.MAX_STEPS) for r, c in enumerate(codes) if c != 0]
         failed = failed or [(r, SolveStatus.NON_FINITE) for r, ok in enumerate(finite) if not ok]

@@ -1,0 +1,320 @@
+"""Decoder back end for linear one- and two-compartment models, with or without absorption.
+
+Per row: compiled individual parameters and spectral decomposition with derivatives (one SIMD function),
+then the amounts at every observation (linear_kernels), then the compiled prediction function and the
+chain rule. Exact to rounding, no step sizes, no tolerances.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.codegen.batch_llvm import BatchFunction, link_batch
+from nlmevae.codegen.execute import substitute
+from nlmevae.codegen.graph import Function
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.data.events import EventKind, EventTable
+from nlmevae.decoder import linear_kernels as kernels
+from nlmevae.decoder import output_kernels
+from nlmevae.decoder.base import Decoder, Solution
+from nlmevae.decoder.linear_system import linear_system
+from nlmevae.errors import UnsupportedError
+
+#: Rows solved at a time: their values stay in the processor's cache.
+_BLOCK = 512
+_PADDING = 8  # columns of compiled calls come in multiples of this
+
+_ACTIONS = {EventKind.BOLUS: kernels.BOLUS, EventKind.INFUSION: kernels.INFUSION, EventKind.RESET: kernels.RESET}
+
+
+class ClosedFormDecoder(Decoder):
+    """Any mix of boluses and infusions (fixed rate) into any compartment, resets, lags, bioavailabilities
+    and initial amounts; observations of any compartment.
+
+    Raises:
+        ValueError: the model has no closed form, or covariates change within a subject.
+        UnsupportedError: an event the closed form has no formula for.
+    """
+
+    backend = "closed_form"
+
+    def __init__(self, form: LatentForm, table: EventTable, *, threads: int = 1) -> None:
+        super().__init__(form, table)
+        if form.closed_form is None:
+            raise ValueError("the model has no closed form")
+        if not table.static:
+            raise ValueError("the closed form needs covariates that are constant within each subject")
+        self.threads = threads
+        self._schedule = _schedule(table, form.n_compartments)
+        self._observations = _observations(form, table)
+        self._covariates = np.ascontiguousarray(table.cov[table.cov_ptr[:-1]].T)
+        self._everyone = np.arange(table.n_subjects)
+        self._ptr = super().row_ptr(None)
+        self._programs: dict[tuple[str, ...], _Program] = {}
+
+    def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self._solve(x, rows, ())
+
+    def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self._solve(x, rows, self.form.input_names)
+
+    def close(self) -> None:
+        for program in self._programs.values():
+            program.system.close()
+            program.output.close()
+        self._programs.clear()
+
+    def row_ptr(self, rows: np.ndarray | None) -> np.ndarray:
+        return self._ptr if rows is None else super().row_ptr(rows)
+
+    def _solve(self, x: np.ndarray, rows: np.ndarray | None, wrt: tuple[str, ...]) -> Solution:
+        program = self._programs.get(wrt)
+        if program is None:
+            program = self._programs[wrt] = _link(self.form, self._schedule, wrt)
+        ptr = self.row_ptr(rows)
+        subjects = self._everyone if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape != (len(subjects), self.n_inputs):
+            raise ValueError(f"x has shape {x.shape}, expected {(len(subjects), self.n_inputs)}")
+        prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], len(wrt)))
+        status = np.zeros(len(subjects), dtype=np.int32)
+
+        def solve_block(start: int) -> None:
+            block = slice(start, start + _BLOCK)
+            bounds = ptr[start : start + _BLOCK + 1]
+            found = slice(bounds[0], bounds[-1])
+            results = prediction[found], jacobian[found], status[block]
+            self._solve_block(program, x[block], subjects[block], bounds - bounds[0], results)
+
+        starts = range(0, len(subjects), _BLOCK)
+        if self.threads > 1 and len(starts) > 1:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(solve_block, starts))
+        else:
+            for start in starts:
+                solve_block(start)
+        return Solution(
+            prediction=prediction,
+            jacobian=jacobian if wrt else None,
+            status=status,
+            n_steps=np.zeros(len(subjects), dtype=np.int32),
+            ptr=ptr,
+        )
+
+    def _solve_block(self, program: _Program, x: np.ndarray, rows: np.ndarray, ptr: np.ndarray, results) -> None:
+        """`results`: prediction, jacobian and status of these rows, filled in place."""
+        n_rows, n_obs = len(rows), int(ptr[-1])
+        if n_obs == 0:
+            return
+        inputs = np.empty((self.n_inputs + len(self._covariates), _padded(n_rows)))
+        inputs[: self.n_inputs, :n_rows] = x.T
+        inputs[self.n_inputs :, :n_rows] = self._covariates[:, rows]
+        inputs[:, n_rows:] = inputs[:, n_rows - 1 : n_rows]
+        values, slopes = program.system(inputs)
+        plan = program.plan
+        columns = np.empty((program.n_columns, _padded(n_obs)))
+        d_amounts = np.empty((n_obs, len(plan.wanted), plan.template.shape[1] - 1))
+        kernels.solve_rows(plan, self._schedule, rows, ptr, values, slopes, columns, d_amounts)
+        output_kernels.fill_columns(program.where, self._observations, rows, ptr, values, columns)
+        outputs, d_outputs = program.output(columns)
+        output_kernels.chain_rule(
+            program.chain, self._observations, rows, ptr, outputs, d_outputs, slopes, d_amounts, *results
+        )
+
+
+def _padded(n: int) -> int:
+    return -(-n // _PADDING) * _PADDING
+
+
+# what is fixed by the data ----------------------------------------------------------------------------
+def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
+    """Events and observations of each subject in the order in which they happen."""
+    _check_events(table, n_compartments)
+    n_events, n_obs = len(table.ev_time), len(table.ob_time)
+    event_subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
+    subject = np.concatenate([event_subject, table.ob_subject])
+    time = np.concatenate([table.ev_time, table.ob_time])
+    order = np.concatenate([table.ev_order, table.ob_order])
+    sequence = np.lexsort((order, time, subject))
+    observed = np.concatenate([np.zeros(n_events, dtype=bool), np.ones(n_obs, dtype=bool)])[sequence]
+    first = np.searchsorted(subject[sequence], np.arange(table.n_subjects))
+    last = first.copy()  # one past each subject's last observation
+    positions = np.flatnonzero(observed)
+    np.maximum.at(last, subject[sequence][positions], positions + 1)
+    actions = np.array([_ACTIONS[EventKind(k)] for k in table.ev_kind], dtype=np.int64)
+    place = np.arange(n_obs) - table.ob_ptr[:-1].astype(np.int64)[table.ob_subject]
+    what = np.zeros((len(time), 4), dtype=np.int64)
+    what[:, kernels.ORDER] = order
+    what[:n_events, kernels.ACTION], what[n_events:, kernels.ACTION] = actions, kernels.OBSERVE
+    what[:n_events, kernels.COMPARTMENT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
+    what[n_events:, kernels.PLACE] = place
+    number = np.zeros((len(time), 3))
+    number[:, kernels.TIME] = time
+    number[:n_events, kernels.AMOUNT], number[:n_events, kernels.RATE] = table.ev_amt, table.ev_rate
+    return kernels.Schedule(
+        first=first.astype(np.int64),
+        last=last.astype(np.int64),
+        start=np.ascontiguousarray(table.start_time, dtype=np.float64),
+        what=np.ascontiguousarray(what[sequence]),
+        number=np.ascontiguousarray(number[sequence]),
+    )
+
+
+def _check_events(table: EventTable, n_compartments: int) -> None:
+    for kind in np.unique(table.ev_kind):
+        if EventKind(kind) not in _ACTIONS:
+            raise UnsupportedError(
+                f"The closed-form solution cannot execute {EventKind(kind).name} events.",
+                hint="Give doses as boluses or as infusions with a positive RATE.",
+            )
+    doses = table.ev_kind != EventKind.RESET
+    if np.any((table.ev_cmt[doses] < 1) | (table.ev_cmt[doses] > n_compartments)):
+        raise UnsupportedError(
+            f"A dose goes into a compartment the model does not have (it has {n_compartments}).",
+            hint="Check the CMT column of the dose records.",
+        )
+
+
+def _observations(form: LatentForm, table: EventTable) -> output_kernels.Observations:
+    index = {compartment: o for o, compartment in enumerate(form.observed)}
+    missing = sorted(set(table.ob_cmt.tolist()) - set(index))
+    if missing:
+        raise UnsupportedError(
+            f"The data observe compartment {missing[0]}, which the model does not predict.",
+            hint="Check the CMT column of the observation records.",
+        )
+    return output_kernels.Observations(
+        ptr=table.ob_ptr.astype(np.int64),
+        time=np.ascontiguousarray(table.ob_time, dtype=np.float64),
+        data=np.ascontiguousarray(table.ob_data, dtype=np.float64),
+        output=np.array([index[c] for c in table.ob_cmt.tolist()], dtype=np.int64),
+    )
+
+
+# what is fixed by the model ---------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Program:
+    """Compiled functions and index maps for one set of derivatives."""
+
+    system: BatchFunction
+    plan: kernels.Plan
+    output: BatchFunction
+    where: output_kernels.OutputColumns
+    n_columns: int
+    chain: output_kernels.Chain
+
+
+def _link(form: LatentForm, schedule: kernels.Schedule, wrt: tuple[str, ...]) -> _Program:
+    output = _output_function(form)
+    amounts = [f"A({c + 1})" for c in range(form.n_compartments)]
+    wanted = [c for c, name in enumerate(amounts) if name in output.inputs]
+    parameters = [name for name in form.parameters if name in output.inputs]
+    system_function, n_system = _system_function(form, parameters)
+    system = link_batch(system_function, wrt)
+    active = sorted({k for i, k in system.pattern if i < n_system})
+    linked = link_batch(output, (*(amounts[c] for c in wanted), *parameters) if wrt else ())
+    capacity = 2 + 2 * int((schedule.last - schedule.first).max(initial=0))
+    return _Program(
+        system=system,
+        plan=_plan(form, system_function, system, n_system, active, np.array(wanted, dtype=np.int64), capacity),
+        output=linked,
+        where=_output_columns(form, output, parameters, n_system),
+        n_columns=len(output.inputs),
+        chain=_chain(system, linked, len(wanted), n_system, active),
+    )
+
+
+def _plan(
+    form: LatentForm,
+    function: Function,
+    system: BatchFunction,
+    n_system: int,
+    active: list[int],
+    wanted: np.ndarray,
+    capacity: int,
+) -> kernels.Plan:
+    n, width = form.n_compartments, 1 + len(active)
+    constants = [function.graph.value_of(node) for node in function.output_nodes[:n_system]]
+    template = np.zeros((n_system + n * n, width))  # drift follows
+    template[:n_system, 0] = [0.0 if c is None else c for c in constants]
+    values = [(i, i) for i, c in enumerate(constants) if c is None]
+    slopes = [(i, 1 + active.index(k), e) for e, (i, k) in enumerate(system.pattern) if i < n_system]
+    of_matrix = range(n + 2 * n * n, n + 3 * n * n)
+    return kernels.Plan(
+        n=n,
+        template=template,
+        modal_values=_index([v for v in values if v[0] not in of_matrix], 2),
+        modal_slopes=_index([s for s in slopes if s[0] not in of_matrix], 3),
+        matrix_values=_index([v for v in values if v[0] in of_matrix], 2),
+        matrix_slopes=_index([s for s in slopes if s[0] in of_matrix], 3),
+        lagged=np.array([target.lag is not None for target in form.dosing]),
+        wanted=wanted,
+        capacity=capacity,
+    )
+
+
+def _index(entries: list[tuple[int, ...]], width: int) -> np.ndarray:
+    """(count, width), also for an empty list."""
+    return np.array(entries, dtype=np.int64).reshape(-1, width)
+
+
+def _system_function(form: LatentForm, parameters: list[str]) -> tuple[Function, int]:
+    """x, covariates -> what linear_kernels.Plan lists, then `parameters`; and the number of the former."""
+    graph = form.individual.graph
+    individual = dict(form.individual.outputs)
+    system = linear_system(graph, form.closed_form, [individual[name] for name in form.rate_constants])
+    initial = [substitute(graph, node, individual) for node in form.initial.output_nodes]
+    zero, one = graph.constant(0.0), graph.constant(1.0)
+    nodes = [
+        *system.eigenvalues,
+        *(node for row in system.right for node in row),
+        *(node for row in system.left for node in row),
+        *(node for row in system.rate_matrix for node in row),
+        *initial,
+        *(individual[t.bioavailability] if t.bioavailability else one for t in form.dosing),
+        *(individual[t.lag] if t.lag else zero for t in form.dosing),
+    ]
+    outputs = [(f"system {i}", node) for i, node in enumerate(nodes)]
+    outputs += [(name, individual[name]) for name in parameters]
+    function = Function(name="system", graph=graph, inputs=form.individual.inputs, outputs=tuple(outputs))
+    return function, len(nodes)
+
+
+def _output_function(form: LatentForm) -> Function:
+    """`output` with the inputs it needs only: amounts first, in order of compartments."""
+    used = form.output.graph.inputs_of(form.output.output_nodes)
+    amounts = [f"A({c + 1})" for c in range(form.n_compartments) if f"A({c + 1})" in used]
+    others = [name for name in form.output.inputs if name in used and name not in amounts]
+    return Function(name="output", graph=form.output.graph, inputs=(*amounts, *others), outputs=form.output.outputs)
+
+
+def _output_columns(
+    form: LatentForm, output: Function, parameters: list[str], n_system: int
+) -> output_kernels.OutputColumns:
+    position = {name: row for row, name in enumerate(output.inputs)}
+    records = [name for name in form.record_items if name in position and name not in parameters]
+    return output_kernels.OutputColumns(
+        time=position.get("T", -1),
+        parameter=_index([(n_system + j, position[name]) for j, name in enumerate(parameters)], 2),
+        record=_index([(form.record_items.index(name), position[name]) for name in records], 2),
+    )
+
+
+def _chain(
+    system: BatchFunction, output: BatchFunction, n_wanted: int, n_system: int, active: list[int]
+) -> output_kernels.Chain:
+    """`output` was linked for the wanted amounts, then the parameters in the order of the system's values."""
+    entries, links = [], []
+    for o, source in output.pattern:
+        row, first = n_system + source - n_wanted, len(links)
+        if source >= n_wanted:
+            links += [(e, k) for e, (i, k) in enumerate(system.pattern) if i == row]
+        entries.append((o, int(source < n_wanted), source, first, len(links)))
+    return output_kernels.Chain(
+        entry=_index(entries, 5),
+        link=_index(links, 2),
+        active=np.array(active, dtype=np.int64),
+    )

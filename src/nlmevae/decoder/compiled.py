@@ -1,0 +1,176 @@
+"""Decoder back end: generated machine code with forward sensitivities, the default for every model.
+
+Models with compartments go through the Runge-Kutta kernels and the engine; models given by a formula
+are one compiled function of each observation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.codegen.link_llvm import host_width
+from nlmevae.data.events import EventTable
+from nlmevae.decoder.base import Decoder, Solution, SolveStatus
+from nlmevae.decoder.compiled_model import CompiledModel, Tolerances, Workspace
+from nlmevae.decoder.formula import FormulaKernel
+
+Method = Literal["auto", "explicit", "rosenbrock"]
+_PILOT_ROWS = 8
+#: A Rosenbrock step costs about this many explicit steps.
+_COST_OF_ROSENBROCK_STEP = 4.0
+
+
+class CompiledDecoder(Decoder):
+    """Dormand-Prince 5(4) or RODAS 4(3) with dense output, W rows at a time, one step length per row.
+
+    Kernels with and without sensitivities are compiled when first needed. Calls from several threads at
+    once are safe.
+
+    Args:
+        rtol: relative tolerance of the amounts.
+        atol: absolute tolerance of every amount; None: rtol / 100 of the largest amount the compartment
+            has held so far (its largest dose, at the start).
+        max_steps: per row, rejected steps included; a row that needs more gets SolveStatus.MAX_STEPS.
+        threads: rows are split among so many threads.
+        width: rows per SIMD group (1, 2, 4, 8); None: what suits the CPU.
+        method: "explicit", "rosenbrock" (for stiff models) or "auto": rows the explicit method cannot
+            finish within max_steps are repeated with the Rosenbrock method; for a model declared stiff
+            both are tried on a few rows of the first call and the cheaper one is kept.
+    """
+
+    backend = "compiled"
+
+    def __init__(
+        self,
+        form: LatentForm,
+        table: EventTable,
+        *,
+        rtol: float = 1e-8,
+        atol: float | None = None,
+        max_steps: int = 10_000,
+        threads: int = 1,
+        width: int | None = None,
+        method: Method = "auto",
+    ) -> None:
+        super().__init__(form, table)
+        self.tolerances = Tolerances(rtol=rtol, atol=atol, max_steps=max_steps)
+        self.threads = threads
+        self.width = width or host_width()
+        self.method = method
+        self._implicit = {"explicit": False, "rosenbrock": True, "auto": None}[method]
+        self._wrt = form.input_names
+        self._all_rows = np.arange(table.n_subjects)
+        self._counts = np.diff(table.ob_ptr).astype(np.int64)
+        self._models: dict[tuple[bool, bool], CompiledModel] = {}
+        self._formulas: dict[bool, FormulaKernel] = {}
+        self._idle: dict[tuple[bool, bool], list[Workspace]] = {}
+
+    def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self._solve(x, rows, sensitivities=False)
+
+    def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self._solve(x, rows, sensitivities=True)
+
+    def close(self) -> None:
+        self._idle.clear()
+        for linked in (*self._models.values(), *self._formulas.values()):
+            linked.close()
+        self._models.clear()
+        self._formulas.clear()
+
+    def _solve(self, x: np.ndarray, rows: np.ndarray | None, *, sensitivities: bool) -> Solution:
+        rows = self._all_rows if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        if x.shape != (len(rows), self.n_inputs):
+            raise ValueError(f"x has shape {x.shape}, expected {(len(rows), self.n_inputs)}")
+        if self.form.n_compartments == 0:
+            return self._formula(sensitivities).solve(x, rows, self._pointer(rows))
+        if self._implicit is None:
+            self._implicit = self._is_stiff(x, rows)
+        solution = self._integrate(x, rows, sensitivities=sensitivities, implicit=self._implicit)
+        exhausted = np.flatnonzero(solution.status == SolveStatus.MAX_STEPS)
+        if self.method == "auto" and not self._implicit and len(exhausted):
+            self._repeat(solution, x, rows, exhausted, sensitivities=sensitivities)
+            self._implicit = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
+        return solution
+
+    def _pointer(self, rows: np.ndarray) -> np.ndarray:
+        ptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(self._counts[rows], out=ptr[1:])
+        return ptr
+
+    def _formula(self, sensitivities: bool) -> FormulaKernel:
+        if sensitivities not in self._formulas:
+            wrt = self._wrt if sensitivities else ()
+            self._formulas[sensitivities] = FormulaKernel(self.form, self.table, wrt, self.width)
+        return self._formulas[sensitivities]
+
+    def _model(self, key: tuple[bool, bool]) -> CompiledModel:
+        if key not in self._models:
+            sensitivities, implicit = key
+            wrt = self._wrt if sensitivities else ()
+            self._models[key] = CompiledModel(self.form, self.table, wrt, self.width, implicit=implicit)
+            self._idle[key] = []
+        return self._models[key]
+
+    # choice of method -----------------------------------------------------------------------------
+    def _is_stiff(self, x: np.ndarray, rows: np.ndarray) -> bool:
+        """Steps, not time, decide: the choice must not depend on how busy the machine is."""
+        model = self.form.model
+        if model is None or not model.structural.stiff:
+            return False
+        few = slice(0, _PILOT_ROWS)
+        explicit, implicit = (
+            self._integrate(x[few], rows[few], sensitivities=False, implicit=i) for i in (False, True)
+        )
+        solved = (implicit.status == SolveStatus.OK) & (self._counts[rows[few]] > 0)
+        return bool(explicit.n_steps[solved].sum() > _COST_OF_ROSENBROCK_STEP * implicit.n_steps[solved].sum())
+
+    def _repeat(
+        self, solution: Solution, x: np.ndarray, rows: np.ndarray, which: np.ndarray, *, sensitivities: bool
+    ) -> None:
+        """Replace the results of rows `which` by those of the Rosenbrock method."""
+        again = self._integrate(x[which], rows[which], sensitivities=sensitivities, implicit=True)
+        for r, row in enumerate(which):
+            source = slice(again.ptr[r], again.ptr[r + 1])
+            target = slice(solution.ptr[row], solution.ptr[row + 1])
+            solution.prediction[target] = again.prediction[source]
+            if sensitivities:
+                solution.jacobian[target] = again.jacobian[source]
+            solution.status[row], solution.n_steps[row] = again.status[r], again.n_steps[r]
+
+    # running the engine ---------------------------------------------------------------------------
+    def _integrate(self, x: np.ndarray, rows: np.ndarray, *, sensitivities: bool, implicit: bool) -> Solution:
+        key = (sensitivities, implicit)
+        model, ptr = self._model(key), self._pointer(rows)
+        prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], model.n_wrt))
+        status, n_steps = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
+
+        def run(start: int, end: int) -> None:
+            part = slice(start, end)
+            results = (prediction, jacobian, status[part], n_steps[part])
+            self._run(key, x[part], rows[part], ptr[start : end + 1], results)
+
+        chunks = min(self.threads, len(rows) // (4 * self.width))
+        if chunks <= 1:
+            run(0, len(rows))
+        else:
+            bounds = np.linspace(0, len(rows), chunks + 1).astype(int)
+            with ThreadPoolExecutor(chunks) as pool:
+                list(pool.map(lambda pair: run(*pair), itertools.pairwise(bounds)))
+        jacobian = jacobian if sensitivities else None
+        return Solution(prediction=prediction, jacobian=jacobian, status=status, n_steps=n_steps, ptr=ptr)
+
+    def _run(self, key: tuple[bool, bool], x: np.ndarray, rows: np.ndarray, ptr: np.ndarray, results: tuple) -> None:
+        idle = self._idle[key]
+        try:
+            workspace = idle.pop()
+        except IndexError:
+            workspace = self._models[key].workspace(self.tolerances)
+        workspace.run(x, rows, ptr, results)
+        idle.append(workspace)

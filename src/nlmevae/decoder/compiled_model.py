@@ -1,0 +1,223 @@
+"""What the engine reads, as arrays: the event table, sparse patterns, workspaces, and the record of their
+addresses (engine.PLAN)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.codegen.link_llvm import MachineCode
+from nlmevae.data.events import EventKind, EventTable
+from nlmevae.decoder import engine
+from nlmevae.decoder.kernels import KERNELS, print_kernels
+from nlmevae.decoder.layout import Layout, make_layout
+from nlmevae.errors import UnsupportedError
+
+_FIELD = {name: i for i, name in enumerate(engine.PLAN.names)}
+_PER_CALL = ("n_rows", "n_predictions", "x", "rows", "ptr", "prediction", "jacobian", "status", "steps")
+_PER_CALL_FIELDS = np.array([_FIELD[name] for name in _PER_CALL])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerances:
+    """atol None: a share of rtol times the largest amount a compartment has held."""
+
+    rtol: float
+    atol: float | None
+    max_steps: int
+
+
+class CompiledModel:
+    """Compiled kernels of one model, joined with one event table.
+
+    Args:
+        wrt: inputs the sensitivities refer to: all of them, or none for predictions only.
+        implicit: integrate with the Rosenbrock method, for stiff models.
+    """
+
+    def __init__(
+        self, form: LatentForm, table: EventTable, wrt: tuple[str, ...], width: int, *, implicit: bool = False
+    ) -> None:
+        self.layout = make_layout(form, wrt, implicit=implicit)
+        self.width, self.n_wrt = width, len(wrt)
+        self.code = MachineCode(print_kernels(self.layout, width), KERNELS)
+        # the plan holds addresses only; these keep what they point to alive
+        self._arrays = {**_table_arrays(form, table), **_maps(self.layout)}
+        self._capacity = 2 + 2 * int(np.diff(table.ev_ptr).max(initial=0))
+        self._base = _base_plan(self.layout, self.code, self._arrays, width, self._capacity)
+
+    def close(self) -> None:
+        self.code.close()
+
+    def workspace(self, tolerances: Tolerances) -> Workspace:
+        return Workspace(self._base, self.layout, self.width, self._capacity, tolerances)
+
+
+#: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
+_ATOL_SHARE = 0.01
+
+
+class Workspace:
+    """Memory of one running engine; not shared between threads."""
+
+    def __init__(self, base: np.ndarray, layout: Layout, width: int, capacity: int, tolerances: Tolerances) -> None:
+        n, n_wrt, scalar = layout.form.n_compartments, len(layout.wrt), layout.scalar
+        work = _aligned_zeros(layout.size, width)
+        rtol, atol = tolerances.rtol, tolerances.atol
+        work[scalar["rtol"]] = rtol
+        work[scalar["atol_growth"]] = _ATOL_SHARE * rtol if atol is None else 0.0
+        work[layout.start["atol"] : layout.start["atol"] + n] = atol or 0.0
+        work[scalar["max_steps"]] = tolerances.max_steps
+        self._arrays = {
+            "work": work,
+            "lanes": np.zeros(width, dtype=engine.LANE),
+            "pending": np.zeros((width, capacity), dtype=engine.PENDING),
+            "pending_sens": np.zeros((width, capacity, 2, n_wrt)),
+            "jump": np.zeros((width, n + n_wrt)),
+        }
+        self._fields = base.copy()
+        for name, array in self._arrays.items():
+            self._fields[_FIELD[name]] = _address(array)
+        self._plan = self._fields.view(engine.PLAN)
+
+    def run(
+        self,
+        x: np.ndarray,
+        rows: np.ndarray,
+        ptr: np.ndarray,
+        results: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    ) -> None:
+        """Solve `rows`; results = prediction, jacobian, status, n_steps (the latter two zero at the start)."""
+        arrays = (x, rows, ptr, *results)
+        self._fields[_PER_CALL_FIELDS] = [len(rows), len(results[0]), *map(_address, arrays)]
+        engine.run_rows(self._plan)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _aligned_zeros(size: int, width: int) -> np.ndarray:
+    """(size, width) zeros on a 64-byte boundary."""
+    raw = np.zeros(size * width + 8)
+    offset = (-_address(raw) % 64) // 8
+    return raw[offset : offset + size * width].reshape(size, width)
+
+
+def _base_plan(
+    layout: Layout, code: MachineCode, arrays: dict[str, np.ndarray], width: int, capacity: int
+) -> np.ndarray:
+    """Everything that is the same for all calls, as the int64 fields of engine.PLAN."""
+    form = layout.form
+    known = {
+        **layout.scalar,
+        **layout.start,
+        **{f"run_{name}": address for name, address in code.address.items()},
+        **{name: _address(array) for name, array in arrays.items()},
+        "n_states": form.n_compartments,
+        "n_inputs": form.n_inputs,
+        "n_covariates": len(form.covariates),
+        "n_records": len(form.record_items),
+        "n_parameters": len(form.parameters),
+        "n_outputs": len(form.observed),
+        "n_wrt": len(layout.wrt),
+        "width": width,
+        "capacity": capacity,
+        "n_subjects": len(arrays["subjects"]),
+        "n_events": len(arrays["events"]),
+        "n_observations": len(arrays["observations"]),
+        "n_covariate_rows": len(arrays["covariates"]),
+    }
+    return np.array([known.get(name, 0) for name in engine.PLAN.names], dtype=np.int64)
+
+
+def _maps(layout: Layout) -> dict[str, np.ndarray]:
+    """Sparse patterns as slot numbers, -1 for what is zero.
+
+    dosing_map (n_states, 2): parameter index of bioavailability and lag; parameter_map (n_parameters,
+    n_wrt); state_map (n_states, n_wrt): row within a state block; output_map (n_outputs, n_wrt).
+    """
+    form, n, width = layout.form, layout.form.n_compartments, len(layout.wrt)
+    state = {pair: n + index for index, pair in enumerate(layout.sensitivities)}
+    start = layout.start["output_sens"]
+    output = {pair: start + index for index, pair in enumerate(layout.output_sensitivities)}
+    dosing = [_parameter_index(form, (t.bioavailability, t.lag)) for t in form.dosing]
+    return {
+        "dosing_map": np.array(dosing, dtype=np.int64).reshape(n, 2),
+        "parameter_map": _dense_map(layout.parameter_by_input_slot, len(form.parameters), width),
+        "state_map": _dense_map(state, n, width),
+        "output_map": _dense_map(output, len(form.observed), width),
+    }
+
+
+def _parameter_index(form: LatentForm, names: tuple[str | None, ...]) -> list[int]:
+    return [-1 if name is None else form.parameters.index(name) for name in names]
+
+
+def _dense_map(entries: dict[tuple[int, int], int], n_rows: int, n_columns: int) -> np.ndarray:
+    table = np.full((n_rows, n_columns), -1, dtype=np.int64)
+    for place, slot in entries.items():
+        table[place] = slot
+    return table
+
+
+def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
+    """The engine's copy of the event table. records (M, n_records); covariates (C, 1 + n_covariates) with
+    the time first; dose_scale (N, n_states)."""
+    _check_kinds(table)
+    ranges = {
+        name: (ptr[:-1], ptr[1:])
+        for name, ptr in (("event", table.ev_ptr), ("observation", table.ob_ptr), ("covariate", table.cov_ptr))
+    }
+    subjects = np.zeros(table.n_subjects, dtype=engine.SUBJECT)
+    for name, (start, end) in ranges.items():
+        subjects[name], subjects[f"{name}_end"] = start, end
+    subjects["start"] = table.start_time
+    events = np.zeros(len(table.ev_time), dtype=engine.EVENT)
+    events["time"], events["amount"], events["rate"] = table.ev_time, table.ev_amt, table.ev_rate
+    events["kind"], events["compartment"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
+    events["order"] = table.ev_order
+    observations = np.zeros(table.n_obs_total, dtype=engine.OBSERVATION)
+    observations["time"], observations["order"] = table.ob_time, table.ob_order
+    observations["output"] = _output_index(form, table.ob_cmt)
+    return {
+        "subjects": subjects,
+        "events": events,
+        "observations": observations,
+        "records": np.array(table.ob_data, dtype=np.float64, order="C"),
+        "covariates": np.array(np.column_stack([table.cov_time, table.cov]), dtype=np.float64, order="C"),
+        "dose_scale": _dose_scale(form, table),
+    }
+
+
+def _check_kinds(table: EventTable) -> None:
+    known = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
+    for kind in np.unique(table.ev_kind):
+        if EventKind(kind) not in known:
+            raise UnsupportedError(
+                f"The compiled solver cannot execute {EventKind(kind).name} events.",
+                hint="Give doses as boluses or as infusions with a positive RATE.",
+            )
+
+
+def _dose_scale(form: LatentForm, table: EventTable) -> np.ndarray:
+    """(N, n_states) largest dose each compartment of each subject gets."""
+    scale = np.zeros((table.n_subjects, form.n_compartments))
+    subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
+    doses = table.ev_kind != EventKind.RESET
+    np.maximum.at(scale, (subject[doses], table.ev_cmt[doses].astype(int) - 1), table.ev_amt[doses])
+    return scale
+
+
+def _output_index(form: LatentForm, compartments: np.ndarray) -> np.ndarray:
+    """Which output of `form.output` predicts each observation."""
+    index = {compartment: o for o, compartment in enumerate(form.observed)}
+    missing = sorted(set(compartments.tolist()) - set(index))
+    if missing:
+        raise UnsupportedError(
+            f"The data observe compartment {missing[0]}, which the model does not predict.",
+            hint="Check the CMT column of the observation records.",
+        )
+    return np.array([index[c] for c in compartments.tolist()], dtype=np.int64)

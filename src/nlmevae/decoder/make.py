@@ -1,0 +1,88 @@
+"""Which back end runs a model."""
+
+from __future__ import annotations
+
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.data.events import EventKind, EventTable
+from nlmevae.decoder.base import Decoder
+from nlmevae.errors import SettingsError
+
+BACKENDS = ("auto", "formula", "closed_form", "compiled", "torchode")
+
+#: Relative tolerance of integrated amounts unless the model or the user says otherwise.
+DEFAULT_RTOL = 1e-8
+
+
+def make_decoder(
+    form: LatentForm,
+    table: EventTable,
+    *,
+    backend: str = "auto",
+    rtol: float | None = None,
+    atol: float | None = None,
+    max_steps: int = 10_000,
+    threads: int = 1,
+) -> Decoder:
+    """The decoder of a model with its data.
+
+    Args:
+        backend: one of BACKENDS; "auto" takes the exact one where there is one (formula, closed form),
+            else the compiled integrator.
+        rtol, atol, max_steps: of the integrators only; None: rtol of the model text, else 1e-8, and an
+            atol that follows the size of the doses.
+        threads: rows are split among so many threads (closed form and compiled).
+
+    Raises:
+        SettingsError: an unknown back end, or one that cannot run this model; says why.
+    """
+    if backend not in BACKENDS:
+        raise SettingsError(f"there is no decoder back end '{backend}'", hint=f"use one of {', '.join(BACKENDS)}")
+    chosen = _choose(form, table) if backend == "auto" else backend
+    obstacle = _obstacle(chosen, form, table)
+    if obstacle:
+        raise SettingsError(f"the {chosen} back end cannot run this model: {obstacle}", hint="use backend 'auto'")
+    if chosen == "formula":
+        from nlmevae.decoder.formula import FormulaDecoder
+
+        return FormulaDecoder(form, table)
+    if chosen == "closed_form":
+        from nlmevae.decoder.closed_form import ClosedFormDecoder
+
+        return ClosedFormDecoder(form, table, threads=threads)
+    rtol = _rtol(form) if rtol is None else rtol
+    if chosen == "compiled":
+        from nlmevae.decoder.compiled import CompiledDecoder
+
+        return CompiledDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps, threads=threads)
+    from nlmevae.decoder.ode_torch import TorchodeDecoder
+
+    return TorchodeDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps)
+
+
+def _choose(form: LatentForm, table: EventTable) -> str:
+    if form.n_compartments == 0:
+        return "formula"
+    return "compiled" if _obstacle("closed_form", form, table) else "closed_form"
+
+
+def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:
+    """Why the back end cannot run the model, empty if it can."""
+    if backend == "formula":
+        return "it has compartments" if form.n_compartments else ""
+    if form.n_compartments == 0:
+        return "it has no compartments"
+    if backend == "closed_form":
+        if form.closed_form is None:
+            return "its differential equations have no closed form here"
+        kinds = {int(kind) for kind in table.ev_kind}
+        if not kinds <= {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}:
+            return "it knows boluses, infusions with a given rate and resets only"
+    if backend in ("closed_form", "torchode") and not table.static:
+        return "covariates change within a subject"
+    return ""
+
+
+def _rtol(form: LatentForm) -> float:
+    """The model text's own tolerance if it asks for a tighter one than ours."""
+    stated = form.model.structural.rtol if form.model is not None else None
+    return DEFAULT_RTOL if stated is None else min(stated, DEFAULT_RTOL)
