@@ -151,9 +151,7 @@ def _flow(matrix: np.ndarray, y: np.ndarray, rate: np.ndarray, h: float, by: str
     n = len(y)
     if by == "solve_ivp":
         scale = 1e-13 * max(1.0, np.abs(y).max())
-        solution = solve_ivp(
-            lambda t, a: matrix @ a + rate, (0.0, h), y, method="DOP853", rtol=1e-12, atol=scale
-        )
+        solution = solve_ivp(lambda t, a: matrix @ a + rate, (0.0, h), y, method="DOP853", rtol=1e-12, atol=scale)
         return solution.y[:, -1]
     augmented = np.zeros((n + 1, n + 1))
     augmented[:n, :n], augmented[:n, n] = matrix * h, rate * h

@@ -52,13 +52,15 @@ def data_model(
         name="run1",
         source=SourceReference(format="nonmem", path=str(folder / "run1.ctl"), text=""),
         problem="",
-        data=DataSpec(**{
-            "path": "data.csv",
-            "columns": columns(items),
-            "ignore_character": "@",
-            "at": Location("run1.ctl", 3),
-            **data,
-        }),
+        data=DataSpec(
+            **{
+                "path": "data.csv",
+                "columns": columns(items),
+                "ignore_character": "@",
+                "at": Location("run1.ctl", 3),
+                **data,
+            }
+        ),
         thetas=(PopulationParameter(name="THETA(1)", label="CL", init=1.0, lower=0.0),),
         omega=(CovarianceBlock(names=("ETA(1)",), matrix=((0.1,),)),),
         sigma=(CovarianceBlock(names=("EPS(1)",), matrix=((0.1,),)),),

@@ -96,9 +96,7 @@ def _repeated_ids(rows: Rows, ptr: np.ndarray, labels: tuple[str, ...]) -> list[
     return [_warning("repeated-id", message, "sort the file by ID if it is one subject", rows.at(row, "id"))]
 
 
-def _without_observations(
-    rows: Rows, ptr: np.ndarray, labels: tuple[str, ...], mdv: np.ndarray
-) -> list[Diagnostic]:
+def _without_observations(rows: Rows, ptr: np.ndarray, labels: tuple[str, ...], mdv: np.ndarray) -> list[Diagnostic]:
     empty = np.flatnonzero(np.add.reduceat(mdv == 0, ptr[:-1]) == 0)
     if not len(empty):
         return []

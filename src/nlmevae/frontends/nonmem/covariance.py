@@ -1,13 +1,13 @@
 """$OMEGA and $SIGMA -> covariance blocks, always as variances and covariances.
 
-    $OMEGA 0.1 0.2 FIX                    two blocks of one
-    $OMEGA DIAGONAL(2) 0.3 SD (0.2 FIX)   an option belongs to one value
-    $OMEGA (0.1 FIXED)x4                  repeated
-    $OMEGA BLOCK(2) 0.1 0.01 0.2          lower triangle by rows; FIX anywhere fixes the block
-    $OMEGA BLOCK(2) VALUES(0.1,0.01)      all diagonal, all off-diagonal
-    $OMEGA BLOCK(2) SD CORR 0.3 0.5 0.4   also VARIANCE, COVARIANCE, CHOLESKY
-    $OMEGA BLOCK(1) SAME(3)               three more blocks with the values of the block before
-    $OMEGA ECL=0.1                        named: code may read ETA(ECL)
+$OMEGA 0.1 0.2 FIX                    two blocks of one
+$OMEGA DIAGONAL(2) 0.3 SD (0.2 FIX)   an option belongs to one value
+$OMEGA (0.1 FIXED)x4                  repeated
+$OMEGA BLOCK(2) 0.1 0.01 0.2          lower triangle by rows; FIX anywhere fixes the block
+$OMEGA BLOCK(2) VALUES(0.1,0.01)      all diagonal, all off-diagonal
+$OMEGA BLOCK(2) SD CORR 0.3 0.5 0.4   also VARIANCE, COVARIANCE, CHOLESKY
+$OMEGA BLOCK(1) SAME(3)               three more blocks with the values of the block before
+$OMEGA ECL=0.1                        named: code may read ETA(ECL)
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ class _Block:
     at: Location
 
 
-def read_covariance(
-    records: tuple[Record, ...], effect: str
-) -> tuple[tuple[CovarianceBlock, ...], dict[str, str]]:
+def read_covariance(records: tuple[Record, ...], effect: str) -> tuple[tuple[CovarianceBlock, ...], dict[str, str]]:
     """Blocks in order, and the names code may use: ``ETA(ECL)`` -> ``ETA(1)``.
 
     Args:
@@ -239,9 +237,7 @@ def _repeated(words: _Words, earlier: list[_Block]) -> list[_Block]:
             location=words.record.head,
         )
     if words.values:
-        raise ModelSyntaxError(
-            "SAME takes no values", hint="remove the values or SAME", location=words.values[0].at
-        )
+        raise ModelSyntaxError("SAME takes no values", hint="remove the values or SAME", location=words.values[0].at)
     last = earlier[-1]
     if words.block not in (None, len(last.matrix)):
         raise SemanticError(

@@ -63,15 +63,11 @@ class DataFilterReader:
             )
         name = match.group("name").upper()
         if name not in self.names:
-            raise SemanticError(
-                f"{name} is not in $INPUT", hint="conditions name a column of $INPUT", location=at
-            )
+            raise SemanticError(f"{name} is not in $INPUT", hint="conditions name a column of $INPUT", location=at)
         symbol, numeric = _OPERATORS[operator]
         value = match.group("value").strip("'\"")
         if numeric and parse_number(value) is None:
-            raise ModelSyntaxError(
-                f"{value} is not a number", hint="compare text with .EQ. or .NE.", location=at
-            )
+            raise ModelSyntaxError(f"{value} is not a number", hint="compare text with .EQ. or .NE.", location=at)
         return DataFilter(column=self.names[name], operator=symbol, value=value, numeric=numeric, at=at)
 
     def _at(self, text: str, offset: int) -> Location:

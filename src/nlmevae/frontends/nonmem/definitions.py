@@ -136,9 +136,7 @@ class _Checker:
             if conditions:
                 self.carried.append(CarriedOver(name, conditions, node.at))
             return
-        raise SemanticError(
-            f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at
-        )
+        raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 
     def hint(self, name: str, scope: Scope) -> str:
         if name in self.names.hints:
@@ -156,9 +154,7 @@ class _Checker:
         return f"did you mean {close[0]}?" if close else f"assign {name} first, or add it to $INPUT"
 
 
-def refuse_carried_over(
-    carried: list[CarriedOver], program: Program, structural: StructuralModel
-) -> list[Diagnostic]:
+def refuse_carried_over(carried: list[CarriedOver], program: Program, structural: StructuralModel) -> list[Diagnostic]:
     """Notes for carried-over variables only tables use.
 
     Raises:

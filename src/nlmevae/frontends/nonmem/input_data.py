@@ -125,9 +125,7 @@ def _separated(option: Option, following: Option | None) -> Option:
         return Option(option.token, following.value, following.value_start)
     if following is not None and following.value is None and len(following.token.text) == 1:
         return Option(option.token, following.token.text, following.token.start, assigned=True)
-    raise ModelSyntaxError(
-        f"{option.key} has no value", hint=f"write {option.key}=(NAME.EQ.value)", location=option.at
-    )
+    raise ModelSyntaxError(f"{option.key} has no value", hint=f"write {option.key}=(NAME.EQ.value)", location=option.at)
 
 
 def _apply(option: Option, fields: dict, reader: DataFilterReader) -> None:

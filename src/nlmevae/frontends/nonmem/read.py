@@ -1,6 +1,6 @@
 """Control stream -> ir.Model, on one page.
 
-    text --records--> records --options, code--> ir pieces --definitions--> checked --recognition--> Model
+text --records--> records --options, code--> ir pieces --definitions--> checked --recognition--> Model
 """
 
 from __future__ import annotations

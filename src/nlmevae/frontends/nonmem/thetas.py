@@ -1,11 +1,11 @@
 """$THETA -> population parameters.
 
-    $THETA  1.5                  initial estimate
-    $THETA  (0, 1.5)             lower bound, initial estimate
-    $THETA  (0, 1.5, 10) ; CL    lower, initial, upper; the comment is the label
-    $THETA  0.75 FIX   (1 FIX)   not estimated
-    $THETA  (0,1)x3              three of them
-    $THETA  CL=(0,1)             named: code may read THETA(CL)
+$THETA  1.5                  initial estimate
+$THETA  (0, 1.5)             lower bound, initial estimate
+$THETA  (0, 1.5, 10) ; CL    lower, initial, upper; the comment is the label
+$THETA  0.75 FIX   (1 FIX)   not estimated
+$THETA  (0,1)x3              three of them
+$THETA  CL=(0,1)             named: code may read THETA(CL)
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ def read_thetas(records: tuple[Record, ...]) -> tuple[tuple[PopulationParameter,
     names = [f"THETA({n})" for n in range(1, len(entries) + 1)]
     labels = unique_labels([e.name or label_from_comment(e.comment) for e in entries], names)
     thetas = tuple(
-        PopulationParameter(
-            name=name, label=label, init=e.init, lower=e.lower, upper=e.upper, fixed=e.fixed, at=e.at
-        )
+        PopulationParameter(name=name, label=label, init=e.init, lower=e.lower, upper=e.upper, fixed=e.fixed, at=e.at)
         for e, name, label in zip(entries, names, labels, strict=True)
     )
     written = {f"THETA({e.name.upper()})": name for e, name in zip(entries, names, strict=True) if e.name}

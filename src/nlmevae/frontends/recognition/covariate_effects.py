@@ -69,9 +69,7 @@ def _effects_of(
         natural = _rows(psi, mu) if transform.kind != "logit" else None
         form = _form(x, slopes[covariate], _rows(tangent[0], mu), natural)
         effects.append(
-            CovariateEffect(
-                parameter=reader.parameter.name, covariate=covariate, form=form, coefficients=coefficients
-            )
+            CovariateEffect(parameter=reader.parameter.name, covariate=covariate, form=form, coefficients=coefficients)
         )
     return effects
 

@@ -47,9 +47,7 @@ _OTHER = EffectForm(
 )
 
 
-def name_form(
-    value: np.ndarray, slope: np.ndarray, typical: np.ndarray, typical_slope: np.ndarray
-) -> EffectForm:
+def name_form(value: np.ndarray, slope: np.ndarray, typical: np.ndarray, typical_slope: np.ndarray) -> EffectForm:
     """The form of p(ETA), from p and dp/dETA at random ETA and at ETA = 0. Arrays (n,)."""
     finite = np.isfinite(value) & np.isfinite(slope) & np.isfinite(typical) & np.isfinite(typical_slope)
     value, slope, typical, typical_slope = (x[finite] for x in (value, slope, typical, typical_slope))

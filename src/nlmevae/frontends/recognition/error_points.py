@@ -96,15 +96,11 @@ def run_error(
     f = np.broadcast_to(value_of(env["Y"]), shape)
     w = np.broadcast_to(tangent_of(env["Y"], np.zeros((len(epsilons), *shape))), (len(epsilons), *shape))
     drawn = 0.3 * rng.standard_normal((len(epsilons), N_POINTS))
-    y = np.broadcast_to(
-        run(statements, {**start, **dict(zip(epsilons, drawn, strict=True))})["Y"], shape
-    )
+    y = np.broadcast_to(run(statements, {**start, **dict(zip(epsilons, drawn, strict=True))})["Y"], shape)
     with np.errstate(all="ignore"):
         exponential = len(epsilons) == 1 and _same(y, f * np.exp(w[0] / f * drawn[0]))
     linear = _same(y, f + (w * drawn).sum(axis=0), np.abs(f) + np.abs(w * drawn).sum(axis=0))
-    return ErrorPoints(
-        points=points, epsilons=epsilons, f=f, w=w, curved=not linear, exponential=exponential, env=env
-    )
+    return ErrorPoints(points=points, epsilons=epsilons, f=f, w=w, curved=not linear, exponential=exponential, env=env)
 
 
 def run_individual(model: Model, points: Points) -> dict:

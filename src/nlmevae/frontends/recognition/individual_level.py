@@ -122,9 +122,7 @@ def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLe
     statements, probes = with_arm_probes(individual_program(model), _PROBE)
     candidates = find_candidates(model)
     n = N_THETA_DRAWS * N_COVARIATE_DRAWS
-    points = grid(
-        sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng)
-    )
+    points = grid(sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng))
     points.update(dict.fromkeys(model.epsilons, 0.0))
     zero = zero_etas(model)
     etas = tuple(e for e in model.etas if e not in zero)

@@ -181,9 +181,7 @@ def _full(level: IndividualLevel, value) -> np.ndarray:
     return np.broadcast_to(np.asarray(value, dtype=float), (rows * columns,))
 
 
-def _typical_value(
-    level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str
-) -> TypicalValue:
+def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str) -> TypicalValue:
     model = level.model
     found = level.typical[(candidate.name, candidate.index)]
     before = individual_program(model)[: candidate.index + 1]

@@ -81,9 +81,7 @@ def sample_items(model: Model, n: int, rng: np.random.Generator, *, record: Reco
     return values
 
 
-def _sample_item(
-    column: Column, special: list[float], n: int, rng: np.random.Generator, record: Record
-) -> np.ndarray:
+def _sample_item(column: Column, special: list[float], n: int, rng: np.random.Generator, record: Record) -> np.ndarray:
     if record == "observation" and column.role in DOSE_ROLES:
         return np.zeros(n)
     drawn = sample_covariate(n, rng)

@@ -42,9 +42,7 @@ def recognise(model: Model) -> Model:
     )
 
 
-def _with_error_roles(
-    thetas: tuple[PopulationParameter, ...], error: FoundError
-) -> tuple[PopulationParameter, ...]:
+def _with_error_roles(thetas: tuple[PopulationParameter, ...], error: FoundError) -> tuple[PopulationParameter, ...]:
     return tuple(
         replace(t, role="residual_error") if t.name in error.thetas and t.role == "structural" else t for t in thetas
     )

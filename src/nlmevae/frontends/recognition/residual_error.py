@@ -272,9 +272,7 @@ def _additive_part(weight: Weight, points) -> np.ndarray | float:
 
 
 # THETAs -------------------------------------------------------------------------------------------
-def _error_only_thetas(
-    model: Model, found: ErrorPoints, error: ResidualError, at: Location | None
-) -> frozenset[str]:
+def _error_only_thetas(model: Model, found: ErrorPoints, error: ResidualError, at: Location | None) -> frozenset[str]:
     """THETAs Y reads that change neither f nor anything before it."""
     seen = outputs(model, initial_dependencies(model))
     elsewhere = frozenset().union(*(reads for name, reads in seen.items() if name != "Y"))

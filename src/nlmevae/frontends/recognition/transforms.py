@@ -22,9 +22,7 @@ _DIGITS = 10
 _WIDEST = 1e4  # widest logit range looked for, in standard deviations of the values seen
 
 
-def find_transform(
-    value: np.ndarray, slope: np.ndarray, typical: np.ndarray, eta: np.ndarray
-) -> Transform | None:
+def find_transform(value: np.ndarray, slope: np.ndarray, typical: np.ndarray, eta: np.ndarray) -> Transform | None:
     """h, or None if none of the three fits.
 
     Args:

@@ -23,7 +23,7 @@ class ScaledModel:
 
 
 def decide_scales(model: Model, values: list[TypicalValue]) -> ScaledModel:
-    """"log" for a THETA when all mus that read it are linear in its logarithm, "identity" otherwise."""
+    """ "log" for a THETA when all mus that read it are linear in its logarithm, "identity" otherwise."""
     thetas, notes = [], []
     for theta in model.thetas:
         readers = [v for v in values if theta.name in v.slope]

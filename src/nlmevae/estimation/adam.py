@@ -1,0 +1,31 @@
+"""Adam (Kingma and Ba 2015, algorithm 1) on one flat vector.
+
+torch.optim would import a compiler it does not use here, which takes longer than fitting a small model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the paper's values and torch's defaults
+
+
+class Adam:
+    """Minimises by changing `parameters` (n,) in place; `lr` may be changed between steps."""
+
+    def __init__(self, parameters: np.ndarray, lr: float) -> None:
+        self.parameters = parameters
+        self.lr = lr
+        self._first = np.zeros_like(parameters)
+        self._second = np.zeros_like(parameters)
+        self._steps = 0
+
+    def step(self, gradient: np.ndarray) -> None:
+        """One step along `gradient` (n,) of the loss."""
+        self._steps += 1
+        self._first += (1.0 - BETA1) * (gradient - self._first)
+        self._second += (1.0 - BETA2) * (gradient * gradient - self._second)
+        size = self.lr * np.sqrt(1.0 - BETA2**self._steps) / (1.0 - BETA1**self._steps)
+        spread = np.sqrt(self._second)
+        spread += EPSILON * np.sqrt(1.0 - BETA2**self._steps)
+        self.parameters -= size * self._first / spread

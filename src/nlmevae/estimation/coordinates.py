@@ -1,0 +1,138 @@
+"""Unconstrained coordinates of the free population parameters, for Newton steps.
+
+u      one per free THETA outside the residual error: log THETA or THETA
+x      Omega = L exp(sum_j x_j B_j) L' around the current Cholesky factor L; the symmetric basis B
+       respects blocks, FIX and SAME, so every step keeps Omega positive definite
+rho    log of the free residual error standard deviations (a, b)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nlmevae.estimation.guards import within_bounds
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.problem import Problem
+from nlmevae.ir import ErrorCoefficient, PopulationParameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinates:
+    """theta (T,) THETA indices; log (T,) bool; column (T,) structural decoder input or -1;
+    basis (q, d, d); residual indices into (a, b)."""
+
+    theta: np.ndarray
+    log: np.ndarray
+    column: np.ndarray
+    basis: np.ndarray
+    residual: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem) -> Coordinates:
+        mean = problem.mean
+        scales = dict(zip(mean.indices.tolist(), mean.log_scale.tolist(), strict=True))
+        for index, free in zip(problem.structural_index.tolist(), problem.structural_free, strict=True):
+            if free:
+                scales.setdefault(index, _moves_on_log_scale(problem.model.thetas[index]))
+        theta = sorted(scales)
+        column = {int(i): c for c, i in enumerate(problem.structural_index)}
+        return cls(
+            theta=np.array(theta, dtype=int),
+            log=np.array([scales[i] for i in theta], dtype=bool),
+            column=np.array([column.get(i, -1) for i in theta], dtype=int),
+            basis=omega_basis(problem),
+            residual=np.array(
+                [j for j, c in enumerate(_coefficients(problem)) if c is not None and not c.fixed], dtype=int
+            ),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self.theta), len(self.basis), len(self.residual)
+
+    @property
+    def structural(self) -> np.ndarray:
+        """(T,) bool: THETAs the decoder reads itself."""
+        return self.column >= 0
+
+    def slope(self, thetas: np.ndarray) -> np.ndarray:
+        """(T,) d THETA / du."""
+        return np.where(self.log, thetas[self.theta], 1.0)
+
+    def move_thetas(self, thetas: np.ndarray, step: np.ndarray, problem: Problem) -> np.ndarray:
+        """THETAs after a step du (T,), inside their bounds."""
+        moved = thetas.copy()
+        current = thetas[self.theta]
+        moved[self.theta] = np.where(self.log, current * np.exp(np.clip(step, -20, 20)), current + step)
+        return within_bounds(moved, problem)
+
+    def mean_jacobian(self, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+        """(N, d, T) d mean / du; 0 for THETAs only the decoder reads."""
+        jacobian = np.zeros((problem.n_subjects, problem.n_latents, len(self.theta)))
+        jacobian[:, :, np.searchsorted(self.theta, problem.mean.indices)] = problem.mean.design(thetas)
+        return jacobian
+
+    def move(self, problem: Problem, population: Population, step: np.ndarray) -> Population:
+        """The population after a step (T + q + r,) in all coordinates."""
+        n_theta, n_omega, _ = self.sizes
+        thetas = self.move_thetas(population.thetas, step[:n_theta], problem)
+        omega = self._move_omega(problem, population.omega, step[n_theta : n_theta + n_omega])
+        sigma = population.sigma
+        if len(self.residual):
+            coefficients = np.array(problem.residual.coefficients(thetas, sigma), dtype=float)
+            coefficients[self.residual] *= np.exp(step[n_theta + n_omega :])
+            thetas, sigma = problem.residual.with_coefficients(thetas, sigma, *coefficients)
+        return replace(population, thetas=within_bounds(thetas, problem), omega=omega, sigma=sigma)
+
+    def _move_omega(self, problem: Problem, omega: np.ndarray, step: np.ndarray) -> np.ndarray:
+        if not len(step):
+            return omega
+        index = np.ix_(problem.latent_index, problem.latent_index)
+        chol = np.linalg.cholesky(omega[index])
+        values, vectors = np.linalg.eigh(np.einsum("j,jab->ab", step, self.basis))
+        root = chol @ (vectors * np.exp(0.5 * values))
+        moved = omega.copy()
+        moved[index] = np.where(problem.omega_mask, root @ root.T, omega[index])
+        return moved
+
+
+def omega_basis(problem: Problem) -> np.ndarray:
+    """(q, d, d) symmetric directions, one per free element of OMEGA; SAME blocks move together."""
+    d = problem.n_latents
+    latent_of_eta = {int(eta): k for k, eta in enumerate(problem.latent_index)}
+    directions = []
+    for copies in _free_blocks(problem):
+        for i in range(len(copies[0])):
+            for j in range(i + 1):
+                direction = np.zeros((d, d))
+                for row, column in ((latent_of_eta.get(e[i]), latent_of_eta.get(e[j])) for e in copies):
+                    if row is not None and column is not None:
+                        direction[row, column] = direction[column, row] = 1.0
+                directions.append(direction)
+    used = [direction for direction in directions if direction.any()]
+    return np.array(used).reshape(len(used), d, d)
+
+
+def _free_blocks(problem: Problem) -> list[list[list[int]]]:
+    """ETA indices of every estimated block, together with those of the blocks that repeat it."""
+    groups: dict[int, list[list[int]]] = {}
+    start = 0
+    for number, block in enumerate(problem.model.omega):
+        etas = list(range(start, start + len(block.names)))
+        start += len(etas)
+        if not block.fixed:
+            groups.setdefault(number if block.same_as is None else block.same_as, []).append(etas)
+    return list(groups.values())
+
+
+def _moves_on_log_scale(theta: PopulationParameter) -> bool:
+    return theta.scale == "log" or (theta.lower >= 0 and theta.init > 0)
+
+
+def _coefficients(problem: Problem) -> tuple[ErrorCoefficient | None, ErrorCoefficient | None]:
+    if not problem.model.observations:
+        return None, None
+    error = problem.model.observations[0].error
+    return error.a, error.b

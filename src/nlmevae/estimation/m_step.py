@@ -1,0 +1,131 @@
+"""The maximisation step, the paper's equation 10, in closed form.
+
+With E[z_i] and Cov[z_i] of the posterior, maximise over theta = (z_pop, beta, Omega, sigma)
+
+    Q = sum_i E[log N(z_i; mu_i(theta), Omega)] + sum_ij E[log p(y_ij | f_ij, a, b)]
+
+    mean of z   generalised least squares (one step where mu is linear, Gauss-Newton otherwise)
+    Omega       mean over subjects of Cov[z_i] + (E[z_i] - mu_i)(E[z_i] - mu_i)', inside its blocks
+    sigma       ResidualModel.update
+
+Subjects without observations carry no information and are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nlmevae.estimation.mean_model import MeanModel
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.posterior import SufficientStatistics
+from nlmevae.estimation.problem import Problem
+
+MAX_ROUNDS = 20  # of mean and Omega in turn; 2 where they do not interact
+SETTLED = 1e-9  # step of the mean, in standard errors of the complete data
+HALVINGS = 12
+
+
+def m_step(statistics: SufficientStatistics, population: Population, problem: Problem) -> Population:
+    """The maximiser of Q; FIXED parameters stay, bounds hold."""
+    updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem)
+    a, b = problem.residual.coefficients(updated.thetas, updated.sigma)
+    a, b = problem.residual.update(problem.y, statistics.prediction, statistics.weight, a, b)
+    thetas, sigma = problem.residual.with_coefficients(updated.thetas, updated.sigma, a, b)
+    return replace(updated, thetas=thetas, sigma=sigma)
+
+
+def update_mean_and_omega(
+    z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem
+) -> Population:
+    """(z_pop, beta) and Omega in turn until neither moves; they only interact where Omega has covariances
+    or parameters share a THETA."""
+    seen = np.diff(problem.table.ob_ptr) > 0
+    if not problem.n_latents or not seen.any():
+        return population
+    thetas, omega = population.thetas, population.omega
+    for _ in range(MAX_ROUNDS):
+        latent = omega[np.ix_(problem.latent_index, problem.latent_index)]
+        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), seen)
+        if size < SETTLED and omega is not population.omega:
+            break
+        residual = (z_mean - problem.mean.mean(thetas))[seen]
+        scatter = (residual.T @ residual + z_cov[seen].sum(axis=0)) / seen.sum()
+        omega = with_latent_omega(omega, scatter, problem)
+    return replace(population, thetas=thetas, omega=omega)
+
+
+def fit_mean(
+    mean: MeanModel, thetas: np.ndarray, target: np.ndarray, precision: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """THETAs after one generalised least-squares step towards `target` (N, d), and the step's size.
+
+    Exact where mu is linear; else a Gauss-Newton step, halved until the sum of squares falls.
+    """
+    if not len(mean.indices):
+        return thetas, 0.0
+    design = mean.design(thetas)[seen]
+    residual = (target - mean.mean(thetas))[seen]
+    weighted = precision @ design
+    matrix = np.einsum("ndq,ndr->qr", design, weighted)
+    gradient = np.einsum("ndq,nd->q", weighted, residual)
+    delta = bounded_minimum(matrix, gradient, *mean.room(thetas))
+    size = float(np.sqrt(max(delta @ matrix @ delta, 0.0)))
+    before = np.einsum("nd,de,ne->", residual, precision, residual)
+    for _ in range(1 if mean.linear else HALVINGS):
+        moved = mean.step(thetas, delta)
+        error = (target - mean.mean(moved))[seen]
+        if mean.linear or np.einsum("nd,de,ne->", error, precision, error) <= before:
+            return moved, size
+        delta = 0.5 * delta
+    return thetas, 0.0
+
+
+def bounded_minimum(matrix: np.ndarray, gradient: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """x that minimises x'Ax/2 - g'x within bounds, by an active set: violated bounds become active, an
+    active bound is released where the gradient points inwards."""
+    active = np.zeros(len(gradient), dtype=bool)
+    x = np.zeros(len(gradient))
+    for _ in range(3 * len(gradient) + 3):
+        free = ~active
+        rest = gradient[free] - matrix[np.ix_(free, active)] @ x[active]
+        x[free] = _solve(matrix[np.ix_(free, free)], rest)
+        outside = free & ((x < lower) | (x > upper))
+        x = np.clip(x, lower, upper)
+        if outside.any():
+            active |= outside
+            continue
+        pull = gradient - matrix @ x
+        inwards = active & (((x <= lower) & (pull > 0)) | ((x >= upper) & (pull < 0))) & (lower < upper)
+        if not inwards.any():
+            break
+        active[np.argmax(np.where(inwards, np.abs(pull), -1.0))] = False
+    return x
+
+
+def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Minimum-norm solution on the scale of unit diagonals: a direction without information does not move."""
+    scale = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
+    unit = matrix / np.outer(scale, scale)
+    return np.linalg.lstsq(unit, right / scale, rcond=1e-10)[0] / scale
+
+
+def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, problem: Problem) -> np.ndarray:
+    """`omega` with its estimated elements from `scatter` (d, d); repeated blocks (SAME) share their mean."""
+    index = np.ix_(problem.latent_index, problem.latent_index)
+    full = omega.copy()
+    full[index] = np.where(problem.omega_mask, scatter, omega[index])
+    groups: dict[int, list[slice]] = {}
+    start = 0
+    for number, block in enumerate(problem.model.omega):
+        where = slice(start, start + len(block.names))
+        start = where.stop
+        if not block.fixed:
+            groups.setdefault(number if block.same_as is None else block.same_as, []).append(where)
+    for members in groups.values():
+        if len(members) > 1:
+            common = np.mean([full[w, w] for w in members], axis=0)
+            for where in members:
+                full[where, where] = common
+    return full

@@ -1,0 +1,59 @@
+"""Recent batches of draws as one sample.
+
+Every draw is weighed against the mixture of all proposals in the pool (balance heuristic of Veach and
+Guibas 1995), not only against the one it came from: a draw from the far tail of an old proposal that
+lies in the middle of a new one gets an ordinary weight instead of dominating its subject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nlmevae.estimation.sample import Batch
+from nlmevae.likelihood.importance import Draws
+from nlmevae.likelihood.proposal import log_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """densities[i][j] (K_i, N): log density of proposal j at the draws of batch i."""
+
+    batches: tuple[Batch, ...] = ()
+    densities: tuple[tuple[np.ndarray, ...], ...] = ()
+
+    def add(self, batch: Batch, *, keep: int) -> Pool:
+        """The last `keep` batches and a new one, all carried to the structural THETAs of the new one."""
+        first = max(len(self.batches) - keep, 0)
+        batches = (*self.batches[first:], batch)
+        if batch.shift is not None:
+            return Pool(batches=batches, densities=_all_densities(batches))
+        rows = [
+            (*row[first:], batch.proposal.log_density(old.draws.z))
+            for old, row in zip(self.batches[first:], self.densities[first:], strict=True)
+        ]
+        last = [old.proposal.log_density(batch.draws.z) for old in batches[:-1]]
+        return Pool(batches=batches, densities=(*rows, (*last, batch.draws.log_q)))
+
+    def merged(self) -> Batch:
+        """All draws as one batch; the derivative along the mode is the last batch's for all of them."""
+        last = self.batches[-1]
+        sizes = np.array([len(b.draws.z) for b in self.batches])
+        draws = Draws.concat([b.at(last.structural) for b in self.batches])
+        log_q = np.concatenate([log_mean(list(row), sizes / sizes.sum()) for row in self.densities])
+        jacobian = None if last.jacobian is None else np.concatenate([b.jacobian for b in self.batches])
+        return Batch(
+            draws=replace(draws, log_q=log_q),
+            proposal=None,
+            structural=last.structural,
+            shift=last.shift,
+            jacobian=jacobian,
+        )
+
+
+def _all_densities(batches: tuple[Batch, ...]) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Draws and proposals move with the structural THETAs, so nothing can be kept from earlier."""
+    target = batches[-1].structural
+    places = [b.at(target).z for b in batches]
+    return tuple(tuple(b.log_density(z, target) for b in batches) for z in places)

@@ -1,0 +1,63 @@
+"""Population parameters as one immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.ir import CovarianceBlock, Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """theta of the paper's section 2.1, in NONMEM's own coordinates.
+
+    thetas (n_theta,) natural scale; omega (n_eta, n_eta) covariance; sigma (n_eps, n_eps) covariance.
+    """
+
+    thetas: np.ndarray
+    omega: np.ndarray
+    sigma: np.ndarray
+
+    @classmethod
+    def initial(cls, model: Model) -> Population:
+        """The initial estimates the model text states."""
+        return cls(
+            thetas=np.array([t.init for t in model.thetas], dtype=float),
+            omega=assemble(model.omega),
+            sigma=assemble(model.sigma),
+        )
+
+    def vector(self) -> np.ndarray:
+        """All parameters in result-file order: THETA, SIGMA lower triangle, OMEGA lower triangle."""
+        return np.concatenate([self.thetas, lower_triangle(self.sigma), lower_triangle(self.omega)])
+
+
+def assemble(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
+    """Block-diagonal covariance matrix of all blocks, in order."""
+    n = sum(len(b.names) for b in blocks)
+    full = np.zeros((n, n))
+    start = 0
+    for block in blocks:
+        stop = start + len(block.names)
+        full[start:stop, start:stop] = np.array(block.matrix, dtype=float)
+        start = stop
+    return full
+
+
+def block_mask(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
+    """True where the covariance matrix is estimated (inside a block that is not fixed)."""
+    n = sum(len(b.names) for b in blocks)
+    mask = np.zeros((n, n), dtype=bool)
+    start = 0
+    for block in blocks:
+        stop = start + len(block.names)
+        mask[start:stop, start:stop] = not block.fixed
+        start = stop
+    return mask
+
+
+def lower_triangle(matrix: np.ndarray) -> np.ndarray:
+    """(1,1), (2,1), (2,2), ... row by row."""
+    return matrix[np.tril_indices(len(matrix))]

@@ -1,0 +1,89 @@
+"""Everything an estimator needs to know about one model with one data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.data.events import EventTable
+from nlmevae.decoder.base import Decoder
+from nlmevae.decoder.residual import ResidualModel
+from nlmevae.estimation.mean_model import MeanModel
+from nlmevae.estimation.population import Population, block_mask
+from nlmevae.ir import Model
+from nlmevae.likelihood.joint import JointDensity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """The fixed part of an estimation.
+
+    Attributes:
+        latent_index: (d,) index of each latent's ETA among all ETAs (ETAs fixed at zero have no latent).
+        structural_index: (s,) index of each structural THETA among all THETAs.
+        structural_free: (s,) bool, True where it is estimated.
+        omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.
+    """
+
+    model: Model
+    form: LatentForm
+    table: EventTable
+    decoder: Decoder
+    mean: MeanModel
+    residual: ResidualModel
+    initial: Population
+    latent_index: np.ndarray
+    structural_index: np.ndarray
+    structural_free: np.ndarray
+    omega_mask: np.ndarray
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.table.ob_value
+
+    @property
+    def n_subjects(self) -> int:
+        return self.table.n_subjects
+
+    @property
+    def n_latents(self) -> int:
+        return len(self.latent_index)
+
+    def latent_omega(self, population: Population) -> np.ndarray:
+        """(d, d) covariance of the latents."""
+        return population.omega[np.ix_(self.latent_index, self.latent_index)]
+
+    def joint(self, population: Population) -> JointDensity:
+        """p(y, z) at these parameters."""
+        return JointDensity(
+            decoder=self.decoder,
+            residual=self.residual,
+            y=self.y,
+            mean=self.mean.mean(population.thetas),
+            omega=self.latent_omega(population),
+            structural=population.thetas[self.structural_index],
+            coefficients=self.residual.coefficients(population.thetas, population.sigma),
+        )
+
+
+def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Decoder) -> Problem:
+    """Assemble the problem at the model's initial estimates."""
+    etas = list(model.etas)
+    theta_names = [t.name for t in model.thetas]
+    latent_index = np.array([etas.index(latent.eta) for latent in form.latents], dtype=int)
+    structural_index = np.array([theta_names.index(name) for name in form.structural], dtype=int)
+    return Problem(
+        model=model,
+        form=form,
+        table=table,
+        decoder=decoder,
+        mean=MeanModel.of(model, form, table),
+        residual=ResidualModel.of(model),
+        initial=Population.initial(model),
+        latent_index=latent_index,
+        structural_index=structural_index,
+        structural_free=np.array([not model.thetas[i].fixed for i in structural_index], dtype=bool),
+        omega_mask=block_mask(model.omega)[np.ix_(latent_index, latent_index)],
+    )

@@ -1,0 +1,210 @@
+"""Conditional modes: argmax_z p(y_i | z) p(z) for all subjects at once.
+
+Damped Gauss-Newton (Levenberg-Marquardt) with the expected information of FOCE with interaction,
+J'(1/v + 2 (v'/2v)^2) J + Omega^-1. Every iteration is one `decoder.linearise` of the rows that still
+move; a rejected step costs one more iteration with more damping, never a separate line search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from nlmevae.estimation.posterior import Posterior
+from nlmevae.likelihood.importance import observation_index
+from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.proposal import lattice, safe_cholesky
+
+STEP_CAP = 2.0  # largest change of a component per step, in units of the latent's scale
+DAMPING_START, DAMPING_DOWN, DAMPING_UP, DAMPING_STOP = 1e-3, 0.2, 20.0, 1e8
+
+KNOWN_REGION = 2.0  # posterior standard deviations around a mode where no other mode is sought
+SMALLEST_LOG_MASS = 8.0  # of a second mode relative to the first, in logarithms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """mean (N, d) modes; chol (N, d, d) of the inverse information there; log_joint (N,) log p(y, mode);
+    decrement (N,) g'H^-1 g left; ok (N,) False where the joint density could not be evaluated."""
+
+    mean: np.ndarray
+    chol: np.ndarray
+    log_joint: np.ndarray
+    decrement: np.ndarray
+    ok: np.ndarray
+
+    @property
+    def posterior(self) -> Posterior:
+        return Posterior(mean=self.mean, chol=self.chol, kind="map", ok=self.ok)
+
+    @property
+    def minus_two_ll(self) -> float:
+        """Laplace's approximation of -2LL; inf if a subject failed."""
+        if not self.ok.all():
+            return float("inf")
+        log_det = np.log(np.diagonal(self.chol, axis1=-2, axis2=-1)).sum()
+        return float(-2.0 * (self.log_joint.sum() + log_det) - self.mean.size * np.log(2 * np.pi))
+
+
+def find_modes(
+    joint: JointDensity,
+    start: np.ndarray,
+    *,
+    subjects: np.ndarray | None = None,
+    scale: np.ndarray | float = 1.0,
+    max_iterations: int = 20,
+    tolerance: float = 1e-4,
+) -> Modes:
+    """Climb from start (R, d), row r for subject subjects[r] (default: all subjects in order).
+
+    `scale` (d,) is the size of one unit of each latent; a row is done when the expected gain g'H^-1 g
+    is below `tolerance`. Arrays of the result have R rows.
+    """
+    precision = np.linalg.inv(joint.omega)
+    z = np.array(start, dtype=float)
+    subjects = np.arange(joint.n_subjects) if subjects is None else subjects
+    value, gradient, hessian = _evaluate(joint, z, subjects, precision)
+    damping = np.full(len(z), DAMPING_START)
+    decrement = np.full(len(z), np.inf)
+    moving = np.isfinite(value)
+    decrement[moving] = _decrement(gradient[moving], hessian[moving])
+    moving &= decrement > tolerance
+    for _ in range(max_iterations):
+        rows = np.flatnonzero(moving)
+        if not len(rows):
+            break
+        trial = z[rows] + _step(gradient[rows], hessian[rows], damping[rows], scale)
+        new_value, new_gradient, new_hessian = _evaluate(joint, trial, subjects[rows], precision)
+        better = new_value < value[rows]
+        accepted, kept = rows[better], rows[~better]
+        z[accepted], value[accepted] = trial[better], new_value[better]
+        gradient[accepted], hessian[accepted] = new_gradient[better], new_hessian[better]
+        damping[accepted] = np.maximum(damping[accepted] * DAMPING_DOWN, 1e-9)
+        damping[kept] = np.maximum(damping[kept], DAMPING_START) * DAMPING_UP
+        decrement[accepted] = _decrement(gradient[accepted], hessian[accepted])
+        moving[rows] = (decrement[rows] > tolerance) & (damping[rows] < DAMPING_STOP)
+    ok = np.isfinite(value)
+    chol, positive = safe_cholesky(_inverse(hessian))
+    return Modes(mean=z, chol=chol, log_joint=-value, decrement=decrement, ok=ok & positive)
+
+
+def search_modes(joint: JointDensity, starts: list[np.ndarray], **options) -> tuple[Modes, Modes]:
+    """The best mode reached from several starts (N, d) each, and the best other one.
+
+    The runner-up equals the best where no other mode was found that is more than a posterior standard
+    deviation away and has more than e^-8 of its mass. `options` as for `find_modes`.
+    """
+    n, d = joint.mean.shape
+    found = find_modes(joint, np.concatenate(starts), subjects=np.tile(np.arange(n), len(starts)), **options)
+    value = np.where(found.ok, found.log_joint, -np.inf).reshape(-1, n)
+    subject = np.arange(n)
+    best = value.argmax(axis=0)
+    mean, chol = found.mean.reshape(len(starts), n, d), found.chol.reshape(len(starts), n, d, d)
+    away = np.linalg.solve(chol[best, subject], (mean - mean[best, subject])[..., None])[..., 0]
+    mass = value + np.log(np.diagonal(chol, axis1=-2, axis2=-1)).sum(axis=-1)
+    other = (np.abs(away).max(axis=-1, initial=0.0) > 1.0) & (mass > mass[best, subject] - SMALLEST_LOG_MASS)
+    second = np.where(other, mass, -np.inf).argmax(axis=0)
+    second = np.where(other.any(axis=0), second, best)
+    return _pick(found, best * n + subject), _pick(found, second * n + subject)
+
+
+def _pick(modes: Modes, rows: np.ndarray) -> Modes:
+    return Modes(
+        mean=modes.mean[rows],
+        chol=modes.chol[rows],
+        log_joint=modes.log_joint[rows],
+        decrement=modes.decrement[rows],
+        ok=modes.ok[rows],
+    )
+
+
+def best_start(joint: JointDensity, candidates: np.ndarray, *, known: Modes | None = None) -> np.ndarray:
+    """(N, d): per subject the candidate of (S, N, d) with the highest joint density.
+
+    Non-finite candidates lose, and so do candidates within two posterior standard deviations of the
+    `known` mode, which would only lead there again; where all lose the first is returned.
+    """
+    finite = np.isfinite(candidates).all(axis=-1)
+    usable = np.where(finite[..., None], candidates, joint.mean)
+    log_joint = joint.log_likelihood(joint.predict(usable)) + joint.log_prior(usable)
+    log_joint = np.where(finite & np.isfinite(log_joint), log_joint, -np.inf)
+    if known is not None:
+        away = np.linalg.inv(known.chol) @ np.moveaxis(usable - known.mean, 0, -1)
+        log_joint[np.abs(away).max(axis=1, initial=0.0).T < KNOWN_REGION] = -np.inf
+    return usable[log_joint.argmax(axis=0), np.arange(joint.n_subjects)]
+
+
+def prior_candidates(
+    joint: JointDensity, extra: list[np.ndarray], n_draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(S, N, d): the prior mean, quasi-random draws of the prior, and `extra` starts (N, d) each.
+
+    Every second draw is twice as far out: early Omega is often too small to reach another mode.
+    """
+    n, d = joint.mean.shape
+    points = (lattice(n_draws, d)[:, None, :] + rng.random((n, d))) % 1.0
+    normal = ndtri(np.clip(points, 1e-6, 1 - 1e-6))
+    normal[1::2] *= 2.0
+    draws = joint.mean + normal @ np.linalg.cholesky(joint.omega).T
+    return np.concatenate([joint.mean[None], draws, *[e[None] for e in extra]])
+
+
+def _evaluate(
+    joint: JointDensity, z: np.ndarray, rows: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-log p(y, z) (R,), its gradient (R, d) and expected information (R, d, d); inf where not defined."""
+    d = joint.n_latents
+    subjects = rows.astype(np.int32)
+    solution = joint.decoder.linearise(joint.inputs(z), subjects)
+    y = joint.y[observation_index(joint.decoder.table.ob_ptr, subjects)]
+    f, jacobian = solution.prediction, solution.jacobian[:, :d]
+    with np.errstate(all="ignore"):
+        log_density = joint.residual.log_density(y, f, *joint.coefficients)
+        slope = joint.residual.dlogp_df(y, f, *joint.coefficients)
+        information = joint.residual.expected_information(f, *joint.coefficients)
+    bad = ~(np.isfinite(log_density) & np.isfinite(slope) & np.isfinite(information))
+    bad |= ~np.isfinite(jacobian).all(axis=1)
+    terms = np.empty((len(f), 1 + d + d * d))
+    terms[:, 0] = np.where(bad, -np.inf, log_density)
+    jacobian = np.where(bad[:, None], 0.0, jacobian)
+    terms[:, 1 : 1 + d] = jacobian * np.where(bad, 0.0, slope)[:, None]
+    weighted = jacobian * np.where(bad, 0.0, information)[:, None]
+    terms[:, 1 + d :] = (weighted[:, :, None] * jacobian[:, None, :]).reshape(len(f), d * d)
+    sums = segment_sum(terms, solution.ptr)
+    deviation = z - joint.mean[rows]
+    prior_gradient = deviation @ precision
+    value = -(sums[:, 0] - 0.5 * (deviation * prior_gradient).sum(axis=1) + _prior_constant(joint))
+    return value, prior_gradient - sums[:, 1 : 1 + d], sums[:, 1 + d :].reshape(len(z), d, d) + precision
+
+
+def _prior_constant(joint: JointDensity) -> float:
+    return -0.5 * (joint.n_latents * np.log(2 * np.pi) + np.linalg.slogdet(joint.omega)[1])
+
+
+def segment_sum(terms: np.ndarray, ptr: np.ndarray) -> np.ndarray:
+    """Sums of rows ptr[r]:ptr[r+1] of terms (M, c): (R, c); empty segments are 0."""
+    total = np.zeros((len(ptr) - 1, terms.shape[1]))
+    present = np.diff(ptr) > 0
+    if present.any():
+        total[present] = np.add.reduceat(terms, ptr[:-1][present], axis=0)
+    return total
+
+
+def _step(gradient: np.ndarray, hessian: np.ndarray, damping: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
+    d = gradient.shape[1]
+    diagonal = np.einsum("nii->ni", hessian)
+    damped = hessian + damping[:, None, None] * diagonal[:, :, None] * np.eye(d)
+    step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+    longest = np.abs(step / scale).max(axis=1, initial=0.0)
+    return step * np.minimum(1.0, STEP_CAP / np.maximum(longest, 1e-300))[:, None]
+
+
+def _decrement(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    return (gradient * np.linalg.solve(hessian, gradient[..., None])[..., 0]).sum(axis=1)
+
+
+def _inverse(hessian: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(hessian).all(axis=(-2, -1))
+    return np.linalg.inv(np.where(finite[:, None, None], hessian, np.eye(hessian.shape[-1])))

@@ -1,0 +1,193 @@
+"""The sample likelihood: -2LL as a smooth function of the population parameters on fixed draws.
+
+z and the predictions at z are cached, so (beta, Omega, sigma) can be optimised to convergence without
+solving the model.
+
+THETAs the decoder reads itself (theta_s) need a model of how predictions change. The draws move along
+with them, z(theta_s) = z + A_i (theta_s - theta_0) with A_i = d mode_i / d theta_s, and predictions follow
+to first order. A translation of the draws leaves the estimate unbiased, and z that follow theta_s carry
+almost no information about it, so EM and Newton steps see nearly all of the marginal curvature. With
+z held fixed they would see only the few per cent that remain when the individual fits cannot adapt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nlmevae.estimation.coordinates import Coordinates
+from nlmevae.estimation.m_step import m_step
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.posterior import SufficientStatistics
+from nlmevae.estimation.problem import Problem
+from nlmevae.likelihood.importance import Draws, Weighted, weighted_moments, weights_of
+from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.proposal import Mixture
+
+STRUCTURAL_TRUST = 0.7  # largest step of a log THETA the decoder reads (others: relative to their size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Draws from `proposal`, solved at the structural THETAs `structural` (s,).
+
+    Only if one of those is estimated: `shift` (N, d, s) = d z / d theta_s and `jacobian` (K, M, s) the
+    total derivative of the predictions along it.
+    """
+
+    draws: Draws
+    proposal: Mixture | None
+    structural: np.ndarray
+    shift: np.ndarray | None = None
+    jacobian: np.ndarray | None = None
+
+    def log_density(self, z: np.ndarray, structural: np.ndarray) -> np.ndarray:
+        """(K, N) density at z (K, N, d) of the proposal, carried along to `structural`."""
+        if self.shift is None:
+            return self.proposal.log_density(z)
+        return self.proposal.log_density(z - self.shift @ (structural - self.structural))
+
+    def at(self, structural: np.ndarray) -> Draws:
+        """The draws carried to other structural THETAs."""
+        change = structural - self.structural
+        if self.jacobian is None or not change.any():
+            return self.draws
+        return replace(
+            self.draws,
+            z=self.draws.z + self.shift @ change,
+            prediction=self.draws.prediction + self.jacobian @ change,
+        )
+
+
+def draw_batch(
+    problem: Problem,
+    joint: JointDensity,
+    mode: np.ndarray,
+    proposal: Mixture,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> Batch:
+    """Draw and solve; derivatives only where a structural THETA is estimated."""
+    z, log_q = proposal.draw(n_draws, rng)
+    proposal = proposal.rounded(n_draws)
+    if not problem.structural_free.any():
+        draws = Draws(z=z, prediction=joint.predict(z), log_q=log_q)
+        return Batch(draws=draws, proposal=proposal, structural=joint.structural)
+    shift = mode_shift(joint, mode)
+    prediction, jacobian = moving_predictions(joint, z, shift)
+    draws = Draws(z=z, prediction=prediction, log_q=log_q)
+    return Batch(draws=draws, proposal=proposal, structural=joint.structural, shift=shift, jacobian=jacobian)
+
+
+def mode_shift(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
+    """(N, d, s) d mode / d theta_s = -(J'WJ + Omega^-1)^-1 J'W df/dtheta_s; 0 where not computable."""
+    d = joint.n_latents
+    usable = np.where(np.isfinite(mode), mode, joint.mean)
+    solution = joint.decoder.linearise(joint.inputs(usable))
+    with np.errstate(all="ignore"):
+        information = joint.residual.expected_information(solution.prediction, *joint.coefficients)
+    good = np.isfinite(information) & np.isfinite(solution.jacobian).all(axis=1)
+    jacobian = np.where(good[:, None], solution.jacobian, 0.0)
+    weighted = jacobian[:, :d] * np.where(good, information, 0.0)[:, None]
+    products = joint.per_subject(np.einsum("mi,mj->ijm", weighted, jacobian))
+    both = np.moveaxis(products, -1, 0)
+    return -np.linalg.solve(both[..., :d] + np.linalg.inv(joint.omega), both[..., d:])
+
+
+def moving_predictions(joint: JointDensity, z: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions (K, M) at z (K, N, d) and their total derivatives (K, M, s) when z follows theta_s."""
+    d = joint.n_latents
+    solution = joint.decoder.linearise(joint.inputs(z), joint.rows(z))
+    jacobian = solution.jacobian.reshape(len(z), len(joint.y), -1)
+    along = shift[joint.decoder.table.ob_subject]
+    total = jacobian[..., d:] + np.einsum("kmd,mds->kms", jacobian[..., :d], along, optimize=True)
+    return solution.prediction.reshape(len(z), -1), np.nan_to_num(total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The draws of one batch, or of a pool (pool.py), with what turns them into a likelihood."""
+
+    problem: Problem
+    coordinates: Coordinates
+    batch: Batch
+
+    @classmethod
+    def of(cls, problem: Problem, coordinates: Coordinates, batch: Batch) -> Sample:
+        """One batch."""
+        return cls(problem=problem, coordinates=coordinates, batch=batch)
+
+    def draws(self, population: Population) -> Draws:
+        """z and predictions at the structural THETAs of `population`."""
+        return self.batch.at(population.thetas[self.problem.structural_index])
+
+    def weigh(self, population: Population) -> Weighted:
+        """Weights and -2LL at `population`; the decoder is not called."""
+        joint, draws = self.problem.joint(population), self.draws(population)
+        return weights_of(joint.log_likelihood(draws.prediction) + joint.log_prior(draws.z), draws.log_q)
+
+    def statistics(self, population: Population, weighted: Weighted) -> SufficientStatistics:
+        """What the M step reads, from the weighted draws."""
+        draws = self.draws(population)
+        mean, cov = weighted_moments(draws.z, weighted.weight)
+        return SufficientStatistics(
+            z_mean=mean,
+            z_cov=cov,
+            prediction=finite_prediction(draws.prediction),
+            weight=np.repeat(weighted.weight, np.diff(self.problem.table.ob_ptr), axis=1),
+        )
+
+
+def finite_prediction(prediction: np.ndarray) -> np.ndarray:
+    """Failed solves have weight 0 but would still turn sums into NaN: any finite number will do."""
+    return prediction if np.isfinite(prediction).all() else np.where(np.isfinite(prediction), prediction, 1.0)
+
+
+def em_step(sample: Sample, population: Population, weighted: Weighted) -> Population:
+    """One M step at the current weights, then a Gauss-Newton step of the structural THETAs."""
+    statistics = sample.statistics(population, weighted)
+    updated = m_step(statistics, population, sample.problem)
+    if sample.batch.jacobian is None:
+        return updated
+    return structural_step(
+        sample.problem, sample.coordinates, updated, statistics, sample.batch.jacobian, sample.batch.shift
+    )
+
+
+def structural_step(
+    problem: Problem,
+    coordinates: Coordinates,
+    population: Population,
+    statistics: SufficientStatistics,
+    jacobian: np.ndarray,
+    shift: np.ndarray,
+) -> Population:
+    """Scoring step of the THETAs the decoder reads, predictions moving by `jacobian` (K, M, s) and z by
+    `shift` (N, d, s): score and expected information of log p(y, z(theta_s)) under the weights."""
+    moving = coordinates.structural
+    if not moving.any():
+        return population
+    coefficients = problem.residual.coefficients(population.thetas, population.sigma)
+    f, weight = statistics.prediction, statistics.weight
+    slope = coordinates.slope(population.thetas)[moving]
+    column = coordinates.column[moving]
+    design = (jacobian[..., column] * slope).reshape(-1, len(slope))
+    score = (weight * problem.residual.dlogp_df(problem.y, f, *coefficients)).reshape(-1)
+    information = (weight * problem.residual.expected_information(f, *coefficients)).reshape(-1)
+    precision = np.linalg.inv(problem.latent_omega(population))
+    drift = coordinates.mean_jacobian(problem, population.thetas)[..., moving] - shift[..., column] * slope
+    pulled = drift.transpose(0, 2, 1) @ precision
+    deviation = statistics.z_mean - problem.mean.mean(population.thetas)
+    total = design.T @ score + np.einsum("ntd,nd->t", pulled, deviation)
+    matrix = design.T @ (design * information[:, None]) + np.einsum("ntd,ndu->tu", pulled, drift)
+    step = np.zeros(len(coordinates.theta))
+    step[moving] = _trusted(np.linalg.lstsq(matrix, total, rcond=1e-12)[0], population, coordinates)
+    return replace(population, thetas=coordinates.move_thetas(population.thetas, step, problem))
+
+
+def _trusted(step: np.ndarray, population: Population, coordinates: Coordinates) -> np.ndarray:
+    moving = coordinates.structural
+    size = np.where(coordinates.log, 1.0, np.maximum(np.abs(population.thetas[coordinates.theta]), 1e-3))[moving]
+    longest = np.abs(step / size).max()
+    return step if longest <= STRUCTURAL_TRUST else step * (STRUCTURAL_TRUST / longest)

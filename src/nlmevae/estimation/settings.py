@@ -1,0 +1,106 @@
+"""All options of a fit, each with the source of its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from nlmevae.errors import SettingsError
+
+Method = Literal["vae", "vae+polish"]
+Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSettings:
+    """None means: by the method's schedule (`schedule.py`: published for "vae", short for "vae+polish").
+
+    Attributes:
+        method: "vae" is the published algorithm (Rohleff et al. 2025, section 2.2), whose objective is the
+            ELBO; "vae+polish" uses a short VAE as the global starter and ends at the maximum of the exact
+            likelihood (Monte-Carlo EM on importance-sampling draws).
+        seed: same seed, same numbers, on the same machine.
+        backend: decoder; "auto" takes an exact one where the model has one.
+        threads: of the decoder and of torch; small problems are fastest with one.
+        rtol: relative tolerance of ODE solutions; None: the decoder's default, or the model's if tighter.
+
+        hidden: size of the LSTM's hidden state.
+        sd0: initial standard deviation of the encoder's posterior, on the scale of z.
+        burn_in_iterations, training_iterations: iterations of `steps` Adam steps and one M step.
+        steps: Adam steps per iteration (authors' code: 5).
+        burn_in_lr, training_lr: Adam learning rates.
+        kl_ramp: training iterations over which the weight of the KL term grows to 1 (KL annealing,
+            section 2.2.4).
+        smoothing: last iterations whose statistics are averaged with weights 1/k, as in SAEM.
+
+        n_draws: importance-sampling draws per subject and polish iteration. Measured: the loss in -2LL
+            against many more draws is at most .04 at 256, .17 at 64 on sparse data.
+        pool: batches of draws used together near the optimum (measured: lowers the Monte-Carlo floor of
+            the gain below `gain_tolerance` on every case tried).
+        gain_tolerance: stop when -2LL improves by less than this twice in a row on fresh draws.
+        max_outer: most polish iterations (measured: 3 to 20 are used).
+        its_iterations: guarded Laplace-EM iterations before the polish (measured).
+        n_starts: prior draws per subject that start the search for conditional modes (measured: without
+            them subjects with two modes stop the search far from the optimum).
+        final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
+            to .45 on the reference cases).
+    """
+
+    method: Method = "vae+polish"
+    seed: int = 1
+    backend: Backend = "auto"
+    threads: int = 1
+    rtol: float | None = None
+
+    hidden: int | None = None
+    sd0: float | None = None
+    burn_in_iterations: int | None = None
+    training_iterations: int | None = None
+    steps: int = 5
+    burn_in_lr: float | None = None
+    training_lr: float | None = None
+    kl_ramp: int | None = None
+    smoothing: int | None = None
+
+    n_draws: int = 256
+    pool: int = 8
+    gain_tolerance: float = 0.05
+    max_outer: int = 40
+    its_iterations: int = 6
+    n_starts: int = 32
+    final_draws: int = 4096
+
+    def __post_init__(self) -> None:
+        _require_choice("method", self.method, get_args(Method))
+        _require_choice("backend", self.backend, get_args(Backend))
+        for name in ("hidden", "training_iterations", "steps", "threads"):
+            _require_at_least(name, getattr(self, name), 1)
+        for name in ("n_draws", "pool", "max_outer", "final_draws"):
+            _require_at_least(name, getattr(self, name), 1)
+        for name in ("seed", "burn_in_iterations", "kl_ramp", "smoothing", "its_iterations", "n_starts"):
+            _require_at_least(name, getattr(self, name), 0)
+        for name in ("sd0", "burn_in_lr", "training_lr", "rtol", "gain_tolerance"):
+            _require_positive(name, getattr(self, name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for result files."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}", hint=f"use one of {', '.join(allowed)}")
+
+
+def _require_at_least(name: str, value: object, smallest: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        raise SettingsError(f"{name} is {value!r}", hint=f"give a whole number, {smallest} or more")
+
+
+def _require_positive(name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise SettingsError(f"{name} is {value!r}", hint="give a number greater than 0")

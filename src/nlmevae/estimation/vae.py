@@ -1,0 +1,270 @@
+"""The variational autoencoder for a fixed covariate model: the paper's section 2.2.
+
+    burn-in    the encoder learns where the individual parameters are
+    training   every iteration: a few Adam steps on -ELBO, then the M step; KL annealing at the start,
+               averaged statistics at the end
+
+State goes in, state comes out: nothing outside this module changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from nlmevae.estimation.adam import Adam
+from nlmevae.estimation.encoder import Encoder, EncoderInput, encoder_input
+from nlmevae.estimation.guards import latent_scale
+from nlmevae.estimation.m_step import m_step
+from nlmevae.estimation.objective import Elbo, antithetic_noise, elbo
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.posterior import Posterior, SufficientStatistics
+from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.schedule import Schedule
+from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.structural import StructuralThetas
+from nlmevae.estimation.trace import Progress, ProgressEvent
+from nlmevae.likelihood.joint import JointDensity
+from nlmevae.results.fit_result import TraceRow
+from nlmevae.results.status import FitStatus
+
+FAILED_ITERATIONS = 5  # in a row without one subject that can be evaluated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaeOutcome:
+    """`posterior` is the encoder's, None if no iteration was completed."""
+
+    population: Population
+    posterior: Posterior | None
+    status: FitStatus
+    message: str
+    trace: tuple[TraceRow, ...]
+
+
+class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this module)
+    """No subject can be evaluated; the text is the message of the outcome."""
+
+
+def run_vae(problem: Problem, settings: FitSettings, progress: Progress | None = None) -> VaeOutcome:
+    """Train from the initial estimates. Never raises for numerical reasons or on Ctrl-C."""
+    schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=problem.n_subjects)
+    with torch_threads(settings.threads):
+        run = _Run.start(problem, schedule, settings.seed, progress)
+        status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence
+        try:
+            run.burn_in()
+            run.train()
+        except KeyboardInterrupt:
+            status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
+        except _Unusable as error:
+            status, message = FitStatus.NUMERICAL_FAILURE, str(error)
+    population, posterior = run.complete
+    return VaeOutcome(
+        population=population, posterior=posterior, status=status, message=message, trace=tuple(run.trace)
+    )
+
+
+@contextlib.contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Torch with this many threads, the old number afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the loop carries from one iteration to the next; `complete` is the last finished iteration's
+    population and posterior."""
+
+    problem: Problem
+    schedule: Schedule
+    encoder: Encoder
+    structural: StructuralThetas
+    optimisers: tuple[Adam, Adam]
+    rng: np.random.Generator
+    progress: Progress | None
+    population: Population
+    complete: tuple[Population, Posterior | None]
+    posterior: Posterior | None = None
+    average: SufficientStatistics | None = None
+    joint: tuple[Population, bool, JointDensity] | None = None
+    trace: list[TraceRow] = field(default_factory=list)
+    clock: float = field(default_factory=time.perf_counter)
+    failed_iterations: int = 0
+
+    @classmethod
+    def start(cls, problem: Problem, schedule: Schedule, seed: int, progress: Progress | None) -> _Run:
+        encoder = Encoder(
+            _inputs(problem, schedule),
+            problem.mean.mean(problem.initial.thetas),
+            scale=latent_scale(problem),
+            hidden=schedule.hidden,
+            sd0=schedule.sd0,
+            seed=seed,
+        )
+        structural = StructuralThetas.of(problem)
+        return cls(
+            problem=problem,
+            schedule=schedule,
+            encoder=encoder,
+            structural=structural,
+            optimisers=(Adam(encoder.weights, schedule.burn_in_lr), Adam(structural.value, schedule.burn_in_lr)),
+            rng=np.random.default_rng(seed),
+            progress=progress,
+            population=problem.initial,
+            complete=(problem.initial, None),
+        )
+
+    def burn_in(self) -> None:
+        """Pre-training (paper, section 2.2.4)."""
+        schedule = self.schedule
+        wide = schedule.burn_in_prior == "wide"
+        for _ in range(schedule.burn_in_iterations):
+            steps = []
+            for _ in range(schedule.steps):
+                steps.append(self._adam_step(schedule.burn_in_kl, wide=wide))
+                if not wide:
+                    self._m_step(self._statistics(steps[-1:]))
+            if wide:
+                self._m_step(self._statistics(steps[-1:]), residual_only=True)
+            self._finish_iteration("burn-in", steps)
+        if wide and schedule.burn_in_iterations:
+            self._m_step(self._statistics(steps[-1:]))
+
+    def train(self) -> None:
+        """Adam steps on the encoder, M step on the population (paper, equations 8 and 10)."""
+        schedule = self.schedule
+        for optimiser in self.optimisers:
+            optimiser.lr = schedule.training_lr
+        for iteration in range(schedule.training_iterations):
+            steps = [self._adam_step(schedule.kl_weight(iteration)) for _ in range(schedule.steps)]
+            weight = schedule.average_weight(iteration)
+            self.average = running_average(self.average, self._statistics(steps), weight)
+            self._m_step(self.average)
+            self._finish_iteration("vae", steps)
+
+    def _adam_step(self, kl_weight: float, *, wide: bool = False) -> Elbo:
+        """One gradient step on -ELBO at a fresh draw; the posterior of the step is kept."""
+        joint = self._joint(wide=wide)
+        q = self.encoder()
+        self.posterior = q.detached()
+        noise = antithetic_noise(self.rng, self.schedule.draws, self.posterior.mean.shape)
+        value = elbo(joint, self.posterior.mean, self.posterior.chol, noise, kl_weight=kl_weight)
+        weights, structural = self.optimisers
+        weights.step(self.encoder.backward(q, -value.loc, -value.scale_tril))
+        if len(self.structural.theta):
+            structural.step(self.structural.gradient(-value.structural))
+            self.population = replace(self.population, thetas=self.structural.apply(self.population.thetas))
+        return value
+
+    def _joint(self, *, wide: bool) -> JointDensity:
+        """At the current population, kept as long as that does not change."""
+        if self.joint is None or self.joint[0] is not self.population or self.joint[1] != wide:
+            joint = self.problem.joint(self.population)
+            if wide:
+                scale = self.encoder.scale.numpy() * self.schedule.wide_sd
+                joint = replace(joint, mean=self.encoder.start.numpy(), omega=np.diag(scale**2))
+            self.joint = self.population, wide, joint
+        return self.joint[2]
+
+    def _statistics(self, steps: list[Elbo]) -> SufficientStatistics:
+        """From the last posterior; residuals of its draws, averaged first over the last Adam steps."""
+        prediction = np.mean([step.prediction for step in steps[-self.schedule.residual_steps :]], axis=0)
+        usable = np.isfinite(prediction)
+        return SufficientStatistics(
+            z_mean=self.posterior.mean,
+            z_cov=self.posterior.cov,
+            prediction=np.where(usable, prediction, 1.0),
+            weight=usable / np.maximum(usable.sum(axis=0), 1),
+        )
+
+    def _m_step(self, statistics: SufficientStatistics, *, residual_only: bool = False) -> None:
+        updated = m_step(statistics, self.population, self.problem)
+        coefficients = self.problem.residual.coefficients(updated.thetas, updated.sigma)
+        if self.schedule.balance is not None:
+            coefficients = balanced(coefficients, self.problem, statistics, self.schedule.balance)
+        base = self.population if residual_only else updated
+        thetas, sigma = self.problem.residual.with_coefficients(base.thetas, base.sigma, *coefficients)
+        self.population = replace(base, thetas=thetas, sigma=sigma)
+
+    def _finish_iteration(self, phase: str, steps: list[Elbo]) -> None:
+        failed = np.sum([step.failed for step in steps], axis=0)
+        self.failed_iterations = self.failed_iterations + 1 if (failed == len(steps)).all() else 0
+        if self.failed_iterations >= FAILED_ITERATIONS:
+            raise _Unusable(f"{FitStatus.NUMERICAL_FAILURE.sentence} {_reason(steps[-1])}")
+        if not np.isfinite(self.population.vector()).all():
+            raise _Unusable(f"{FitStatus.NUMERICAL_FAILURE.sentence} An update gave parameters that are not finite.")
+        row = TraceRow(
+            iteration=len(self.trace),
+            phase=phase,
+            objective=-2.0 * float(np.mean([step.value for step in steps])),
+            parameters=self.population.vector(),
+            seconds=time.perf_counter() - self.clock,
+            extra={"failed": float((failed > 0).sum())},
+        )
+        self.trace.append(row)
+        self.complete = (self.population, self.posterior)
+        if self.progress is not None:
+            self.progress(ProgressEvent.of(row, total=self.schedule.total))
+
+
+def _inputs(problem: Problem, schedule: Schedule) -> EncoderInput:
+    read = problem.form.mu.graph.inputs_of(problem.form.mu.output_nodes)
+    covariates = [name for name in problem.table.covariate_names if name in read]
+    if not schedule.deviation_input:
+        return encoder_input(problem.table, covariates)
+    joint = problem.joint(problem.initial)
+    return encoder_input(problem.table, covariates, problem.y - joint.predict(joint.mean))
+
+
+def _reason(step: Elbo) -> str:
+    if np.isfinite(step.prediction).all():
+        return "Every prediction is finite, but no subject has a likelihood: the residual error is 0 somewhere."
+    return "No subject's predictions are all finite at the individual parameters tried; check the initial estimates."
+
+
+def balanced(
+    coefficients: tuple[float, float], problem: Problem, statistics: SufficientStatistics, factor: float
+) -> tuple[float, float]:
+    """(a, b) with a and b |f| within `factor` of each other at the mean prediction, and the likelihood's
+    own choice of their common size; unchanged unless both are estimated."""
+    if not all(problem.residual.free):
+        return coefficients
+    f, weight = statistics.prediction, statistics.weight
+    size = float((weight * np.abs(f)).sum() / weight.sum())
+    a, b = coefficients[0], coefficients[1] * size
+    if not np.isfinite([a, b]).all() or max(a, b) <= 0.0 or max(a, b) <= factor * min(a, b):
+        return coefficients
+    a, b = max(a, b / factor), max(b, a / factor) / size
+    scaled = ((problem.y - f) / problem.residual.sd(f, a, b)) ** 2
+    common = float(np.sqrt((weight * scaled).sum() / weight.sum()))
+    return (a * common, b * common) if np.isfinite(common) and common > 0 else (a, b)
+
+
+def running_average(old: SufficientStatistics | None, new: SufficientStatistics, weight: float) -> SufficientStatistics:
+    """(1 - weight) old + weight new of E[z], E[zz'] and the residual sums: SAEM's stochastic approximation."""
+    if old is None or weight >= 1.0:
+        return new
+    keep = 1.0 - weight
+    mean = keep * old.z_mean + weight * new.z_mean
+    second = keep * _second_moment(old) + weight * _second_moment(new)
+    return SufficientStatistics(
+        z_mean=mean,
+        z_cov=second - mean[:, :, None] * mean[:, None, :],
+        prediction=np.concatenate([old.prediction, new.prediction]),
+        weight=np.concatenate([keep * old.weight, weight * new.weight]),
+    )
+
+
+def _second_moment(statistics: SufficientStatistics) -> np.ndarray:
+    return statistics.z_cov + statistics.z_mean[:, :, None] * statistics.z_mean[:, None, :]

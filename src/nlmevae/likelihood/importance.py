@@ -1,0 +1,294 @@
+"""-2 log-likelihood by importance sampling, with its Monte-Carlo error.
+
+    p(y_i) = 1/K sum_k p(y_i | z_ik) p(z_ik) / q_i(z_ik)
+
+Draws and their predictions are kept apart from the weights: new (beta, omega, sigma) re-weight them
+without solving the model again, as long as z is what the solver reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nlmevae.decoder.base import Decoder, Solution
+from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.pareto import RELIABLE, pareto_khat
+from nlmevae.likelihood.proposal import Mixture, safe_cholesky
+
+REPLICATES = 8  # independent random shifts: the spread between them is the error of the lattice rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """z (K, N, d), the predictions (K, M) there (NaN: not solved) and the log proposal density (K, N)."""
+
+    z: np.ndarray
+    prediction: np.ndarray
+    log_q: np.ndarray
+
+    @staticmethod
+    def concat(batches: Sequence[Draws]) -> Draws:
+        """All draws; each keeps the density it was drawn from, so the union stays unbiased."""
+        if len(batches) == 1:
+            return batches[0]
+        return Draws(
+            z=np.concatenate([b.z for b in batches]),
+            prediction=np.concatenate([b.prediction for b in batches]),
+            log_q=np.concatenate([b.log_q for b in batches]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighted:
+    """Draws seen under one joint density.
+
+    log_joint (K, N) log p(y_i, z_ik); weight (K, N) sums to 1 over K; minus_two_ll (N,);
+    variance (N,) of minus_two_ll as if draws were independent (conservative for lattice draws);
+    ess (N,) effective share of the draws in (0, 1].
+    """
+
+    log_joint: np.ndarray
+    log_weight: np.ndarray
+    weight: np.ndarray
+    minus_two_ll: np.ndarray
+    variance: np.ndarray
+    ess: np.ndarray
+
+    @property
+    def total(self) -> float:
+        return float(self.minus_two_ll.sum())
+
+    @property
+    def mc_se(self) -> float:
+        return float(np.sqrt(self.variance.sum()))
+
+    def khat(self) -> np.ndarray:
+        """(N,) Pareto tail index."""
+        return pareto_khat(self.log_weight)
+
+
+def draw(joint: JointDensity, proposal: Mixture, n_draws: int, rng: np.random.Generator) -> Draws:
+    """K quasi-random draws per subject with their predictions."""
+    z, log_q = proposal.draw(n_draws, rng)
+    return Draws(z=z, prediction=joint.predict(z), log_q=log_q)
+
+
+def weigh(joint: JointDensity, draws: Draws) -> Weighted:
+    """Weights of existing draws under `joint`; the decoder is not called."""
+    log_joint = joint.log_likelihood(draws.prediction) + joint.log_prior(draws.z)
+    return weights_of(log_joint, draws.log_q)
+
+
+def weights_of(log_joint: np.ndarray, log_q: np.ndarray) -> Weighted:
+    """Self-normalised weights, likelihood and diagnostics from log p(y, z) and log q(z), both (K, N)."""
+    log_weight = np.where(np.isfinite(log_joint), log_joint - log_q, -np.inf)
+    n_draws = len(log_weight)
+    top = log_weight.max(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        raw = np.exp(log_weight - top)
+        total = raw.sum(axis=0)
+        weight = raw / total
+        squares = (weight**2).sum(axis=0)
+        minus_two_ll = -2.0 * (top + np.log(total / n_draws))
+    return Weighted(
+        log_joint=log_joint,
+        log_weight=log_weight,
+        weight=weight,
+        minus_two_ll=np.where(np.isfinite(top), minus_two_ll, np.inf),
+        variance=4.0 * np.maximum(squares - 1.0 / n_draws, 0.0) * n_draws / max(n_draws - 1, 1),
+        ess=1.0 / (n_draws * squares),
+    )
+
+
+def weighted_moments(z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (N, d) and covariance (N, d, d) of z (K, N, d) under weights (K, N)."""
+    by_subject = np.ascontiguousarray(z.transpose(1, 2, 0))
+    w = np.ascontiguousarray(weight.T)[:, None, :]
+    mean = (by_subject * w).sum(axis=-1)
+    centred = by_subject - mean[..., None]
+    return mean, (centred * w) @ np.swapaxes(centred, -1, -2)
+
+
+def mixture(
+    joint: JointDensity,
+    mode: np.ndarray,
+    chol: np.ndarray,
+    moments: tuple[np.ndarray, np.ndarray] | None = None,
+    second: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Mixture:
+    """.5 t(mode, Laplace) + .4 t(weighted mean, covariance) + .1 t(prior); without moments .9 and .1.
+
+    `second` (mode, chol) of another mode takes half of the first share. Where a mode or moment is
+    unusable the prior takes its place: every subject keeps a proper proposal.
+    """
+    prior = np.broadcast_to(np.linalg.cholesky(joint.omega), (*joint.mean.shape, joint.n_latents))
+    modes = [_usable(mode, chol, joint.mean, prior)]
+    if second is not None:
+        modes.append(_usable(*second, joint.mean, prior))
+    parts, shares = [*modes, (joint.mean, prior)], [0.9 / len(modes)] * len(modes)
+    if moments is not None:
+        factor, positive = safe_cholesky(moments[1])
+        parts.insert(len(modes), _usable(np.where(positive[:, None], moments[0], np.nan), factor, joint.mean, prior))
+        shares = [0.5 / len(modes)] * len(modes) + [0.4]
+    return Mixture(
+        share=np.array([*shares, 0.1]),
+        loc=np.stack([loc for loc, _ in parts]),
+        chol=np.stack([scale for _, scale in parts]),
+    )
+
+
+def _usable(
+    loc: np.ndarray, chol: np.ndarray, fallback_loc: np.ndarray, fallback_chol: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    good = np.isfinite(loc).all(axis=-1) & np.isfinite(chol).all(axis=(-2, -1))
+    good &= (np.diagonal(chol, axis1=-2, axis2=-1) > 0).all(axis=-1)
+    return np.where(good[:, None], loc, fallback_loc), np.where(good[:, None, None], chol, fallback_chol)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportanceLikelihood:
+    """-2LL with the 2 pi constant, per subject, and the posterior moments of the same draws.
+
+    minus_two_ll, variance (of minus_two_ll, between independent lattice shifts), ess, khat, n_draws:
+    (N,). mean (N, d), cov (N, d, d) of z.
+    """
+
+    minus_two_ll: np.ndarray
+    variance: np.ndarray
+    ess: np.ndarray
+    khat: np.ndarray
+    n_draws: np.ndarray
+    mean: np.ndarray
+    cov: np.ndarray
+
+    @property
+    def total(self) -> float:
+        return float(self.minus_two_ll.sum())
+
+    @property
+    def mc_se(self) -> float:
+        return float(np.sqrt(self.variance.sum()))
+
+
+def importance_likelihood(
+    joint: JointDensity,
+    mode: np.ndarray,
+    chol: np.ndarray,
+    *,
+    n_draws: int = 4096,
+    rng: np.random.Generator,
+) -> ImportanceLikelihood:
+    """-2LL at the parameters of `joint` from about `n_draws` draws per subject.
+
+    Pilot draws from the Laplace approximation (mode (N, d), chol (N, d, d) of the posterior covariance)
+    give moments; the estimate uses only draws from the mixture with those moments. Subjects whose
+    k-hat exceeds 0.7 are repeated with four times the draws. Subjects without observations have 0.
+    """
+    result = _sample(joint, mode, chol, n_draws, rng)
+    poor = np.flatnonzero(result.khat > RELIABLE)
+    if len(poor):
+        part = restrict(joint, poor)
+        again = _sample(part, result.mean[poor], safe_cholesky(result.cov[poor])[0], 4 * n_draws, rng)
+        result = _replace_subjects(result, poor, again)
+    empty = np.diff(joint.decoder.table.ob_ptr) == 0
+    return replace(
+        result,
+        minus_two_ll=np.where(empty, 0.0, result.minus_two_ll),
+        variance=np.where(empty, 0.0, result.variance),
+    )
+
+
+def _sample(
+    joint: JointDensity, mode: np.ndarray, chol: np.ndarray, n_draws: int, rng: np.random.Generator
+) -> ImportanceLikelihood:
+    moments = _pilot_moments(joint, mode, chol, max(n_draws // 16, 64), rng)
+    proposal = mixture(joint, mode, chol, moments)
+    size = max(n_draws // REPLICATES, 32)
+    z, log_weight = [], []
+    for _ in range(REPLICATES):
+        batch = draw(joint, proposal, size, rng)
+        log_weight.append(weigh(joint, batch).log_weight)
+        z.append(batch.z)
+    log_weights = np.concatenate(log_weight)
+    pooled = weights_of(log_weights, np.zeros_like(log_weights))
+    mean, cov = weighted_moments(np.concatenate(z), pooled.weight)
+    share = pooled.weight.reshape(REPLICATES, size, -1).sum(axis=1) * REPLICATES
+    return ImportanceLikelihood(
+        minus_two_ll=pooled.minus_two_ll,
+        variance=4.0 * share.var(axis=0, ddof=1) / REPLICATES,
+        ess=pooled.ess,
+        khat=pareto_khat(log_weights),
+        n_draws=np.full(joint.n_subjects, REPLICATES * size),
+        mean=mean,
+        cov=cov,
+    )
+
+
+def _pilot_moments(
+    joint: JointDensity, mode: np.ndarray, chol: np.ndarray, n_draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two rounds, because the moments of the first miss what the Laplace approximation misses."""
+    batches = [draw(joint, mixture(joint, mode, chol), n_draws, rng)]
+    moments = weighted_moments(batches[0].z, weigh(joint, batches[0]).weight)
+    batches.append(draw(joint, mixture(joint, mode, chol, moments), n_draws, rng))
+    pooled = Draws.concat(batches)
+    return weighted_moments(pooled.z, weigh(joint, pooled).weight)
+
+
+def _replace_subjects(
+    result: ImportanceLikelihood, subjects: np.ndarray, other: ImportanceLikelihood
+) -> ImportanceLikelihood:
+    changes = {}
+    for name in ("minus_two_ll", "variance", "ess", "khat", "n_draws", "mean", "cov"):
+        values = getattr(result, name).copy()
+        values[subjects] = getattr(other, name)
+        changes[name] = values
+    return ImportanceLikelihood(**changes)
+
+
+def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:
+    """The joint density of some subjects only."""
+    view = SubjectView(joint.decoder, subjects)
+    return replace(joint, decoder=view, y=joint.y[view.observations], mean=joint.mean[subjects])
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The one column of an event table that densities read."""
+
+    ob_ptr: np.ndarray
+
+
+class SubjectView(Decoder):
+    """A decoder that sees only `subjects`, renumbered from 0."""
+
+    def __init__(self, decoder: Decoder, subjects: np.ndarray) -> None:
+        counts = np.diff(decoder.table.ob_ptr)[subjects]
+        self.backend = decoder.backend
+        self.whole = decoder
+        self.subjects = np.asarray(subjects, dtype=np.int32)
+        self.observations = observation_index(decoder.table.ob_ptr, self.subjects)
+        self.table = _Rows(np.concatenate([[0], np.cumsum(counts)]))  # type: ignore[assignment]
+        self.n_inputs = decoder.n_inputs
+        self.n_latents = decoder.n_latents
+        self.n_subjects = len(subjects)
+        self.n_obs_total = int(counts.sum())
+
+    def _rows(self, rows: np.ndarray | None) -> np.ndarray:
+        return self.subjects if rows is None else self.subjects[rows]
+
+    def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self.whole.predict(x, self._rows(rows))
+
+    def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        return self.whole.linearise(x, self._rows(rows))
+
+
+def observation_index(ob_ptr: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Indices of the observations of subjects `rows`, in that order, subjects repeated at will."""
+    counts = np.diff(ob_ptr)[rows]
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts - ob_ptr[:-1][rows], counts)

@@ -1,0 +1,112 @@
+"""Where the files of one run go, and which existing files a run may replace.
+
+Policy: a run replaces files that an earlier nlmevae run wrote; a file another program wrote (NONMEM's own
+``run1.ext``) is never replaced without being told to; the control stream and the data file are never
+replaced at all.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlmevae.errors import OutputError
+
+#: What stands where NONMEM writes its method's name, in `.ext` and `.phi`. Readers that classify methods by
+#: name (PsN, pharmpy, xpose) treat it as an importance-sampling method.
+METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
+
+#: First key of `results.json`; only files with it are recognised as ours.
+GENERATOR = "nlmevae"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """The output files of one run: ``<stem>.ext``, ``<stem>.phi``, ``<stem>.results.json`` in `folder`."""
+
+    folder: Path
+    stem: str
+
+    @classmethod
+    def beside(cls, source_path: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> RunFolder:
+        """Beside the control stream, or in the folder `out`; named after the control stream."""
+        source = Path(source_path)
+        return cls(folder=source.parent if out is None else Path(out), stem=source.stem)
+
+    @property
+    def ext(self) -> Path:
+        return self.folder / f"{self.stem}.ext"
+
+    @property
+    def phi(self) -> Path:
+        return self.folder / f"{self.stem}.phi"
+
+    @property
+    def results_json(self) -> Path:
+        return self.folder / f"{self.stem}.results.json"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.ext, self.phi, self.results_json)
+
+    def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+        """Create the folder and make sure every file can be written, before hours are spent on a fit.
+
+        Args:
+            overwrite: also replace files that another program wrote.
+            inputs: files of this run that must survive (control stream, data).
+
+        Raises:
+            OutputError: the folder cannot be made or written to, or a file would be lost.
+        """
+        _make_folder(self.folder)
+        kept = {Path(p).resolve() for p in inputs}
+        for path in self.files:
+            if path.resolve() in kept:
+                raise OutputError(
+                    f"{path} is an input of this run and would be overwritten",
+                    hint="choose another folder with --out",
+                )
+            if path.is_dir():
+                raise OutputError(f"{path} is a folder", hint="choose another folder with --out")
+            if path.exists() and not overwrite and not is_own_file(path):
+                raise OutputError(
+                    f"{path} exists and was not written by nlmevae",
+                    hint="choose another folder with --out, or replace it with --overwrite",
+                )
+
+    def remove_previous(self) -> None:
+        """Remove the files of an earlier run, so that files of two runs never stand side by side.
+
+        Call only after `prepare`: whatever is here then may be replaced."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
+
+
+def is_own_file(path: Path) -> bool:
+    """Was this file written by nlmevae? Decided by its first 400 bytes, never by its name alone."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(400).decode("utf-8", errors="replace")
+    except OSError:
+        return False
+    if path.name.endswith(".results.json"):
+        return f'"generator": "{GENERATOR}"' in head
+    return METHOD_TITLE in head.split("\n", 1)[0]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError):
+        raise OutputError(f"{folder} is not a folder", hint="give the name of a folder to --out") from None
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder {folder}: {error.strerror}",
+            hint="choose a folder you may write to with --out",
+        ) from error
