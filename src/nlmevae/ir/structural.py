@@ -49,7 +49,7 @@ class StructuralModel:
 
     @property
     def program_names(self) -> frozenset[str]:
-        """Program variables the structure itself reads: scales, bioavailability, lags, initial amounts, rate constants."""
+        """Program variables the structure itself reads: scales, lags, initial amounts, rate constants and so on."""
         fields = (
             name
             for c in self.compartments

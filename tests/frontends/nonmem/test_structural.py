@@ -114,10 +114,14 @@ def test_two_compartments_with_absorption_are_triexponential(trans, pk):
     ka, k21 = 1.5, 0.1
     assert rates(model) == pytest.approx([ka, 0.4, 0.2, k21])
     alpha, beta = macro_constants(0.4, 0.2, k21)
-    expected = ka * DOSE * (
-        (k21 - alpha) / ((ka - alpha) * (beta - alpha)) * np.exp(-alpha * TIMES)
-        + (k21 - beta) / ((ka - beta) * (alpha - beta)) * np.exp(-beta * TIMES)
-        + (k21 - ka) / ((alpha - ka) * (beta - ka)) * np.exp(-ka * TIMES)
+    expected = (
+        ka
+        * DOSE
+        * (
+            (k21 - alpha) / ((ka - alpha) * (beta - alpha)) * np.exp(-alpha * TIMES)
+            + (k21 - beta) / ((ka - beta) * (alpha - beta)) * np.exp(-beta * TIMES)
+            + (k21 - ka) / ((alpha - ka) * (beta - ka)) * np.exp(-ka * TIMES)
+        )
     )
     np.testing.assert_allclose(observed_amount(model), expected, rtol=1e-7)
     assert (model.structural.default_dose, model.structural.default_observation) == (1, 2)
@@ -175,7 +179,7 @@ def test_stiff_solvers_are_remembered(advan, stiff):
     text = f"""$PROBLEM x
 $INPUT ID TIME AMT DV
 $DATA d.csv
-$SUBROUTINES ADVAN={'ADVAN'}{advan}, TRANS1 TOL=4
+$SUBROUTINES ADVAN={"ADVAN"}{advan}, TRANS1 TOL=4
 $MODEL NCOMPARTMENTS=1
 $PK
 K = THETA(1)*EXP(ETA(1))

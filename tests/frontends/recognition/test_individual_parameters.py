@@ -161,20 +161,14 @@ def test_one_line_ifs_without_an_else_are_followed():
 
 def test_a_theta_shared_by_two_parameters_has_one_scale():
     model = recognised("CL=THETA(1)*(WT/70)**THETA(3)*EXP(ETA(1))\nQ=CL", FREE)
-    shared = recognise(
-        make_model(
-            pk="TV=THETA(1)\nCL=TV*EXP(ETA(1))\nV=TV*10*EXP(ETA(2))", thetas=((0.0, 2.0),)
-        )
-    )
+    shared = recognise(make_model(pk="TV=THETA(1)\nCL=TV*EXP(ETA(1))\nV=TV*10*EXP(ETA(2))", thetas=((0.0, 2.0),)))
     assert scales(model)[0] == "log"
     assert scales(shared) == ["log"]
     assert all(p.mu_linear for p in shared.individual_parameters)
 
 
 def test_a_theta_linear_in_one_mean_and_log_linear_in_another_makes_one_of_them_nonlinear():
-    model = recognise(
-        make_model(pk="TV=THETA(1)\nCL=TV*EXP(ETA(1))\nV=TV*10+ETA(2)", thetas=((0.0, 2.0),))
-    )
+    model = recognise(make_model(pk="TV=THETA(1)\nCL=TV*EXP(ETA(1))\nV=TV*10+ETA(2)", thetas=((0.0, 2.0),)))
     assert [p.mu_linear for p in model.individual_parameters].count(True) <= 1
 
 
@@ -213,9 +207,7 @@ def test_a_log_scale_without_a_lower_bound_is_noted():
 
 def test_a_formula_model_has_individual_parameters_too():
     model = recognise(
-        make_model(
-            error="CL=THETA(1)*EXP(ETA(1))\nV=THETA(2)*EXP(ETA(2))\nIPRED=100/V*EXP(-CL/V*TIME)\nY=IPRED+EPS(1)"
-        )
+        make_model(error="CL=THETA(1)*EXP(ETA(1))\nV=THETA(2)*EXP(ETA(2))\nIPRED=100/V*EXP(-CL/V*TIME)\nY=IPRED+EPS(1)")
     )
     assert [(p.name, p.transform.kind) for p in model.individual_parameters] == [("CL", "log"), ("V", "log")]
     assert model.observations[0].error.kind == "additive"
@@ -246,9 +238,7 @@ def test_an_effect_on_a_line_of_its_own_is_itself_the_parameter_when_nothing_bet
 
 
 def test_a_parameter_assigned_twice_in_one_branch_is_refused():
-    code = (
-        "IF (SEX.EQ.1) THEN\nCL=THETA(1)*EXP(ETA(1))\nCL=CL+1\nELSE\nCL=1+THETA(1)*EXP(ETA(1))\nENDIF"
-    )
+    code = "IF (SEX.EQ.1) THEN\nCL=THETA(1)*EXP(ETA(1))\nCL=CL+1\nELSE\nCL=1+THETA(1)*EXP(ETA(1))\nENDIF"
     with pytest.raises(UnsupportedError, match="assigned more than once"):
         recognised(code)
 
@@ -273,7 +263,8 @@ REFUSED = {
     "limited below": ("CL=MAX(THETA(1)*EXP(ETA(1)),0.001)", "limited or piecewise"),
     "absolute": ("CL=ABS(THETA(1)+ETA(1))", "limited or piecewise"),
     "limited by an IF": (
-        "IF (THETA(1)+ETA(1).GT.0) THEN\nCL=THETA(1)+ETA(1)\nELSE\nCL=0\nENDIF", "limited or piecewise",
+        "IF (THETA(1)+ETA(1).GT.0) THEN\nCL=THETA(1)+ETA(1)\nELSE\nCL=0\nENDIF",
+        "limited or piecewise",
     ),
     "cubed": ("CL=(THETA(1)*EXP(ETA(1)))**3", "scaled log-normal"),
     "almost log-normal": ("CL=THETA(1)*(EXP(ETA(1))+0.00001*ETA(1))", "no form this version knows"),

@@ -187,9 +187,7 @@ def test_a_guard_that_never_acts_is_not_kept():
 
 def test_endpoints_may_share_one_residual_error():
     code = "CP=A(1)/V\nIF (CMT.EQ.2) CP=A(2)\nY=CP+CP*EPS(1)"
-    error = error_of(
-        code, items="ID TIME AMT DV CMT WT", des="DADT(1)=-CL/V*A(1)\nDADT(2)=A(1)-A(2)", n_compartments=2
-    )
+    error = error_of(code, items="ID TIME AMT DV CMT WT", des="DADT(1)=-CL/V*A(1)\nDADT(2)=A(1)-A(2)", n_compartments=2)
     assert error.kind == "proportional"
 
 

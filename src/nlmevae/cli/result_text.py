@@ -1,0 +1,59 @@
+"""The text `nlmevae fit` prints at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nlmevae.cli.text_table import duration, short_number, text_table
+from nlmevae.results.fit_result import FitResult
+from nlmevae.results.summary_table import EstimateRow, LikelihoodRow, estimate_rows, likelihood_rows
+
+
+def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
+    """Status, estimates, likelihoods, files. Warnings are not here: they go to stderr."""
+    blocks = [_head(result), _estimates(estimate_rows(result)), _likelihoods(likelihood_rows(result))]
+    blocks.append([f"Wrote {path}" for path in paths])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _head(result: FitResult) -> list[str]:
+    title = f"{result.source_path}: {result.problem}" if result.problem else result.source_path
+    size = f"{result.n_subjects} subjects, {result.n_obs_total} observations"
+    seconds = sum(result.seconds.values()) if "total" not in result.seconds else result.seconds["total"]
+    return [
+        title,
+        result.message or result.status.sentence,
+        f"{size}; method {result.method}, seed {result.seed}, {duration(seconds)}",
+    ]
+
+
+def _estimates(rows: Sequence[EstimateRow]) -> list[str]:
+    if not rows:
+        return []
+    columns = [
+        ("Parameter", [row.name for row in rows]),
+        ("", [row.label if row.label != row.name else "" for row in rows]),
+        ("Initial", [short_number(row.init) for row in rows]),
+        ("Estimate", [short_number(row.value) for row in rows]),
+        ("SE", [short_number(row.standard_error, 3) for row in rows]),
+        ("SD|corr", [short_number(row.sd, 3) for row in rows]),
+        ("CV %", [_percent(row.cv_percent) for row in rows]),
+        ("Shrinkage %", [_percent(row.shrinkage_percent) for row in rows]),
+        ("Remark", [row.remark for row in rows]),
+    ]
+    shown = [(name, cells) for name, cells in columns if any(cells)]
+    table = [[cells[k] for _, cells in shown] for k in range(len(rows))]
+    return text_table([name for name, _ in shown], table, left=2 if any(columns[1][1]) else 1)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _likelihoods(rows: Sequence[LikelihoodRow]) -> list[str]:
+    width = max((len(row.label) for row in rows), default=0)
+    return [
+        f"{row.label:<{width}}  {row.value:12.3f}" + (f"  (Monte-Carlo SE {row.mc_se:.3f})" if row.mc_se else "")
+        for row in rows
+    ]

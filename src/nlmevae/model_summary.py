@@ -1,0 +1,247 @@
+"""What nlmevae understood of a model and its data, as plain values to look over before a fit."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlmevae.codegen.latent_form import LatentForm, latent_form
+from nlmevae.data.events import EventKind, EventTable
+from nlmevae.ir import (
+    CovarianceBlock,
+    Diagnostic,
+    ErrorCoefficient,
+    IndividualParameter,
+    Model,
+    ObservationModel,
+    PopulationParameter,
+    Transform,
+    assignments,
+)
+
+if TYPE_CHECKING:
+    from nlmevae.prepared_run import PreparedRun
+
+_DOSE_KINDS = {
+    EventKind.BOLUS: "bolus",
+    EventKind.INFUSION: "infusion",
+    EventKind.INFUSION_DURATION: "infusion of estimated duration",
+    EventKind.INFUSION_RATE: "infusion of estimated rate",
+    EventKind.STEADY_STATE: "steady-state dose",
+    EventKind.STEADY_STATE_ADD: "steady-state dose, added",
+}
+
+_CLOSED_FORMS = {
+    "one": "one compartment",
+    "one_absorption": "one compartment with first-order absorption",
+    "two": "two compartments",
+    "two_absorption": "two compartments with first-order absorption",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoseGroup:
+    """Doses of one kind into one compartment, ADDL counted one by one; amounts as (smallest, largest)."""
+
+    kind: str
+    compartment: str
+    n: int
+    amounts: tuple[float, float]
+    rates: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSummary:
+    """One individual parameter: ``distribution`` in words, the THETAs and covariates its mean reads, and the
+    source lines that define it (typical value first)."""
+
+    name: str
+    eta: str
+    distribution: str
+    thetas: tuple[str, ...]
+    covariates: tuple[str, ...]
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectSummary:
+    """One random effect: its initial variance and the ones it is correlated with."""
+
+    name: str
+    label: str
+    variance: float
+    correlated_with: tuple[str, ...]
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """`structure`, `errors` are sentences; `backend` is the decoder "auto" takes."""
+
+    path: str
+    problem: str
+    structure: str
+    compartments: tuple[str, ...]
+    data_path: str
+    n_records: int
+    n_subjects: int
+    n_obs_total: int
+    obs_per_subject: tuple[int, int]
+    doses: tuple[DoseGroup, ...]
+    n_resets: int
+    thetas: tuple[PopulationParameter, ...]
+    parameters: tuple[ParameterSummary, ...]
+    effects: tuple[EffectSummary, ...]
+    errors: tuple[str, ...]
+    backend: str
+    estimation: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def summarise(prepared: PreparedRun) -> ModelSummary:
+    """Collect the facts. The model's functions are derived, so that what could not be run is found here;
+    nothing is compiled or fitted."""
+    model, table = prepared.model, prepared.table
+    form = latent_form(model, table)
+    counts = np.diff(table.ob_ptr)
+    return ModelSummary(
+        path=model.source.path,
+        problem=model.problem,
+        structure=structure_sentence(model),
+        compartments=tuple(c.name for c in model.structural.compartments),
+        data_path=prepared.dataset.path,
+        n_records=prepared.dataset.n_rows,
+        n_subjects=table.n_subjects,
+        n_obs_total=table.n_obs_total,
+        obs_per_subject=(int(counts.min()), int(counts.max())) if len(counts) else (0, 0),
+        doses=dose_groups(model, table),
+        n_resets=int(np.count_nonzero(table.ev_kind == EventKind.RESET)),
+        thetas=model.thetas,
+        parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
+        effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
+        errors=tuple(error_sentence(o) for o in model.observations),
+        backend=automatic_backend(form, table),
+        estimation=tuple(step.method for step in model.estimation),
+        diagnostics=prepared.diagnostics,
+    )
+
+
+def structure_sentence(model: Model) -> str:
+    """``ADVAN2: one compartment with first-order absorption``."""
+    structural = model.structural
+    if not structural.compartments:
+        return "one formula ($PRED), no compartments"
+    n = len(structural.compartments)
+    if structural.closed_form is not None:
+        words = _CLOSED_FORMS[structural.closed_form]
+    else:
+        words = f"{n} differential equation{'s' if n > 1 else ''}"
+    if structural.stiff and structural.closed_form is None:
+        words += " (the stiff solver it asks for is replaced by an explicit one)"
+    return f"{structural.solver_name}: {words}" if structural.solver_name else words
+
+
+def automatic_backend(form: LatentForm, table: EventTable) -> str:
+    """What backend "auto" runs; the rule of `decoder.make`, which a test compares with this one."""
+    if form.n_compartments == 0:
+        return "formula"
+    given = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
+    by_formula = form.closed_form is not None and table.static and set(table.ev_kind.tolist()) <= given
+    return "closed_form" if by_formula else "compiled"
+
+
+def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:
+    """Doses by compartment and kind."""
+    names = {c.number: c.name for c in model.structural.compartments}
+    groups = []
+    is_dose = table.ev_kind != EventKind.RESET
+    present = zip(table.ev_cmt[is_dose].tolist(), table.ev_kind[is_dose].tolist(), strict=True)
+    for compartment, kind in sorted(set(present)):
+        chosen = (table.ev_cmt == compartment) & (table.ev_kind == kind)
+        amounts, rates = table.ev_amt[chosen], table.ev_rate[chosen]
+        groups.append(
+            DoseGroup(
+                kind=_DOSE_KINDS[EventKind(kind)],
+                compartment=f"{compartment} ({names[compartment]})" if names.get(compartment) else str(compartment),
+                n=int(np.count_nonzero(chosen)),
+                amounts=(float(amounts.min()), float(amounts.max())),
+                rates=(float(rates.min()), float(rates.max())) if kind == EventKind.INFUSION else None,
+            )
+        )
+    return tuple(groups)
+
+
+def distribution_words(transform: Transform) -> str:
+    """``log-normal``, ``normal``, ``logit-normal between 0 and 1``."""
+    if transform.kind == "identity":
+        return "normal"
+    if transform.kind == "log":
+        return f"log-normal above {transform.lower:g}" if transform.lower else "log-normal"
+    return f"logit-normal between {transform.lower:g} and {transform.upper:g}"
+
+
+def error_sentence(observation: ObservationModel) -> str:
+    """``Y: proportional, sd = b*|f|, b = SD of EPS(1)``."""
+    error = observation.error
+    formula = {
+        "additive": "sd = a",
+        "proportional": "sd = b*|f|",
+        "combined1": "sd = a + b*|f|",
+        "combined2": "sd = sqrt(a^2 + b^2*f^2)",
+    }[error.kind]
+    parts = [f"{error.kind}, {formula}"]
+    parts += [f"{name} = {_coefficient(c)}" for name, c in (("a", error.a), ("b", error.b)) if c is not None]
+    if error.written_as:
+        parts.append(f"written as {error.written_as}")
+    if observation.scale == "log":
+        parts.append("on the log scale")
+    return f"{observation.name}: {', '.join(parts)}"
+
+
+def _coefficient(coefficient: ErrorCoefficient) -> str:
+    name = coefficient.parameter if coefficient.kind == "theta" else f"SD of {coefficient.parameter}"
+    scaled = name if math.isclose(coefficient.scale, 1.0) else f"{coefficient.scale:g} * {name}"
+    return f"{scaled} (fixed)" if coefficient.fixed else scaled
+
+
+def _effects(block: CovarianceBlock) -> list[EffectSummary]:
+    return [
+        EffectSummary(
+            name=name,
+            label=block.labels[k] if k < len(block.labels) else "",
+            variance=block.matrix[k][k],
+            correlated_with=tuple(other for other in block.names if other != name),
+            fixed=block.fixed,
+        )
+        for k, name in enumerate(block.names)
+    ]
+
+
+def _parameter(parameter: IndividualParameter, model: Model) -> ParameterSummary:
+    return ParameterSummary(
+        name=parameter.name,
+        eta=parameter.eta,
+        distribution=distribution_words(parameter.transform),
+        thetas=parameter.thetas,
+        covariates=parameter.covariates,
+        source=defining_lines(parameter, model),
+    )
+
+
+def defining_lines(parameter: IndividualParameter, model: Model) -> tuple[str, ...]:
+    """The user's own lines, in their order: the assignment of the parameter and those of the typical value and
+    covariate effects it reads. Only lines up to it count: later code does not define it."""
+    text = model.source.text.splitlines()
+    last = parameter.at.line if parameter.at is not None else len(text)
+    program = (*model.program.pk, *model.program.error)
+    known = [a for a in assignments(program) if a.at is not None and a.at.line <= last]
+    wanted, lines = {parameter.name}, set()
+    for assignment in reversed(known):
+        if assignment.target in wanted:
+            lines.add(assignment.at.line)
+            wanted |= assignment.value.names()
+    return tuple(re.split(r";", text[k - 1])[0].strip() for k in sorted(lines) if k <= len(text))

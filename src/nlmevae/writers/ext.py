@@ -1,0 +1,213 @@
+"""The `.ext` file: NONMEM's table of iterations and final estimates, written while the fit runs.
+
+One table, titled `METHOD_TITLE`, so that readers that take the first table and readers that take the last
+agree. Rows: iterations from 0, one last iteration with the final estimates, then the special rows
+
+    -1000000000  final estimates and objective
+    -1000000001  standard errors                            (only when there are any)
+    -1000000004  OMEGA and SIGMA as SD and correlation
+    -1000000005  standard errors of those                   (only when there are any)
+    -1000000006  1 = fixed or structurally zero, 0 = estimated
+    -1000000007  termination status
+
+The objective of the last iteration and of -1000000000 is the same text: pharmpy reads the objective as NaN
+otherwise. Units: the scale of NONMEM's OBJ, that is -2LL (-2ELBO while the VAE trains) minus
+n_obs_total * ln(2 pi).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from nlmevae.errors import OutputError
+from nlmevae.results.fit_result import FitResult, TraceRow
+from nlmevae.results.run_folder import METHOD_TITLE
+from nlmevae.results.status import FitStatus
+from nlmevae.writers.nonmem_layout import (
+    LOG_2PI,
+    header_line,
+    lower_triangle_indices,
+    number,
+    objective,
+    parameter_labels,
+    title_line,
+)
+
+FINAL, STANDARD_ERRORS, SD_CORRELATION, SD_STANDARD_ERRORS, FIXED, TERMINATION = (
+    -1000000000, -1000000001, -1000000004, -1000000005, -1000000006, -1000000007,
+)  # fmt: skip
+
+#: NONMEM's column for "no standard error" (fixed or not estimated).
+NOT_ESTIMATED = 1e10
+
+#: First number of row -1000000007, as NONMEM's EM methods use it: 0 completed, 1 not completed,
+#: 2 not tested for convergence, 4 interrupted (specs of $EST METHOD=IMPMAP).
+_TERMINATION_CODE = {
+    FitStatus.CONVERGED: 0,
+    FitStatus.FINISHED_SCHEDULE: 2,
+    FitStatus.EVALUATED: 2,
+    FitStatus.NOT_CONVERGED: 1,
+    FitStatus.MONTE_CARLO_LIMITED: 1,
+    FitStatus.NUMERICAL_FAILURE: 1,
+    FitStatus.INTERRUPTED: 4,
+}
+
+
+class ExtWriter:
+    """Writes `.ext` row by row; every row is on disk when `append` returns.
+
+    The file appears (replacing an earlier one) with the first row, so a fit that fails before its first
+    iteration leaves earlier results alone.
+
+    Args:
+        path: the file; `RunFolder.prepare` has agreed to it.
+        n_theta, n_eps, n_eta: sizes of the population parameters.
+        n_obs_total: number of observations, for the constant of the objective.
+    """
+
+    def __init__(self, path: Path, *, n_theta: int, n_eps: int, n_eta: int, n_obs_total: int) -> None:
+        self.path = path
+        self.n_rows = 0
+        self._sizes = (n_theta, n_eps, n_eta)
+        self._constant = n_obs_total * LOG_2PI
+        self._iteration = -1
+        self._stream: TextIO | None = None
+
+    def append(self, row: TraceRow) -> None:
+        """Add one iteration. Numbers go on counting where a phase starts again at 0.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self._iteration = max(row.iteration, self._iteration + 1)
+        self._write(self._iteration, row.parameters, objective(row.objective - self._constant))
+        self.n_rows += 1
+
+    def finish(self, result: FitResult) -> None:
+        """Add iterations not yet appended, the final iteration and the special rows; close the file."""
+        for row in result.trace[self.n_rows :]:
+            self.append(row)
+        final = result_vector(result)
+        text = objective(final_objective(result))
+        zero = objective(0.0)
+        self._write(self._iteration + 1, final, text)
+        self._write(FINAL, final, text)
+        errors = _standard_errors(result)
+        if errors is not None:
+            self._write(STANDARD_ERRORS, errors, zero)
+        self._write(SD_CORRELATION, _sd_correlation(result), zero)
+        if errors is not None:
+            self._write(SD_STANDARD_ERRORS, _sd_standard_errors(result, errors), zero)
+        self._write(FIXED, _fixed_flags(result), zero)
+        codes = np.zeros(len(final))
+        codes[:1] = _TERMINATION_CODE[result.status]
+        self._write(TERMINATION, codes, zero)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file as it is; harmless when nothing is open."""
+        if self._stream is not None:
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self._stream = None
+
+    def _write(self, iteration: int, values: Sequence[float] | np.ndarray, objective_text: str) -> None:
+        n_theta, n_eps, n_eta = self._sizes
+        labels = parameter_labels(n_theta=n_theta, n_eps=n_eps, n_eta=n_eta)
+        if len(values) != len(labels):
+            raise ValueError(f"{len(values)} parameters for {len(labels)} columns of {self.path}")
+        line = f"{iteration:13d}" + "".join(number(float(v)) for v in values) + objective_text
+        try:
+            if self._stream is None:
+                self._stream = self.path.open("w", encoding="utf-8", newline="\n")
+                goal = "FINAL VALUE OF OBJECTIVE FUNCTION"
+                print(title_line(METHOD_TITLE, goal=goal), file=self._stream)
+                print(header_line(["ITERATION", *labels, "OBJ"]), file=self._stream)
+            print(line, file=self._stream, flush=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.path}: {error.strerror}",
+                hint="free some space or choose another folder with --out",
+            ) from error
+
+
+def write_ext(path: Path, result: FitResult) -> None:
+    """Write the `.ext` of a finished fit in one go."""
+    writer = ExtWriter(
+        path,
+        n_theta=len(result.thetas),
+        n_eps=len(result.sigma),
+        n_eta=len(result.omega),
+        n_obs_total=result.n_obs_total,
+    )
+    writer.finish(result)
+
+
+def result_vector(result: FitResult) -> np.ndarray:
+    """Final estimates in column order."""
+    return np.concatenate([result.thetas, _lower(result.sigma), _lower(result.omega)])
+
+
+def final_objective(result: FitResult) -> float:
+    """Importance-sampling -2LL on NONMEM's scale; of a run that ended before it, the last iteration's value."""
+    if result.likelihood("is") is not None or not result.trace:
+        return result.ofv_nonmem
+    return result.trace[-1].objective - result.n_obs_total * LOG_2PI
+
+
+def _lower(matrix: np.ndarray) -> np.ndarray:
+    return np.array([matrix[i, j] for i, j in lower_triangle_indices(len(matrix))])
+
+
+def _sd_correlation(result: FitResult) -> np.ndarray:
+    """THETA columns 0; SD on the diagonal, correlation off it (0 where a variance is 0)."""
+    return np.concatenate([np.zeros(len(result.thetas)), _lower(_as_sd(result.sigma)), _lower(_as_sd(result.omega))])
+
+
+def _as_sd(matrix: np.ndarray) -> np.ndarray:
+    sd = np.sqrt(np.clip(np.diag(matrix), 0.0, None))
+    scale = np.outer(sd, sd)
+    correlation = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0.0)
+    np.fill_diagonal(correlation, sd)
+    return correlation
+
+
+def _by_column(result: FitResult, attribute: str, absent: float) -> np.ndarray:
+    """One value per column from the estimates; columns without an estimate (structural zeros) get `absent`."""
+    found = {(e.kind, e.row, e.column): getattr(e, attribute) for e in result.estimates}
+    keys = [("theta", k + 1, k + 1) for k in range(len(result.thetas))]
+    keys += [("sigma", i + 1, j + 1) for i, j in lower_triangle_indices(len(result.sigma))]
+    keys += [("omega", i + 1, j + 1) for i, j in lower_triangle_indices(len(result.omega))]
+    thetas = {row: value for (kind, row, _), value in found.items() if kind == "theta"}
+    values = [thetas.get(row) if kind == "theta" else found.get((kind, row, column)) for kind, row, column in keys]
+    return np.array([absent if value is None else float(value) for value in values])
+
+
+def _fixed_flags(result: FitResult) -> np.ndarray:
+    return _by_column(result, "fixed", 1.0)
+
+
+def _standard_errors(result: FitResult) -> np.ndarray | None:
+    if all(e.standard_error is None for e in result.estimates):
+        return None
+    return _by_column(result, "standard_error", NOT_ESTIMATED)
+
+
+def _sd_standard_errors(result: FitResult, errors: np.ndarray) -> np.ndarray:
+    """Delta method on diagonals: SE(sd) = SE(variance) / (2 sd). Correlations need the covariances between
+    estimates, which the result does not carry: not estimated."""
+    out = np.full(len(errors), NOT_ESTIMATED)
+    out[: len(result.thetas)] = 0.0
+    position = len(result.thetas)
+    for matrix in (result.sigma, result.omega):
+        for i, j in lower_triangle_indices(len(matrix)):
+            if i == j and errors[position] < NOT_ESTIMATED and matrix[i, i] > 0.0:
+                out[position] = errors[position] / (2.0 * math.sqrt(matrix[i, i]))
+            position += 1
+    return out

@@ -1,0 +1,60 @@
+"""NONMEM's number and line layout (default FORMAT s1PE12.5), as read in real output files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+#: NONMEM's objective function leaves this out per normally distributed observation.
+LOG_2PI = 1.8378770664093453
+
+_RUN = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 Iteration2=0"
+
+
+def title_line(method: str, *, goal: str | None = None) -> str:
+    """``TABLE NO.     1: <method>: Goal Function=<goal>: Problem=1 ...``; `.phi` has no goal."""
+    goal_text = f"Goal Function={goal}: " if goal else ""
+    return f"TABLE NO. {1:5d}: {method}: {goal_text}{_RUN}"
+
+
+def header_line(labels: Iterable[str]) -> str:
+    """One blank, then labels of 12 characters."""
+    return (" " + " ".join(label.ljust(12) for label in labels)).rstrip()
+
+
+def number(value: float) -> str:
+    """13 wide, 6 significant digits; wider (never merged with its neighbour) when the exponent needs it."""
+    if math.isnan(value):
+        return "NaN".rjust(13)
+    if math.isinf(value):
+        return ("Infinity" if value > 0 else "-Infinity").rjust(13)
+    text = f"{value:.5E}"
+    return text.rjust(13) if len(text) < 13 else f" {text}"
+
+
+def objective(value: float) -> str:
+    """22 wide, 17 significant digits, plain decimal: enough to recover the double exactly."""
+    if math.isnan(value):
+        text = "NaN"
+    elif math.isinf(value):
+        text = "Infinity" if value > 0 else "-Infinity"
+    elif value == 0.0:
+        text = "0.0000000000000000"
+    else:
+        digits_before = math.floor(math.log10(abs(value))) + 1
+        plain = -5 < math.log10(abs(value)) < 16
+        text = f"{value:.{max(1, 17 - digits_before)}f}" if plain else f"{value:.16E}"
+    return text.rjust(22) if len(text) < 22 else f" {text}"
+
+
+def lower_triangle_indices(n: int) -> list[tuple[int, int]]:
+    """(0, 0), (1, 0), (1, 1), ... row by row."""
+    return [(i, j) for i in range(n) for j in range(i + 1)]
+
+
+def parameter_labels(*, n_theta: int, n_eps: int, n_eta: int) -> list[str]:
+    """Columns in NONMEM's order: THETA1.., SIGMA lower triangle, OMEGA lower triangle."""
+    thetas = [f"THETA{k + 1}" for k in range(n_theta)]
+    sigmas = [f"SIGMA({i + 1},{j + 1})" for i, j in lower_triangle_indices(n_eps)]
+    omegas = [f"OMEGA({i + 1},{j + 1})" for i, j in lower_triangle_indices(n_eta)]
+    return thetas + sigmas + omegas

@@ -1,0 +1,77 @@
+"""All files of one run: `.ext` grows while the fit runs, the others appear when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nlmevae.errors import OutputError
+from nlmevae.ir import Model
+from nlmevae.results.fit_result import FitResult, TraceRow
+from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.ext import ExtWriter, write_ext
+from nlmevae.writers.phi import write_phi
+from nlmevae.writers.results_json import write_results_json
+
+
+class RunFiles:
+    """Writes the files of one run into `folder`, which must be prepared (`RunFolder.prepare`).
+
+    Files of an earlier run stay until the first iteration arrives, then all of them go: files of two runs
+    never stand side by side.
+    """
+
+    def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
+        self.folder = folder
+        self._ext = ExtWriter(
+            folder.ext,
+            n_theta=len(model.thetas),
+            n_eps=len(model.epsilons),
+            n_eta=len(model.etas),
+            n_obs_total=n_obs_total,
+        )
+        self._streaming = True
+
+    def add_iteration(self, row: TraceRow) -> None:
+        """Append to `.ext`. A full disk must not end a fit of hours: the file is then written anew at the end."""
+        if not self._streaming:
+            return
+        try:
+            if self._ext.n_rows == 0:
+                self.folder.remove_previous()
+            self._ext.append(row)
+        except (OSError, OutputError):
+            self._streaming = False
+
+    def finish(self, result: FitResult) -> tuple[Path, ...]:
+        """Write everything, `results.json` (the full truth) first; the paths written.
+
+        Raises:
+            OutputError: a file could not be written; the others were still tried.
+        """
+        if self._ext.n_rows == 0:
+            self.folder.remove_previous()
+        first_error: OutputError | None = None
+        for write in (self._finish_json, self._finish_ext, self._finish_phi):
+            try:
+                write(result)
+            except OutputError as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
+        return self.folder.files
+
+    def close(self) -> None:
+        """Close `.ext` as it is (the fit ended with an exception)."""
+        self._ext.close()
+
+    def _finish_json(self, result: FitResult) -> None:
+        write_results_json(self.folder.results_json, result)
+
+    def _finish_ext(self, result: FitResult) -> None:
+        if self._streaming:
+            self._ext.finish(result)
+        else:
+            write_ext(self.folder.ext, result)
+
+    def _finish_phi(self, result: FitResult) -> None:
+        write_phi(self.folder.phi, result)

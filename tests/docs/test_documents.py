@@ -1,0 +1,124 @@
+"""Documentation is part of the program: links lead somewhere, examples run, every option is described."""
+
+import argparse
+import dataclasses
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlmevae.cli.main import build_parser
+from nlmevae.estimation.settings import FitSettings
+from nlmevae.results.status import FitStatus
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def examples() -> list[tuple[str, str, str]]:
+    return [(d.name, *match) for d in DOCUMENTS for match in BLOCK.findall(d.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_links_lead_to_files(document):
+    targets = [t for t in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in t]
+    assert [t for t in targets if not (document.parent / t).exists()] == []
+
+
+def test_there_are_examples_to_run():
+    assert {language for _, language, _ in examples()} == {"python", "sh"}
+
+
+@pytest.mark.parametrize(("document", "language", "code"), examples())
+def test_examples_marked_to_run_do_run(document, language, code):
+    if language == "python":
+        lines = [[sys.executable, "-c", code]]
+    else:
+        words = [shlex.split(line) for line in code.splitlines() if line.strip()]
+        assert all(w[0] == "nlmevae" for w in words)
+        lines = [[sys.executable, "-m", "nlmevae.cli", *w[1:]] for w in words]
+    for line in lines:
+        process = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, env=dict(os.environ))
+        assert process.returncode == 0, process.stderr
+
+
+def option_strings() -> list[tuple[str, str]]:
+    verbs = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return [
+        (verb, option)
+        for verb, parser in verbs.choices.items()
+        for action in parser._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    ]
+
+
+@pytest.mark.parametrize(("verb", "option"), option_strings())
+def test_every_option_is_in_the_section_of_its_verb(verb, option):
+    document = text("docs/cli.md")
+    if option == "--help":
+        assert "nlmevae VERB --help" in document
+        return
+    section = document.split(f"## nlmevae {verb}\n")[1].split("\n## ")[0]
+    assert option in section
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(FitSettings)])
+def test_every_setting_is_documented_with_its_default(field):
+    default = getattr(FitSettings(), field)
+    shown = "none" if default is None else str(default)
+    assert re.search(rf"^\| `{field}` \| `{re.escape(shown)}` \|", text("docs/cli.md"), re.MULTILINE)
+
+
+def test_unfinished_endings_are_explained():
+    howto = text("docs/how-to.md")
+    unfinished = [s.name for s in FitStatus if not s.completed]
+    assert [name for name in unfinished if f"`{name}`" not in howto] == []
+
+
+def dotted_names() -> list[str]:
+    return sorted(
+        set(re.findall(r"`(nlmevae(?:\.\w+)+)`", "\n".join(d.read_text(encoding="utf-8") for d in DOCUMENTS)))
+    )
+
+
+@pytest.mark.parametrize("name", dotted_names())
+def test_code_named_in_documents_exists(name):
+    assert resolve(name) is not None
+
+
+def resolve(name: str) -> object:
+    """A module, or an attribute of the longest importable part."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[n:]:
+            value = getattr(value, attribute)
+        return value
+    raise AssertionError(name)
+
+
+def test_tests_named_in_the_validation_table_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text("docs/validation.md"))
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_document_is_reachable_from_the_readme():
+    readme = text("README.md")
+    pages = [d for d in DOCUMENTS[1:] if d.parent == ROOT / "docs"]
+    assert [d.name for d in pages if f"docs/{d.name}" not in readme] == []

@@ -1,0 +1,144 @@
+"""`.ext` read back by eye (text) and by pharmpy's reader, the independent oracle."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from nlmevae.results.status import FitStatus
+from nlmevae.writers.ext import ExtWriter, write_ext
+from tests.helpers.results import make_result, trace_row
+
+HEADER = " ITERATION    THETA1       THETA2       SIGMA(1,1)   OMEGA(1,1)   OMEGA(2,1)   OMEGA(2,2)   OBJ"
+
+
+def rows_of(path) -> dict[int, list[str]]:
+    lines = path.read_text().splitlines()[2:]
+    assert all(line[:13].strip() for line in lines)
+    return {int(line.split()[0]): line.split()[1:] for line in lines}
+
+
+def written(tmp_path, **changes):
+    path = tmp_path / "run1.ext"
+    write_ext(path, make_result(**changes))
+    return path
+
+
+def writer(path) -> ExtWriter:
+    return ExtWriter(path, n_theta=2, n_eps=1, n_eta=2, n_obs_total=20)
+
+
+def test_one_table_with_nonmems_column_order(tmp_path):
+    lines = written(tmp_path).read_text().splitlines()
+    assert lines[0].startswith(
+        "TABLE NO.     1: Importance Sampling assisted by VAE Estimation: Goal Function=FINAL VALUE"
+    )
+    assert lines[1] == HEADER
+    assert sum(line.startswith("TABLE") for line in lines) == 1
+
+
+def test_the_last_iteration_has_the_same_objective_text_as_the_final_row(tmp_path):
+    rows = rows_of(written(tmp_path))
+    last = max(rows)
+    assert rows[last] == rows[-1000000000]
+    assert float(rows[-1000000000][-1]) == pytest.approx(40.123456789012345, abs=1e-12)
+
+
+def test_iterations_are_on_nonmems_scale(tmp_path):
+    rows = rows_of(written(tmp_path))
+    assert sorted(k for k in rows if k >= 0) == [0, 1, 2, 3]
+    assert float(rows[1][-1]) == pytest.approx(99.0 - 20 * math.log(2 * math.pi), abs=1e-12)
+
+
+def test_special_rows_without_standard_errors(tmp_path):
+    rows = rows_of(written(tmp_path))
+    assert sorted(k for k in rows if k < 0) == [-1000000007, -1000000006, -1000000004, -1000000000]
+    sd = [float(x) for x in rows[-1000000004][:-1]]
+    assert sd == pytest.approx([0, 0, 0.15, 0.3, 0.5, 0.2])
+    assert [float(x) for x in rows[-1000000006][:-1]] == [0, 1, 0, 0, 0, 0]
+
+
+def test_a_structurally_zero_covariance_counts_as_fixed(tmp_path):
+    result = make_result(omega=np.diag([0.09, 0.04]))
+    kept = tuple(e for e in result.estimates if e.name != "OMEGA(2,1)")
+    path = written(tmp_path, omega=result.omega, estimates=kept)
+    assert [float(x) for x in rows_of(path)[-1000000006][:-1]] == [0, 1, 0, 0, 1, 0]
+
+
+def test_standard_errors_add_their_two_rows(tmp_path):
+    with_errors = tuple(e if e.fixed else dataclasses.replace(e, standard_error=0.012) for e in make_result().estimates)
+    rows = rows_of(written(tmp_path, estimates=with_errors))
+    assert [float(x) for x in rows[-1000000001][:-1]] == [0.012, 1e10, 0.012, 0.012, 0.012, 0.012]
+    assert float(rows[-1000000005][3]) == pytest.approx(0.012 / (2 * 0.3))
+    assert float(rows[-1000000005][0]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (FitStatus.CONVERGED, 0),
+        (FitStatus.NOT_CONVERGED, 1),
+        (FitStatus.FINISHED_SCHEDULE, 2),
+        (FitStatus.INTERRUPTED, 4),
+    ],
+)
+def test_the_termination_status_uses_nonmems_codes(tmp_path, status, code):
+    assert float(rows_of(written(tmp_path, status=status))[-1000000007][0]) == code
+
+
+def test_every_status_can_be_written(tmp_path):
+    for status in FitStatus:
+        written(tmp_path, status=status)
+
+
+def test_every_iteration_is_on_disk_as_soon_as_it_is_appended(tmp_path):
+    path = tmp_path / "run1.ext"
+    stream = writer(path)
+    assert not path.exists()
+    for k in range(3):
+        stream.append(trace_row(k))
+        assert len(path.read_text().splitlines()) == 2 + k + 1
+    stream.close()
+
+
+def test_streaming_and_writing_at_the_end_give_the_same_file(tmp_path):
+    result = make_result()
+    stream = writer(tmp_path / "streamed.ext")
+    for row in result.trace[:2]:
+        stream.append(row)
+    stream.finish(result)
+    write_ext(tmp_path / "whole.ext", result)
+    assert (tmp_path / "streamed.ext").read_text() == (tmp_path / "whole.ext").read_text()
+
+
+def test_iteration_numbers_go_on_when_a_phase_restarts_its_count(tmp_path):
+    trace = (trace_row(0), trace_row(1), trace_row(0, phase="polish"), trace_row(1, phase="polish"))
+    assert sorted(k for k in rows_of(written(tmp_path, trace=trace)) if k >= 0) == [0, 1, 2, 3, 4]
+
+
+def test_a_run_interrupted_before_its_likelihood_keeps_the_last_iterations_objective(tmp_path):
+    rows = rows_of(written(tmp_path, likelihoods=(), status=FitStatus.INTERRUPTED))
+    assert float(rows[-1000000000][-1]) == pytest.approx(98.0 - 20 * math.log(2 * math.pi), abs=1e-12)
+
+
+def test_a_likelihood_that_could_not_be_computed_is_not_replaced_by_another_number(tmp_path):
+    lost = dataclasses.replace(make_result().likelihood("is"), minus_two_ll=math.nan)
+    rows = rows_of(written(tmp_path, likelihoods=(lost,)))
+    assert rows[-1000000000][-1] == rows[3][-1] == "NaN"
+
+
+def test_a_trace_of_the_wrong_size_is_a_programming_error(tmp_path):
+    with pytest.raises(ValueError, match="columns"):
+        writer(tmp_path / "x.ext").append(trace_row(0, parameters=np.zeros(3)))
+
+
+def test_pharmpy_reads_the_table(tmp_path):
+    tables = pytest.importorskip("pharmpy.model.external.nonmem.table")
+    table = tables.NONMEMTableFile(written(tmp_path))[0]
+    assert table.final_parameter_estimates["THETA(1)"] == pytest.approx(1 / 3, rel=1e-5)
+    assert table.omega_sigma_stdcorr["OMEGA(2,1)"] == pytest.approx(0.5)
+    assert table.fixed["THETA(2)"]
+    assert not table.fixed["THETA(1)"]
+    assert table.final_ofv == pytest.approx(40.123456789012345, abs=1e-12)
+    assert table.iterations == [0, 1, 2, 3]
