@@ -17,6 +17,7 @@ from nlmevae.estimation.assemble import Estimation, Evaluation, assemble_result
 from nlmevae.estimation.evaluate import evaluate
 from nlmevae.estimation.polish import polish
 from nlmevae.estimation.problem import Problem, make_problem
+from nlmevae.estimation.screen import scattered_starts
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, ProgressEvent
 from nlmevae.estimation.vae import run_vae
@@ -82,17 +83,19 @@ def estimate(
             "the model has no random effects, so there is nothing to encode",
             hint="use method vae+polish",
         )
-    if settings.method == "vae" or estimation.status in _ENDED_EARLY:
+    if settings.method == "vae" or estimation.status is FitStatus.INTERRUPTED:
         return estimation
     rows = estimation.trace
+    rng = np.random.default_rng([settings.seed, 1])
     seconds = rows[-1].seconds if rows else 0.0
     outcome = polish(
         problem,
         estimation.population,
         next(iter(estimation.posteriors), None),
         settings,
-        np.random.default_rng([settings.seed, 1]),
+        rng,
         _continued(progress, len(rows), seconds),
+        alternatives=scattered_starts(rough, rng, keep=settings.n_alternatives),
     )
     clock.lap("polish")
     return Estimation(

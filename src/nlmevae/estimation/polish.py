@@ -1,6 +1,6 @@
 """The exact finish: Monte-Carlo EM on importance-sampling draws, to the maximum of the true likelihood.
 
-    guarded Laplace EM (its.py), then until the likelihood gain of fresh draws stays below 0.05:
+    guarded Laplace EM (approach.py), then until the likelihood gain of fresh draws stays below 0.05:
         modes -> draws from a mixture around them -> weights -> EM and Newton steps on the cached draws
 
 The gain of an iteration is measured on draws that did not produce the current estimate, so it contains
@@ -12,13 +12,14 @@ expected to give (newton.py, noise_gain) takes the place of the tolerance.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from nlmevae.estimation.approach import ADVANTAGE, Visited, approach
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change, widened
-from nlmevae.estimation.its import its_iteration
+from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
 from nlmevae.estimation.newton import curvature
 from nlmevae.estimation.pool import Pool
 from nlmevae.estimation.population import Population
@@ -42,7 +43,6 @@ LARGEST_NOISE = 0.5  # if that noise costs less than this in -2LL; else more dra
 STEP_SHORTER, STEP_LONGER = (1.0, 0.3, 0.09, 0.027), (3.0, 9.0, 27.0)
 POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
 ESS_FLOOR, ESS_SHARE = 0.1, 0.1  # cached draws are exhausted when a tenth of the subjects drop below
-ITS_SETTLED, ITS_EXTENSION = 3.0, 3  # extra ITS iterations while Laplace's -2LL still falls by this much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,16 @@ def polish(
     settings: FitSettings,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    *,
+    alternatives: Sequence[Population] = (),
 ) -> PolishOutcome:
     """Maximum likelihood from `population`; `posterior` (of any kind) gives extra starts for the modes.
 
+    Where one of the `alternatives` leads to a clearly better likelihood, the polish goes on from there.
+
     Never raises for numerical reasons or on Ctrl-C: the outcome's status and message say what happened.
     """
-    run = _Run(problem, population, posterior, settings, rng, progress)
+    run = _Run(problem, population, posterior, settings, rng, progress, tuple(alternatives))
     try:
         run.approach()
         status, message = run.iterate()
@@ -100,6 +104,7 @@ class _Run:
     settings: FitSettings
     rng: np.random.Generator
     progress: Progress | None
+    alternatives: tuple[Population, ...]
     coordinates: Coordinates = field(init=False)
     scale: np.ndarray = field(init=False)
     n_draws: int = field(init=False)
@@ -121,32 +126,21 @@ class _Run:
         self.starts = [] if self.posterior is None else [self.posterior.mean]
 
     def approach(self) -> None:
-        """ITS iterations; more than asked for while Laplace's -2LL still falls fast."""
+        """Guarded Laplace EM from the given population, then from the alternatives; the best one stays."""
         if not self.problem.n_latents:
             return
-        if self.settings.its_iterations:
-            self.population = widened(self.population, self.problem, self.scale)
-        last = float("inf")
-        for iteration in range(self.settings.its_iterations * ITS_EXTENSION):
-            state = its_iteration(
-                self.problem,
-                self.coordinates,
-                self.population,
-                self.starts,
-                self.known,
-                self.rng,
-                n_starts=self.settings.n_starts,
-                max_refine=15 if iteration == 0 else 8,
-            )
-            settled = last - state.laplace < ITS_SETTLED
-            if iteration >= self.settings.its_iterations and settled:
-                break
-            last = state.laplace
-            self.starts, self.known = [state.modes.mean, state.second.mean], state.modes
-            if not np.isfinite(state.population.vector()).all():
-                break
-            self._record("start", state.laplace, {"failed": float((~state.modes.ok).sum())})
-            self.population = state.population
+        best = approach(self.problem, self.population, self.starts, self.settings, self.rng, seen=self._visited)
+        for other in self.alternatives:
+            found = approach(self.problem, other, [], self.settings, self.rng, to_beat=best.laplace)
+            if found.laplace < best.laplace - ADVANTAGE:
+                best = found
+                for visited in found.visited:
+                    self._visited(visited)
+        self.population, self.starts, self.known = best.population, list(best.starts), best.known
+
+    def _visited(self, visited: Visited) -> None:
+        self.population = visited.population
+        self._record("start", visited.laplace, {"failed": float(visited.failed)})
 
     def iterate(self) -> tuple[FitStatus, str]:
         """Importance-sampling EM until two small gains in a row."""

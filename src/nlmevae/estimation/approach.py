@@ -1,0 +1,91 @@
+"""The way to the neighbourhood of the optimum: guarded Laplace EM from one or several starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.estimation.coordinates import Coordinates
+from nlmevae.estimation.guards import latent_scale, widened
+from nlmevae.estimation.its import its_iteration
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.refine import Modes
+from nlmevae.estimation.settings import FitSettings
+
+SETTLED, EXTENSION = 3.0, 3  # extra iterations while Laplace's -2LL still falls by this much
+ADVANTAGE = 3.0  # of Laplace's -2LL that another start must have: less may be the approximation's error
+HOPELESS = 20.0  # a start is given up when this many of its last gains would not make it the best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """A population on the way, Laplace's -2LL there, and how many subjects had no mode."""
+
+    population: Population
+    laplace: float
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approach:
+    """Where one start led. `starts` (list of (N, d)) and `known` are modes to go on from; `laplace` is the
+    last -2LL (inf if nothing could be evaluated)."""
+
+    population: Population
+    starts: tuple[np.ndarray, ...]
+    known: Modes | None
+    laplace: float
+    visited: tuple[Visited, ...]
+
+
+def approach(
+    problem: Problem,
+    population: Population,
+    starts: Sequence[np.ndarray],
+    settings: FitSettings,
+    rng: np.random.Generator,
+    *,
+    seen: Callable[[Visited], None] | None = None,
+    to_beat: float = float("-inf"),
+) -> Approach:
+    """ITS iterations from `population`; more than asked for while -2LL still falls fast.
+
+    Args:
+        starts: (N, d) arrays from which modes are sought besides prior draws.
+        seen: called after each iteration.
+        to_beat: the best -2LL of other starts; a start that cannot reach it is given up early.
+    """
+    coordinates, scale = Coordinates.of(problem), latent_scale(problem)
+    if settings.its_iterations:
+        population = widened(population, problem, scale)
+    known: Modes | None = None
+    visited: list[Visited] = []
+    last = float("inf")
+    for iteration in range(settings.its_iterations * EXTENSION):
+        state = its_iteration(
+            problem,
+            coordinates,
+            population,
+            list(starts),
+            known,
+            rng,
+            n_starts=settings.n_starts,
+            max_refine=15 if iteration == 0 else 8,
+        )
+        gain = last - state.laplace
+        if iteration >= settings.its_iterations and gain < SETTLED:
+            break
+        last = state.laplace
+        starts, known = (state.modes.mean, state.second.mean), state.modes
+        if not np.isfinite(state.population.vector()).all():
+            break
+        visited.append(Visited(population=population, laplace=state.laplace, failed=int((~state.modes.ok).sum())))
+        if seen is not None:
+            seen(visited[-1])
+        population = state.population
+        if iteration >= 2 and state.laplace - HOPELESS * max(gain, 0.0) > to_beat > float("-inf"):
+            break
+    return Approach(population=population, starts=tuple(starts), known=known, laplace=last, visited=tuple(visited))
