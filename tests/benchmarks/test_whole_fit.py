@@ -12,7 +12,6 @@ import sys
 import time
 
 import pytest
-
 from tests.helpers.cases import stage
 
 pytestmark = pytest.mark.slow

@@ -263,6 +263,9 @@ def _warnings(
     individuals: IndividualResults,
 ) -> tuple[str, ...]:
     warnings = []
+    n_seen = int((individuals.n_obs > 0).sum())
+    if n_seen == 1 and any(not block.fixed for block in model.omega):
+        warnings.append("Only one subject has observations: variability between subjects cannot be estimated from it.")
     bound = [
         t.label
         for t, value in zip(model.thetas, population.thetas, strict=True)

@@ -10,6 +10,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
+from nlmevae.errors import DataError
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
 from nlmevae.ir import Model
@@ -74,7 +75,7 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
     theta_names = [t.name for t in model.thetas]
     latent_index = np.array([etas.index(latent.eta) for latent in form.latents], dtype=int)
     structural_index = np.array([theta_names.index(name) for name in form.structural], dtype=int)
-    return Problem(
+    problem = Problem(
         model=model,
         form=form,
         table=table,
@@ -86,4 +87,26 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
         structural_index=structural_index,
         structural_free=np.array([not model.thetas[i].fixed for i in structural_index], dtype=bool),
         omega_mask=block_mask(model.omega)[np.ix_(latent_index, latent_index)],
+    )
+    _check_typical_values(problem)
+    return problem
+
+
+def _check_typical_values(problem: Problem) -> None:
+    """Every subject has a finite typical value of every parameter at the initial estimates.
+
+    Raises:
+        DataError: it has none: no IF branch applies to the subject, or a function has no value there.
+    """
+    bad = np.argwhere(~np.isfinite(problem.mean.mean(problem.initial.thetas)))
+    if not len(bad):
+        return
+    subject, k = bad[0]
+    latent = problem.form.latents[k]
+    place = next(p.at for p in problem.model.individual_parameters if p.name == latent.name)
+    raise DataError(
+        f"{latent.name} has no value for subject {problem.table.subject_labels[subject]} at the initial estimates",
+        hint="no IF branch of its typical value applies to this subject's covariates, or they are outside the range "
+        "of a function (the logarithm of 0, a negative base)",
+        location=place,
     )

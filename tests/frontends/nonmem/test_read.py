@@ -57,6 +57,8 @@ def test_records_that_are_not_run_are_noted_and_the_requests_kept():
         ("record-not-run", "note"),
         ("record-not-run", "note"),
         ("record-not-run", "note"),
+        ("no-covariance-step", "warning"),
+        ("no-tables", "warning"),
     ]
     assert [e.method for e in model.estimation] == ["IMP", "NUTS"]
     assert ("FORMAT", ",1PE13.6") in model.estimation[0].options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
-from nlmevae.ir import EstimationStep, TableRequest
+from nlmevae.ir import Diagnostic, EstimationStep, TableRequest
 
 _TABLE_FLAGS = (
     "PRINT", "NOPRINT", "HEADER", "NOHEADER", "ONEHEADER", "ONEHEADERALL", "ONEHEADERPERFILE", "FIRSTONLY",
@@ -20,9 +20,19 @@ def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
     """One step for each record; METHOD is 0 (first order) where none is written.
 
     Raises:
-        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL).
+        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL), or no step estimates (MAXEVAL=0, EONLY=1).
     """
-    return tuple(_step(record) for record in records)
+    steps = tuple(_step(record) for record in records)
+    evaluating = [next((o for o in read_options(r) if _evaluates_only(o)), None) for r in records]
+    if evaluating and None not in evaluating:
+        option = evaluating[0]
+        raise UnsupportedError(
+            f"$ESTIMATION {option.token.text}={option.value} asks to evaluate the model without estimating, "
+            "which is not supported",
+            hint="remove the option to estimate; nlmevae does not evaluate at given parameters yet",
+            location=option.at,
+        )
+    return steps
 
 
 def _step(record: Record) -> EstimationStep:
@@ -38,6 +48,39 @@ def _step(record: Record) -> EstimationStep:
         if abbreviates(option.key, "METHOD") and option.value is not None:
             method = option.value
     return EstimationStep(method=method, options=tuple(_pair(o) for o in options), at=record.head)
+
+
+def _evaluates_only(option: Option) -> bool:
+    value = (option.value or "").strip()
+    if len(option.key) >= 3 and abbreviates(option.key, "MAXEVALS"):
+        return value.strip("0") == "" and value != ""
+    return option.key == "EONLY" and value not in ("", "0")
+
+
+def unmet_requests(covariance: tuple[Record, ...], tables: tuple[TableRequest, ...]) -> list[Diagnostic]:
+    """What the control stream asks for and this version does not produce."""
+    notes = []
+    if covariance:
+        notes.append(
+            Diagnostic(
+                code="no-covariance-step",
+                severity="warning",
+                message="$COVARIANCE is not run: this version computes no standard errors",
+                location=covariance[0].head,
+            )
+        )
+    if tables:
+        files = ", ".join(t.file or "the output" for t in tables)
+        notes.append(
+            Diagnostic(
+                code="no-tables",
+                severity="warning",
+                message=f"$TABLE is not written in this version ({files})",
+                hint="individual random effects are in the .phi file, individual parameters in results.json",
+                location=tables[0].at,
+            )
+        )
+    return notes
 
 
 def _pair(option: Option) -> tuple[str, str | None]:
