@@ -33,7 +33,7 @@ def test_a_whole_theophylline_fit(tmp_path):
 
 
 def test_preparing_a_known_model(tmp_path):
-    """Code generation and linking of a model whose kernels are cached, in a fresh process, after the engine is loaded."""
+    """Code generation and linking of a model whose kernels are cached, once the engine is loaded."""
     stream, _ = stage("theophylline", tmp_path)
     script = f"""
 import time, numpy as np

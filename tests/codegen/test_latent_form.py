@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.helpers.pk_models import event_table, log_normal, oral_model, times
 
+from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.codegen.print_torch import emit_torch, link_torch
 from nlmevae.codegen.show import generated_code
@@ -211,3 +212,20 @@ def test_generated_code_is_legal_python_with_the_models_own_names():
 def test_a_shared_subexpression_is_computed_once():
     form = latent_form(oral_model(lag=True), event_table())
     assert emit_torch(form.individual).count("torch.exp(Z_1_)") == 1
+
+
+def test_torch_code_stays_in_double_precision_where_both_branches_are_numbers():
+    graph = Graph()
+    x = graph.input("x")
+    node = graph.select(graph.apply("lt", x, graph.constant(0.0)), graph.constant(0.1), graph.constant(0.2))
+    function = Function(name="f", graph=graph, inputs=("x",), outputs=(("o", node),))
+    assert call(function, -1.0) == [0.1]
+    assert call(function, 1.0) == [0.2]
+
+
+def test_torch_code_of_a_constant_that_is_not_a_number_runs():
+    graph = Graph()
+    x = graph.input("x")
+    node = graph.add(x, graph.apply("log", graph.constant(-1.0)))
+    function = Function(name="f", graph=graph, inputs=("x",), outputs=(("o", node),))
+    assert np.isnan(call(function, 1.0)[0])
