@@ -90,12 +90,7 @@ def test_closed_form_and_compiled_jacobians_agree():
     assert relative(compiled.linearise(x, SUBJECTS).jacobian, exact) < JACOBIAN
 
 
-SLOW_IN_TORCHODE = ("indirect response", "target-mediated (stiff)", "repeated oral doses")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW_IN_TORCHODE else n for n in CASES]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_torchode_predictions_and_gradients_equal_the_compiled_ones(name):
     """At rtol 1e-9 for both. The gradient is that of a random combination of all predictions."""
     model, form, table = load(name)
