@@ -106,6 +106,38 @@ def test_a_typical_value_that_differs_by_branch_is_a_select_in_mu():
     assert call(form.individual, 0.3, 0.0, 0.0, 1.0)[0] == pytest.approx(np.exp(0.3))
 
 
+def test_a_lagged_dose_with_a_changing_bioavailability_is_refused():
+    rows = {"FED": np.array([0.0, 1.0, 1.0, 1.0])}
+    table = dataclasses.replace(
+        event_table(covariates={"FED": np.zeros(3)}),
+        cov=rows["FED"][:, None],
+        cov_time=np.array([1.0, 2.0, 0.0, 0.0]),
+        cov_ptr=np.array([0, 2, 3, 4], dtype=np.int32),
+    )
+    fraction = Assign("F1", Binary("+", Number(0.5), times(Symbol("FED"), Number(0.3))))
+    latent_form(_with_fraction(oral_model(bioavailability=True), fraction), table)
+    with pytest.raises(UnsupportedError, match="F1 depends on FED"):
+        latent_form(_with_fraction(oral_model(bioavailability=True, lag=True), fraction), table)
+
+
+def _with_fraction(model, fraction):
+    pk = tuple(fraction if s.target == "F1" else s for s in model.program.pk)
+    return dataclasses.replace(model, program=dataclasses.replace(model.program, pk=pk))
+
+
+def test_an_initial_amount_is_zero_where_its_condition_does_not_hold():
+    condition = Compare("==", Symbol("SEX"), Number(1.0))
+    model = oral_model(extra_pk=(If(arms=((condition, (Assign("A_0(1)", Number(5.0)),)),)),))
+    depot = dataclasses.replace(model.structural.compartments[0], initial="A_0(1)")
+    structural = dataclasses.replace(model.structural, compartments=(depot, model.structural.compartments[1]))
+    form = latent_form(
+        dataclasses.replace(model, structural=structural),
+        event_table(covariates={"SEX": np.array([1.0, 0.0, 0.0])}),
+    )
+    at = form.parameters.index("A_0(1)")
+    assert [call(form.individual, 0.0, 0.0, 0.0, sex)[at] for sex in (1.0, 0.0)] == [5.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("transform", "psi", "z"),
     [

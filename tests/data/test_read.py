@@ -101,8 +101,15 @@ def test_filters_may_use_dropped_columns(tmp_path):
     assert data.lines.tolist() == [2]
 
 
-def test_records_limit_counts_kept_records(tmp_path):
-    assert read(tmp_path, HEADER + BODY, records=3, ignore=(condition("TIME.EQ.1"),)).lines.tolist() == [2, 4, 5]
+def test_a_finish_record_ends_the_data_unless_records_counts_them(tmp_path):
+    text = HEADER + BODY[: BODY.index("2,0")] + " FIN\n" + BODY[BODY.index("2,0") :]
+    assert read(tmp_path, text).lines.tolist() == [2, 3]
+    with pytest.raises(DataError, match="FIN"):
+        read(tmp_path, text, ignore_character="I", records=4)
+
+
+def test_records_limit_counts_records_before_ignore_drops_any(tmp_path):
+    assert read(tmp_path, HEADER + BODY, records=3, ignore=(condition("TIME.EQ.1"),)).lines.tolist() == [2, 4]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nlmevae.cli.main import build_parser
+from nlmevae.estimation.schedule import PUBLISHED, SHORT
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.results.status import FitStatus
 
@@ -79,6 +80,16 @@ def test_every_setting_is_documented_with_its_default(field):
     default = getattr(FitSettings(), field)
     shown = "none" if default is None else str(default)
     assert re.search(rf"^\| `{field}` \| `{re.escape(shown)}` \|", text("docs/cli.md"), re.MULTILINE)
+
+
+def test_the_schedules_of_both_methods_are_documented():
+    table = text("docs/cli.md").split("| setting | `vae` | `vae+polish` |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| ([\d.]+)", table, re.MULTILINE)
+    assert {name for name, *_ in rows} == {
+        f.name for f in dataclasses.fields(FitSettings) if getattr(FitSettings(), f.name) is None and f.name != "rtol"
+    }
+    for name, published, short in rows:
+        assert (float(published), float(short)) == (getattr(PUBLISHED, name), getattr(SHORT, name)), name
 
 
 def test_unfinished_endings_are_explained():

@@ -135,6 +135,7 @@ class _Builder:
         latent_names = tuple(f"Z({k + 1})" for k in range(len(self.parameters)))
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
+        self._check_lagged_bioavailability(individual_env)
         return LatentForm(
             model=self.model,
             latents=tuple(Latent(name=p.name, eta=p.eta, transform=p.transform) for p in self.parameters),
@@ -168,7 +169,9 @@ class _Builder:
     def _run_individual(self) -> dict[str, int]:
         """$PK, or all of $PRED, with h^-1(Z) in place of the parameters that carry random effects."""
         program = self.program.error if self.formula else self.program.pk
-        return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, {})
+        # NM-TRAN: A_0(n) is 0 where $PK assigns it under a condition that does not hold
+        empty = {c.initial: self.graph.constant(0.0) for c in self.model.structural.compartments if c.initial}
+        return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
 
     def _resolve_individual(self, name: str) -> int | None:
         if name in self.zero_etas or name.startswith("EPS("):
@@ -311,6 +314,21 @@ class _Builder:
                 hint="give each ETA to one parameter, as in CL = TVCL*EXP(ETA(1))",
             )
 
+    def _check_lagged_bioavailability(self, env: dict[str, int]) -> None:
+        """NONMEM gives a lagged dose the F of the record after it arrives (help, $BIND), decoders that of its own."""
+        changing = _changing_covariates(self.table)
+        for compartment in self.model.structural.compartments:
+            fraction = compartment.bioavailability
+            if not fraction or not compartment.lag:
+                continue
+            reads = sorted(changing & self.graph.inputs_of([env[fraction]]))
+            if reads:
+                raise UnsupportedError(
+                    f"{fraction} depends on {reads[0]}, which changes within a subject, and {compartment.lag} delays "
+                    "the doses: not supported",
+                    hint=f"put the fraction into AMT, or let {fraction} read a value that is constant in each subject",
+                )
+
 
 def _mu_name(k: int) -> str:
     return f"mu({k + 1})"
@@ -329,11 +347,7 @@ def _etas_fixed_at_zero(model: Model) -> set[str]:
 
 def _check_static(model: Model, parameters: list[IndividualParameter], table: EventTable) -> None:
     """Typical values must be constant within a subject, else z has no single mean."""
-    if table.static:
-        moving = set()
-    else:
-        first = np.repeat(table.cov[table.cov_ptr[:-1]], np.diff(table.cov_ptr), axis=0)
-        moving = {n for j, n in enumerate(table.covariate_names) if not np.array_equal(first[:, j], table.cov[:, j])}
+    moving = _changing_covariates(table)
     if not model.structural.compartments:
         moving |= set(table.record_names)
     for parameter in parameters:
@@ -345,6 +359,14 @@ def _check_static(model: Model, parameters: list[IndividualParameter], table: Ev
                 f"gives {parameter.name} its random effect",
                 location=parameter.at,
             )
+
+
+def _changing_covariates(table: EventTable) -> set[str]:
+    """Covariates that change within a subject."""
+    if table.static:
+        return set()
+    first = np.repeat(table.cov[table.cov_ptr[:-1]], np.diff(table.cov_ptr), axis=0)
+    return {n for j, n in enumerate(table.covariate_names) if not np.array_equal(first[:, j], table.cov[:, j])}
 
 
 def _to_natural(graph: Graph, transform: Transform, z: int) -> int:

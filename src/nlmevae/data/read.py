@@ -36,14 +36,14 @@ def read_dataset(model: Model, *, base: Path | None = None) -> Dataset:
     path = _resolve(model, base)
     lines = read_lines(path, spec.path, spec.at)
     records, notes = _split(spec, path, lines)
+    if spec.records is not None:  # RECORDS=n counts what is read, also records that IGNORE and ACCEPT drop
+        records = Records(records.path, records.lines[: spec.records], records.items[: spec.records])
     records, width_notes = _fit_width(spec, records)
     records, filter_notes = apply_filters(spec, records)
     if not records.lines:
         raise DataError(
             f"IGNORE/ACCEPT of $DATA drop every record of {path}", hint="check the conditions", location=spec.at
         )
-    if spec.records is not None:
-        records = Records(records.path, records.lines[: spec.records], records.items[: spec.records])
     rows = _numbers(spec, records)
     ptr, labels = _subjects(rows, records)
     rows = _relative_clock(rows, records, ptr)
@@ -72,9 +72,11 @@ def _resolve(model: Model, base: Path | None) -> Path:
 
 
 def _split(spec: DataSpec, path: Path, lines: list[str]) -> tuple[Records, list[Diagnostic]]:
-    """Lines that are records, split into items."""
+    """Lines that are records, split into items; a line with FIN alone ends the data (NM-TRAN's FINISH record)."""
     numbers, items, blank = [], [], []
     for number, line in enumerate(lines, 1):
+        if line.strip() == "FIN" and spec.records is None:
+            break
         if not line.strip():
             blank.append(number)
         elif not is_comment(line, spec.ignore_character):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nlmevae.errors import SemanticError
+from nlmevae.errors import SemanticError, UnsupportedError
 from tests.helpers.control_streams import accepted, lower
 
 
@@ -102,3 +102,21 @@ def test_a_condition_may_name_a_dropped_column():
 def test_two_ignore_characters_are_refused():
     with pytest.raises(SemanticError, match="two characters"):
         lower(DATA="d.csv IGNORE=@ IGNORE=#")
+
+
+@pytest.mark.parametrize("option", ["REPL=2", "PRED_IGNORE_DATA", "TRANSLATE=(TIME/24)", "MISDAT=-99"])
+def test_options_that_change_the_records_are_refused(option):
+    with pytest.raises(UnsupportedError, match=option.partition("=")[0]):
+        lower(DATA=f"d.csv {option}")
+
+
+@pytest.mark.parametrize("item", ["REPL_", "RPT_", "XVID1", "XVID5", "L2", "CALL"])
+def test_items_that_change_what_a_record_does_are_refused_unless_dropped(item):
+    with pytest.raises(UnsupportedError, match=item):
+        lower(INPUT=f"ID TIME DV {item}")
+    assert lower(INPUT=f"ID TIME DV {item}=DROP").data.columns[3].role == "drop"
+
+
+def test_code_that_drops_records_is_refused():
+    with pytest.raises(UnsupportedError, match="PRED_IGNORE_DATA"):
+        lower(PRED="\nIF (WT.GT.90) PRED_IGNORE_DATA = 1\nY = THETA(1) + ETA(1) + EPS(1)\n")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from nlmevae.errors import ModelSyntaxError, SemanticError
+from nlmevae.errors import ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.labels import label_from_comment
 from tests.helpers.control_streams import accepted, lower
 
@@ -29,6 +29,13 @@ def test_every_form_of_theta_is_read():
         ("THETA(11)", 0.0, 5.0, 10.0, False),
         ("THETA(12)", 0.0, 7.0, INF, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed"), [("(2,2,2)", True), ("(2,2)", False), ("(0,2,2)", False), ("(,2,2)", False)]
+)
+def test_a_theta_whose_bounds_are_its_initial_estimate_is_fixed(text, fixed):
+    assert [t.fixed for t in lower(THETA=text).thetas] == [fixed]
 
 
 def test_a_named_theta_can_be_read_by_its_name():
@@ -113,6 +120,23 @@ def test_blocks_that_are_no_covariance_matrix_are_refused(triangle):
     etas = "+".join(f"ETA({k})" for k in range(1, n + 1))
     with pytest.raises(SemanticError, match="not positive definite"):
         lower(OMEGA=f"BLOCK({n}) {triangle}", PRED=f"\nY = THETA(1) + {etas} + EPS(1)\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "place"),
+    [("BLOCK(2) 1 0 1", "(2,1)"), ("BLOCK(3) 1 0.1 1 0 0.1 1", "(3,1)"), ("BLOCK(3) VALUES(1,0)", "(2,1)")],
+)
+def test_a_band_matrix_is_refused_because_nonmem_keeps_its_zeros(block, place):
+    n = int(block[6])
+    etas = "+".join(f"ETA({k})" for k in range(1, n + 1))
+    with pytest.raises(UnsupportedError, match="band matrix") as caught:
+        lower(OMEGA=block, PRED=f"\nY = THETA(1) + {etas} + EPS(1)\n")
+    assert place in caught.value.message
+
+
+def test_a_fixed_block_may_have_zero_covariances():
+    model = lower(OMEGA="BLOCK(2) FIX 1 0 1", PRED="\nY = THETA(1) + ETA(1) + ETA(2) + EPS(1)\n")
+    assert model.omega[0].matrix == ((1.0, 0.0), (0.0, 1.0))
 
 
 def test_a_fixed_block_may_be_singular():

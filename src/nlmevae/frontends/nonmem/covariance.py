@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from nlmevae.errors import Location, ModelSyntaxError, SemanticError
+from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.labels import label_from_comment, unique_labels
 from nlmevae.frontends.nonmem.numbers import number_of, repeat_of
 from nlmevae.frontends.nonmem.options import Token, abbreviates, closing, comment_after, scan
@@ -70,6 +70,7 @@ def read_covariance(records: tuple[Record, ...], effect: str) -> tuple[tuple[Cov
     Raises:
         ModelSyntaxError: a word that is no value or option, a wrong number of values.
         SemanticError: a matrix that is no covariance matrix, SAME after nothing.
+        UnsupportedError: an estimated block with a covariance of 0, a band matrix.
     """
     blocks: list[_Block] = []
     for record in records:
@@ -286,11 +287,29 @@ def _full_block(words: _Words) -> _Block:
             hint="make the covariances smaller, or write the block as SD CORRELATION with correlations below 1",
             location=words.record.head,
         )
+    if not fixed:
+        _refuse_band(words, matrix)
     diagonal = _diagonal(words) if words.filled is None else [None] * n
     written = [words.names[i] if i < len(words.names) else (v and v.name) for i, v in enumerate(diagonal)]
     labels = [w or (v and _label(words, v)) for w, v in zip(written, diagonal, strict=True)]
     rows = tuple(tuple(row) for row in matrix)
     return _Block(rows, fixed, None, tuple(labels), tuple(written), words.record.head)
+
+
+def _refuse_band(words: _Words, matrix: Matrix) -> None:
+    """NONMEM keeps a covariance of an estimated block at 0 if its initial estimate is 0 (band matrix)."""
+    zero = next(((i, j) for i, row in enumerate(matrix) for j in range(i) if row[j] == 0.0), None)
+    if zero is None:
+        return
+    i, j = zero
+    at = words.values[i * (i + 1) // 2 + j].at if words.filled is None else words.record.head
+    raise UnsupportedError(
+        f"the covariance ({i + 1},{j + 1}) of this ${words.record.name} block is 0, which NONMEM would keep at 0 "
+        "(a band matrix): not supported",
+        hint="give it a small value such as 0.001 to estimate it, or write effects without covariance as blocks of "
+        "their own",
+        location=at,
+    )
 
 
 def _covariance(triangle: Matrix, options: set[str]) -> Matrix:

@@ -25,16 +25,22 @@ _UNSUPPORTED_ITEMS = {
     "CALL": "calls at chosen records are not supported; drop the column: CALL=DROP",
     "RPT_": "repetition of records is not supported; drop the column: RPT_=DROP",
     "CONT": "continuation records are not supported; write one line for each record",
+    "REPL_": "repetition of subjects is not supported; drop the column: REPL_=DROP",
+    **{
+        f"XVID{n}": f"repeated observation records are not supported; drop the column: XVID{n}=DROP"
+        for n in range(1, 6)
+    },
 }
 _IGNORED_OPTIONS = (
-    "NOWIDE", "WIDE", "REWIND", "NOREWIND", "NOOPEN", "CHECKOUT", "BLANKOK", "LAST20", "NOOMIT", "PRED_IGNORE_DATA",
-    "REPL", "REPLACE",
+    "NOWIDE", "WIDE", "REWIND", "NOREWIND", "NOOPEN", "CHECKOUT", "BLANKOK", "LAST20", "NOOMIT",
 )  # fmt: skip
 _UNSUPPORTED_OPTIONS = {
     "TRANSLATE": "scale the columns in the data file",
     "MISDAT": "write missing values in the data file as .",
     "LRECL": "remove it: lines may be of any length",
     "FORMAT": "separate the columns by commas or blanks",
+    "REPL": "repetition of the data is not supported; remove it, or repeat the records in the file",
+    "PRED_IGNORE_DATA": "dropping records by code is not supported; write IGNORE=(...)",
 }
 
 

@@ -45,6 +45,8 @@ UNSUPPORTED_NAMES: dict[str, str] = {
     "FO": "the output fraction is not supported; remove the statement",
     "TSCALE": "time scaling is not supported; use one time unit in data and model",
     "XSCALE": "time scaling is not supported; use one time unit in data and model",
+    "PRED_IGNORE_DATA": "dropping records by code is not supported; write IGNORE=(...) in $DATA",
+    "PRED_IGNORE_DATA_TEST": "dropping records by code is not supported; write IGNORE=(...) in $DATA",
     "HTIME": "hold times are not supported; compute the change as an IF on T in $DES",
 }
 

@@ -117,6 +117,7 @@ def _bounded(tokens: list[Token], name: str | None) -> _Entry:
         )
     low = -math.inf if lower is None or lower <= -_NO_BOUND else lower
     high = math.inf if upper is None or upper >= _NO_BOUND else upper
+    fixed = fixed or low == init == high  # NM-TRAN: "FIXED is implied when all three values are equal"
     at = _span(opening, tokens[-1])
     if low > high:
         raise SemanticError("the lower bound is above the upper bound", hint="write (low, init, up)", location=at)
