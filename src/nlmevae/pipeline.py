@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.errors import ModelError, SettingsError
+from nlmevae.errors import DataError, ModelError, SettingsError
 from nlmevae.ir import Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
@@ -55,12 +55,18 @@ def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) 
 
     model = source if isinstance(source, Model) else read_model(source)
     if data is not None:
-        spec = dataclasses.replace(model.data, path=str(Path(data).resolve()))
-        model = dataclasses.replace(model, data=spec)
+        model = _with_data(model, Path(data))
     dataset = read_dataset(model)
     table = event_table(model, dataset)
     notes = (*model.diagnostics, *dataset.diagnostics, *check_observations(model, table, dataset))
     return PreparedRun(model=model, dataset=dataset, table=table, diagnostics=notes)
+
+
+def _with_data(model: Model, path: Path) -> Model:
+    if not path.is_file():
+        what = "is a folder, not a data file" if path.is_dir() else "does not exist"
+        raise DataError(f"the data file {path} {what}", hint="correct the path; it is taken from the current folder")
+    return dataclasses.replace(model, data=dataclasses.replace(model.data, path=str(path.resolve())))
 
 
 def check(source: ModelSource, *, data: str | os.PathLike[str] | None = None) -> ModelSummary:
@@ -162,17 +168,8 @@ def run_fit(
             progress(event)
 
     try:
-        result = fit_model(prepared.model, prepared.dataset, prepared.table, settings, progress=report)
+        return fit_model(prepared.model, prepared.dataset, prepared.table, settings, progress=report)
     except BaseException:
         if files is not None:
             files.close()
         raise
-    return _with_transforms(result, prepared.model)
-
-
-def _with_transforms(result: FitResult, model: Model) -> FitResult:
-    """Say how each ETA enters its parameter, where the estimator did not."""
-    if result.eta_transforms:
-        return result
-    kinds = {p.eta: p.transform.kind for p in model.individual_parameters}
-    return dataclasses.replace(result, eta_transforms=tuple(kinds.get(eta, "") for eta in model.etas))

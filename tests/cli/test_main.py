@@ -234,6 +234,14 @@ def test_data_replaces_the_file_named_in_the_model(run, tmp_path, capsys):
     assert str(moved) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "reason"), [("no.csv", "does not exist"), ("", "is a folder")])
+def test_a_wrong_data_option_is_not_blamed_on_the_model(run, tmp_path, capsys, name, reason):
+    assert main(["check", str(run), "--data", str(tmp_path / name)]) == 2
+    message = capsys.readouterr().err
+    assert reason in message
+    assert "$DATA" not in message
+
+
 def test_code_shows_the_generated_functions(run, capsys):
     assert main(["code", str(run)]) == 0
     assert "log(KA)" in capsys.readouterr().out

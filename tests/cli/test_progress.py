@@ -32,6 +32,10 @@ def test_the_first_iterations_promise_no_time():
     assert "left" not in progress_line(event(1, left=490.0))
 
 
+def test_the_last_iteration_promises_no_time():
+    assert "left" not in progress_line(event(60, left=0.0))
+
+
 def test_the_polish_reports_the_likelihood_and_has_no_known_end():
     line = progress_line(event(3, phase="polish", total=None, left=None))
     assert "-2LL 371.20" in line

@@ -41,7 +41,9 @@ def test_prepare_creates_a_missing_folder_and_leaves_it_empty(tmp_path):
 
 
 def test_own_files_of_an_earlier_run_may_be_replaced(tmp_path):
-    folder_with_own_files(tmp_path).prepare()
+    folder = folder_with_own_files(tmp_path)
+    folder.prepare()
+    assert all(path.exists() for path in folder.files)  # they stay until the new run has something to say
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ class LiveProgress:
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<8}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[facts]}"),
             console=Console(file=stream),
         )
@@ -130,9 +130,10 @@ def progress_line(event: ProgressEvent) -> str:
 
 def facts(event: ProgressEvent, *, finished: bool = False) -> str:
     """Iteration, objective by its name, time since the phase began and, unless finished, time left in it."""
+    finished = finished or event.iteration == event.total
     count = f"{event.iteration}/{event.total}" if event.total is not None else f"{event.iteration}"
     name = "-2ELBO" if event.phase in ("burn-in", "vae") else "-2LL"
     left = ", until it stops improving" if event.total is None and not finished else ""
     if not finished and event.seconds_left is not None and event.iteration >= ITERATIONS_BEFORE_ESTIMATE:
         left = f", about {duration(event.seconds_left)} left"
-    return f"{count:>9}   {name} {event.objective:.2f}   {duration(event.seconds)}{left}"
+    return f"{count:>7}   {name} {event.objective:.2f}   {duration(event.seconds)}{left}"

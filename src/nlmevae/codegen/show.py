@@ -9,9 +9,11 @@ from nlmevae.ir import Model
 
 
 def generated_code(model: Model, table: EventTable) -> str:
-    """All five functions as torch source, with a header that says what z and the inputs are.
+    """The functions of the latent form as torch source (no initial amounts and right-hand side for a model given
+    by a formula), with a header that says what z and the inputs are.
 
-    The compiled kernels and the closed forms are generated from the same graph.
+    The compiled kernels are generated from the same graph; a linear model with a closed form runs without its
+    right-hand side unless an integrator is asked for.
     """
     form = latent_form(model, table)
     functions = [form.individual, form.mu]
@@ -34,14 +36,7 @@ def _header(form: LatentForm) -> str:
     model = form.model
     lines = [f"# Generated from {model.source.path or model.name}", "#", "# z, the Gaussian scale:"]
     for k, latent in enumerate(form.latents):
-        formula = {
-            "identity": f"{latent.name}",
-            "log": f"log({latent.name})"
-            if not latent.transform.lower
-            else f"log({latent.name} - {latent.transform.lower:g})",
-            "logit": f"logit of {latent.name} between {latent.transform.lower:g} and {latent.transform.upper:g}",
-        }[latent.transform.kind]
-        lines.append(f"#   Z({k + 1}) = {formula} = mu({k + 1}) + {latent.eta}")
+        lines.append(f"#   Z({k + 1}) = {gaussian_scale(latent)} = mu({k + 1}) + {latent.eta}")
     if form.structural:
         lines.append(f"# decoder inputs without a random effect: {', '.join(form.structural)}")
     lines += ["", "import torch", ""]

@@ -28,7 +28,7 @@ def make_decoder(
     Args:
         backend: one of BACKENDS; "auto" takes the exact one where there is one (formula, closed form),
             else the compiled integrator.
-        rtol, atol, max_steps: of the integrators only; None: rtol of the model text, else 1e-8, and an
+        rtol, atol, max_steps: of the integrators only; None: 1e-8 or the model text's if tighter, and an
             atol that follows the size of the doses.
         threads: rows are split among so many threads (closed form and compiled).
 

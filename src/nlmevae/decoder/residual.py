@@ -118,24 +118,6 @@ class ResidualModel:
             slopes = self._log_slopes(f, a, b)
         return 2.0 * slopes[..., :, None] * slopes[..., None, :]
 
-    def log_density_torch(self, y, f, a, b):
-        """`log_density` on torch tensors, differentiable in f, a and b (numbers or tensors)."""
-        import torch
-
-        size = f.abs()
-        match self.error.kind:
-            case "additive":
-                sd = a + 0.0 * size
-            case "proportional":
-                sd = b * size
-            case "combined1":
-                sd = a + b * size
-            case _:
-                sd = torch.sqrt(a * a + (b * size) ** 2)
-        if self.error.at_zero is not None and self.error.kind != "additive":
-            sd = torch.where(f == 0.0, self._sd_at_zero(b), sd)
-        return -0.5 * (_LOG_TWO_PI + ((y - f) / sd) ** 2) - torch.log(sd)
-
     # updates ------------------------------------------------------------------------------------------
     def update(self, y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float) -> tuple[float, float]:
         """(a, b) that maximise sum of weights * log_density, fixed ones unchanged.

@@ -23,10 +23,6 @@ class ExplicitTableau:
     error: tuple[float, ...]
     dense: tuple[float, ...]
 
-    @property
-    def n_stages(self) -> int:
-        return len(self.nodes)
-
 
 #: Dormand & Prince 1980; interpolant of Hairer, Norsett & Wanner, Solving ODEs I, code DOPRI5.
 DOPRI5 = ExplicitTableau(

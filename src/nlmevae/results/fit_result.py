@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from nlmevae.results.status import FitStatus
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +134,11 @@ class FitResult:
     @property
     def ofv_nonmem(self) -> float:
         return self.minus_two_ll - self.n_obs_total * float(np.log(2 * np.pi))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The estimates as a pandas table, one row per parameter, indexed by its name."""
+        import pandas as pd
+
+        columns = ("name", "label", "kind", "init", "value", "fixed", "lower", "upper", "standard_error")
+        rows = [{column: getattr(estimate, column) for column in columns} for estimate in self.estimates]
+        return pd.DataFrame(rows, columns=list(columns)).set_index("name")

@@ -17,8 +17,8 @@ n_obs_total * ln(2 pi).
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -29,6 +29,7 @@ from nlmevae.errors import OutputError
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.results.status import FitStatus
+from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.nonmem_layout import (
     LOG_2PI,
     header_line,
@@ -59,8 +60,9 @@ _TERMINATION_CODE = {
 }
 
 
-class ExtWriter:
-    """Writes `.ext` row by row; every row is on disk when `append` returns.
+class ExtStream:
+    """Writes iterations to `.ext` while the fit runs; every row is on disk when `append` returns. `write_ext`
+    then replaces the file by the whole table.
 
     The file appears (replacing an earlier one) with the first row, so a fit that fails before its first
     iteration leaves earlier results alone.
@@ -74,8 +76,8 @@ class ExtWriter:
     def __init__(self, path: Path, *, n_theta: int, n_eps: int, n_eta: int, n_obs_total: int) -> None:
         self.path = path
         self.n_rows = 0
-        self._sizes = (n_theta, n_eps, n_eta)
-        self._constant = n_obs_total * LOG_2PI
+        self._labels = parameter_labels(n_theta=n_theta, n_eps=n_eps, n_eta=n_eta)
+        self._n_obs_total = n_obs_total
         self._iteration = -1
         self._stream: TextIO | None = None
 
@@ -85,68 +87,71 @@ class ExtWriter:
         Raises:
             OutputError: the file cannot be written.
         """
+        if len(row.parameters) != len(self._labels):
+            raise ValueError(f"{len(row.parameters)} parameters for {len(self._labels)} columns of {self.path}")
         self._iteration = max(row.iteration, self._iteration + 1)
-        self._write(self._iteration, row.parameters, objective(row.objective - self._constant))
-        self.n_rows += 1
-
-    def finish(self, result: FitResult) -> None:
-        """Add iterations not yet appended, the final iteration and the special rows; close the file."""
-        for row in result.trace[self.n_rows :]:
-            self.append(row)
-        final = result_vector(result)
-        text = objective(final_objective(result))
-        zero = objective(0.0)
-        self._write(self._iteration + 1, final, text)
-        self._write(FINAL, final, text)
-        errors = _standard_errors(result)
-        if errors is not None:
-            self._write(STANDARD_ERRORS, errors, zero)
-        self._write(SD_CORRELATION, _sd_correlation(result), zero)
-        if errors is not None:
-            self._write(SD_STANDARD_ERRORS, _sd_standard_errors(result, errors), zero)
-        self._write(FIXED, _fixed_flags(result), zero)
-        codes = np.zeros(len(final))
-        codes[:1] = _TERMINATION_CODE[result.status]
-        self._write(TERMINATION, codes, zero)
-        self.close()
-
-    def close(self) -> None:
-        """Close the file as it is; harmless when nothing is open."""
-        if self._stream is not None:
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-            self._stream = None
-
-    def _write(self, iteration: int, values: Sequence[float] | np.ndarray, objective_text: str) -> None:
-        n_theta, n_eps, n_eta = self._sizes
-        labels = parameter_labels(n_theta=n_theta, n_eps=n_eps, n_eta=n_eta)
-        if len(values) != len(labels):
-            raise ValueError(f"{len(values)} parameters for {len(labels)} columns of {self.path}")
-        line = f"{iteration:13d}" + "".join(number(float(v)) for v in values) + objective_text
+        lines = [_iteration_line(self._iteration, row, self._n_obs_total)]
         try:
             if self._stream is None:
                 self._stream = self.path.open("w", encoding="utf-8", newline="\n")
-                goal = "FINAL VALUE OF OBJECTIVE FUNCTION"
-                print(title_line(METHOD_TITLE, goal=goal), file=self._stream)
-                print(header_line(["ITERATION", *labels, "OBJ"]), file=self._stream)
-            print(line, file=self._stream, flush=True)
+                lines = [*_head_lines(self._labels), *lines]
+            print(*lines, sep="\n", file=self._stream, flush=True)
         except OSError as error:
             raise OutputError(
                 f"cannot write {self.path}: {error.strerror}",
                 hint="free some space or choose another folder with --out",
             ) from error
+        self.n_rows += 1
+
+    def close(self) -> None:
+        """Close the file as it is; harmless when nothing is open. A full disk was reported by `append`."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def write_ext(path: Path, result: FitResult) -> None:
-    """Write the `.ext` of a finished fit in one go."""
-    writer = ExtWriter(
-        path,
-        n_theta=len(result.thetas),
-        n_eps=len(result.sigma),
-        n_eta=len(result.omega),
-        n_obs_total=result.n_obs_total,
-    )
-    writer.finish(result)
+    """Write the whole `.ext` or leave the old one; OutputError if it cannot be written."""
+    write_atomically(path, ext_text(result))
+
+
+def ext_text(result: FitResult) -> str:
+    """The file's content: every iteration of the trace, the final iteration, the special rows."""
+    labels = parameter_labels(n_theta=len(result.thetas), n_eps=len(result.sigma), n_eta=len(result.omega))
+    lines, iteration = _head_lines(labels), -1
+    for row in result.trace:
+        iteration = max(row.iteration, iteration + 1)
+        lines.append(_iteration_line(iteration, row, result.n_obs_total))
+    lines += _final_lines(result, iteration + 1)
+    return "\n".join(lines) + "\n"
+
+
+def _head_lines(labels: Sequence[str]) -> list[str]:
+    title = title_line(METHOD_TITLE, goal="FINAL VALUE OF OBJECTIVE FUNCTION")
+    return [title, header_line(["ITERATION", *labels, "OBJ"])]
+
+
+def _iteration_line(iteration: int, row: TraceRow, n_obs_total: int) -> str:
+    return _line(iteration, row.parameters, objective(row.objective - n_obs_total * LOG_2PI))
+
+
+def _line(iteration: int, values: np.ndarray, objective_text: str) -> str:
+    return f"{iteration:13d}" + "".join(number(float(v)) for v in values) + objective_text
+
+
+def _final_lines(result: FitResult, iteration: int) -> list[str]:
+    final, text, zero = result_vector(result), objective(final_objective(result)), objective(0.0)
+    errors = _standard_errors(result)
+    codes = np.zeros(len(final))
+    codes[:1] = _TERMINATION_CODE[result.status]
+    lines = [_line(iteration, final, text), _line(FINAL, final, text)]
+    if errors is not None:
+        lines.append(_line(STANDARD_ERRORS, errors, zero))
+    lines.append(_line(SD_CORRELATION, _sd_correlation(result), zero))
+    if errors is not None:
+        lines.append(_line(SD_STANDARD_ERRORS, _sd_standard_errors(result, errors), zero))
+    return [*lines, _line(FIXED, _fixed_flags(result), zero), _line(TERMINATION, codes, zero)]
 
 
 def result_vector(result: FitResult) -> np.ndarray:

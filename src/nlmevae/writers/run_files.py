@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from nlmevae.errors import OutputError
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import RunFolder
-from nlmevae.writers.ext import ExtWriter, write_ext
+from nlmevae.writers.ext import ExtStream, write_ext
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
 
@@ -17,12 +18,13 @@ class RunFiles:
     """Writes the files of one run into `folder`, which must be prepared (`RunFolder.prepare`).
 
     Files of an earlier run stay until the first iteration arrives, then all of them go: files of two runs
-    never stand side by side.
+    never stand side by side. Of two runs at once in one folder the one that ends last leaves its files, all
+    three.
     """
 
     def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
         self.folder = folder
-        self._ext = ExtWriter(
+        self._stream = ExtStream(
             folder.ext,
             n_theta=len(model.thetas),
             n_eps=len(model.epsilons),
@@ -32,28 +34,35 @@ class RunFiles:
         self._streaming = True
 
     def add_iteration(self, row: TraceRow) -> None:
-        """Append to `.ext`. A full disk must not end a fit of hours: the file is then written anew at the end."""
+        """Append to `.ext`. A full disk must not end a fit of hours: `finish` writes the file anew."""
         if not self._streaming:
             return
         try:
-            if self._ext.n_rows == 0:
+            if self._stream.n_rows == 0:
                 self.folder.remove_previous()
-            self._ext.append(row)
+            self._stream.append(row)
         except (OSError, OutputError):
             self._streaming = False
 
     def finish(self, result: FitResult) -> tuple[Path, ...]:
-        """Write everything, `results.json` (the full truth) first; the paths written.
+        """Write everything, `results.json` (the full truth) first; the paths written. Each file is whole or as
+        it was.
 
         Raises:
             OutputError: a file could not be written; the others were still tried.
         """
-        if self._ext.n_rows == 0:
-            self.folder.remove_previous()
+        self.close()
+        if self._stream.n_rows == 0:
+            with contextlib.suppress(OSError):  # the writers below say what is wrong
+                self.folder.remove_previous()
         first_error: OutputError | None = None
-        for write in (self._finish_json, self._finish_ext, self._finish_phi):
+        for write, path in (
+            (write_results_json, self.folder.results_json),
+            (write_ext, self.folder.ext),
+            (write_phi, self.folder.phi),
+        ):
             try:
-                write(result)
+                write(path, result)
             except OutputError as error:
                 first_error = first_error or error
         if first_error is not None:
@@ -62,16 +71,4 @@ class RunFiles:
 
     def close(self) -> None:
         """Close `.ext` as it is (the fit ended with an exception)."""
-        self._ext.close()
-
-    def _finish_json(self, result: FitResult) -> None:
-        write_results_json(self.folder.results_json, result)
-
-    def _finish_ext(self, result: FitResult) -> None:
-        if self._streaming:
-            self._ext.finish(result)
-        else:
-            write_ext(self.folder.ext, result)
-
-    def _finish_phi(self, result: FitResult) -> None:
-        write_phi(self.folder.phi, result)
+        self._stream.close()

@@ -48,14 +48,6 @@ def parse_code(record: Record) -> Tree:
         raise _explain(record, code, error) from None
 
 
-def parse_expression(text: str) -> Tree | Token | None:
-    """The tree of one expression, None if `text` is not one."""
-    try:
-        return _parser().parse(text, start="expression")
-    except UnexpectedInput:
-        return None
-
-
 def _code_text(record: Record) -> str:
     """Everything before the code as blanks, then the code with verbatim comments blanked."""
     source = record.source

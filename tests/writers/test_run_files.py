@@ -1,0 +1,94 @@
+"""The three files of a run belong together, whatever happens while it runs."""
+
+import math
+
+import pytest
+
+from nlmevae.errors import OutputError
+from nlmevae.pipeline import read_model
+from nlmevae.results.run_folder import RunFolder
+from nlmevae.results.status import FitStatus
+from nlmevae.writers.results_json import read_results_json
+from nlmevae.writers.run_files import RunFiles
+from tests.helpers.results import make_result, trace_row
+
+STREAM = """$PROBLEM two ETAs
+$INPUT ID TIME DV
+$DATA x.csv
+$PRED
+A = THETA(1)*EXP(ETA(1))
+B = THETA(2) + ETA(2)
+Y = A + B*TIME + EPS(1)
+$THETA 1 2
+$OMEGA BLOCK(2) 0.1 0.01 0.1
+$SIGMA 0.1
+$ESTIMATION METHOD=1
+"""
+
+
+@pytest.fixture
+def open_files(tmp_path):
+    (tmp_path / "run1.ctl").write_text(STREAM)
+    model = read_model(tmp_path / "run1.ctl")
+    return lambda: RunFiles(RunFolder.beside(tmp_path / "run1.ctl"), model, n_obs_total=20)
+
+
+def final_row(path) -> list[str]:
+    return next(line.split() for line in path.read_text().splitlines() if line.split()[0] == "-1000000000")
+
+
+def test_a_killed_run_leaves_a_readable_ext_up_to_its_last_iteration(open_files):
+    files = open_files()
+    for k in range(3):
+        files.add_iteration(trace_row(k))
+    assert [int(line.split()[0]) for line in files.folder.ext.read_text().splitlines()[2:]] == [0, 1, 2]
+    assert not files.folder.results_json.exists()
+
+
+def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_three_files(open_files):
+    first, second = open_files(), open_files()
+    first.add_iteration(trace_row(0))
+    second.add_iteration(trace_row(0))
+    first.add_iteration(trace_row(1))
+    first.finish(make_result(seed=1, status=FitStatus.CONVERGED))
+    second.add_iteration(trace_row(1))
+    second.finish(make_result(seed=2, status=FitStatus.INTERRUPTED, likelihoods=()))
+    assert read_results_json(second.folder.results_json).seed == 2
+    objective = float(final_row(second.folder.ext)[-1])
+    assert objective == pytest.approx(98.0 - 20 * math.log(2 * math.pi), abs=1e-12)
+    rows = [line.split()[0] for line in second.folder.ext.read_text().splitlines()[2:]]
+    assert len(rows) == len(set(rows))
+
+
+def test_files_of_an_earlier_run_go_when_the_first_iteration_arrives_and_not_before(open_files):
+    files = open_files()
+    files.finish(make_result())
+    again = open_files()
+    assert all(path.exists() for path in again.folder.files)
+    again.add_iteration(trace_row(0))
+    assert [path.exists() for path in again.folder.files] == [True, False, False]
+
+
+def test_a_full_disk_while_streaming_does_not_end_the_fit(open_files, monkeypatch):
+    files = open_files()
+
+    def full_disk(row):
+        raise OutputError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files._stream, "append", full_disk)
+        files.add_iteration(trace_row(0))
+    files.add_iteration(trace_row(1))
+    files.finish(make_result())
+    assert final_row(files.folder.ext)
+
+
+def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(open_files):
+    files = open_files()
+    files.folder.ext.mkdir()
+    (files.folder.ext / "x").touch()
+    files._stream.n_rows = 1
+    with pytest.raises(OutputError, match=r"run1\.ext"):
+        files.finish(make_result())
+    assert files.folder.results_json.exists()
+    assert files.folder.phi.exists()
