@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from nlmevae.decoder.base import Solution
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.newton import curvature
+from nlmevae.estimation.newton import NOISY_SHARE, Curvature, curvature
 from nlmevae.estimation.polish import improve, polish
 from nlmevae.estimation.refine import find_modes
 from nlmevae.estimation.sample import Sample, draw_batch, em_step
@@ -238,3 +238,57 @@ def test_an_iteration_limit_is_not_called_convergence():
     assert polish(problem, problem.initial, None, small, np.random.default_rng(0)).status is (
         FitStatus.MONTE_CARLO_LIMITED
     )
+
+
+def test_the_gain_promised_by_fresh_draws_is_the_distance_to_the_optimum():
+    problem = random_intercept_and_slope(block=True)
+    best, minimum = exact_optimum(problem, exact_minus_two_ll)
+    n_parameters = sum(Coordinates.of(problem).sizes)
+    for direction in 0.1 * np.eye(n_parameters):
+        away = Coordinates.of(problem).move(problem, best, direction)
+        sample = sample_at(problem, away, n_draws=4096)
+        promised = curvature(sample, away, sample.weigh(away)).expected_gain()
+        assert promised == pytest.approx(exact_minus_two_ll(problem, away).sum() - minimum, rel=0.25, abs=0.01)
+
+
+def test_newton_steps_follow_a_ridge_only_where_the_score_is_more_than_noise():
+    ridge = np.diag([1.0, 0.01])
+    exact, noisy = (
+        Curvature(scores=np.array([[0.1, 0.1]]), complete=np.eye(2), observed=ridge, noise=variance * np.eye(2))
+        for variance in (0.0, 1.0)
+    )
+    assert exact.newton_step() == pytest.approx([0.1, 10.0])
+    assert noisy.newton_step() == pytest.approx([0.1, 0.1 / NOISY_SHARE])
+    assert exact.newton_step(1.0) == pytest.approx([0.1, 0.1])
+    assert exact.expected_gain() == pytest.approx(1.01)
+    assert noisy.noise_gain() == pytest.approx(101.0)
+
+
+def _ridge_problem():
+    """Slope and intercept are hardly told apart: EM would need hundreds of steps."""
+    problem = random_intercept_and_slope(block=True, n_subjects=60)
+    noise = np.random.default_rng(1).normal(size=len(problem.y))
+    return replace(problem, table=replace(problem.table, ob_value=problem.table.ob_value + 1.5 * noise))
+
+
+def test_convergence_on_a_ridge_means_the_minimum_whatever_the_seed():
+    problem = _ridge_problem()
+    _, minimum = exact_optimum(problem, exact_minus_two_ll)
+    for seed in range(4):
+        outcome = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(seed))
+        assert outcome.status is FitStatus.CONVERGED
+        assert exact_minus_two_ll(problem, outcome.population).sum() - minimum < 0.4
+
+
+def test_a_small_gain_alone_is_not_convergence(monkeypatch):
+    problem = random_intercept_and_slope()
+    far = replace(problem.initial, thetas=problem.initial.thetas + 0.5)
+
+    def stay(sample, population, weighted):
+        return population, weighted
+
+    monkeypatch.setattr("nlmevae.estimation.polish.improve", stay)
+    settings = FitSettings(its_iterations=0, max_outer=6)
+    outcome = polish(problem, far, None, settings, np.random.default_rng(0))
+    assert outcome.gain == 0.0
+    assert outcome.status is not FitStatus.CONVERGED

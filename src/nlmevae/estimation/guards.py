@@ -30,7 +30,7 @@ class Limits:
 
 
 ITS_LIMITS = Limits(mean=1.5, omega_growth=2.0, omega_shrink=1.3, residual=3.0)
-EM_LIMITS = Limits(mean=1.5, omega_growth=3.0, omega_shrink=3.0, residual=3.0)
+EM_LIMITS = Limits(mean=1.5, omega_growth=3.0, omega_shrink=1.5, residual=3.0)
 
 
 def latent_scale(problem: Problem) -> np.ndarray:

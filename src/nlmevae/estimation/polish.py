@@ -1,26 +1,26 @@
 """The exact finish: Monte-Carlo EM on importance-sampling draws, to the maximum of the true likelihood.
 
-    guarded Laplace EM (approach.py), then until the likelihood gain of fresh draws stays below 0.05:
+    guarded Laplace EM (approach.py), then until fresh draws promise no further gain of the likelihood:
         modes -> draws from a mixture around them -> weights -> EM and Newton steps on the cached draws
 
-The gain of an iteration is measured on draws that did not produce the current estimate, so it contains
-the Monte-Carlo error: a small gain twice in a row means converged within that error. Where parameters
-are poorly identified the gain never gets small; then the gain that fitting the noise of the draws is
-expected to give (newton.py, noise_gain) takes the place of the tolerance.
+Most draws of a pool have been fitted before, so a small gain on it proves little. It only calls for a test:
+a larger batch of fresh draws, none of which produced the current estimate, and the gain that its score and
+observed information promise, g'H^-1 g. The fit has converged when that is below the tolerance, or below
+what the noise of the score is expected to give (newton.py, noise_gain), provided the noise is small itself.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nlmevae.estimation.approach import ADVANTAGE, Visited, approach
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
-from nlmevae.estimation.newton import curvature
+from nlmevae.estimation.newton import NOISY_SHARE, SMALLEST_SHARE, curvature
 from nlmevae.estimation.pool import Pool
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
@@ -37,10 +37,11 @@ from nlmevae.results.status import FitStatus
 
 EM_STEPS, NEWTON_STEPS = 10, 3
 NO_NOISE_TOLERANCE = 1e-5
-SMALL_GAINS = 2  # gains below the tolerance in a row end the polish
-NOISY_GAINS = 3  # so do gains in a row that fitting the noise of the draws explains,
-LARGEST_NOISE = 0.5  # if that noise costs less than this in -2LL; else more draws are taken
-STEP_SHORTER, STEP_LONGER = (1.0, 0.3, 0.09, 0.027), (3.0, 9.0, 27.0)
+TEST_DRAWS = 4  # times the draws of an ordinary iteration in one that tests convergence
+LARGEST_POOL = 2  # times the draws of a pool of ordinary iterations, whatever the size of its batches
+LARGEST_NOISE = 0.15  # expected gain from noise above which a test proves nothing; more draws are taken
+SHARES = (SMALLEST_SHARE, 0.02, 0.1, 0.5)  # of Newton steps, from the boldest to nearly an EM step
+EM_ENOUGH = 0.05  # gain of an EM step below which Newton steps are faster
 POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
 ESS_FLOOR, ESS_SHARE = 0.1, 0.1  # cached draws are exhausted when a tenth of the subjects drop below
 
@@ -114,6 +115,7 @@ class _Run:
     pool: Pool = field(init=False, default_factory=Pool)
     gain: float = field(init=False, default=float("inf"))
     noise: float = field(init=False, default=0.0)
+    near: bool = field(init=False, default=False)
     minus_two_ll: float = field(init=False, default=float("nan"))
     n_outer: int = field(init=False, default=0)
     trace: list[TraceRow] = field(init=False, default_factory=list)
@@ -143,34 +145,53 @@ class _Run:
         self._record("start", visited.laplace, {"failed": float(visited.failed)})
 
     def iterate(self) -> tuple[FitStatus, str]:
-        """Importance-sampling EM until two small gains in a row."""
-        small = within_noise = 0
+        """Importance-sampling EM until a test on fresh draws finds nothing left to gain."""
         for outer in range(self.settings.max_outer):
             self.n_outer = outer + 1
-            self._outer_iteration()
-            small = small + 1 if self.gain < self._tolerance() else 0
-            within_noise = within_noise + 1 if self.gain < min(self.noise, LARGEST_NOISE) else 0
-            if small >= SMALL_GAINS or within_noise >= NOISY_GAINS:
+            if self._outer_iteration():
                 return FitStatus.CONVERGED, FitStatus.CONVERGED.sentence
-            if self.noise > LARGEST_NOISE and len(self.pool.batches) == self.settings.pool:
-                self.n_draws = min(2 * self.n_draws, 4 * self.settings.n_draws)
         if self.gain < max(POOL_BELOW, min(self.noise, LARGEST_NOISE)):
             return FitStatus.MONTE_CARLO_LIMITED, FitStatus.MONTE_CARLO_LIMITED.sentence
         return FitStatus.NOT_CONVERGED, FitStatus.NOT_CONVERGED.sentence
 
-    def _outer_iteration(self) -> None:
-        """Draw, weigh, improve on the cached draws."""
+    def _outer_iteration(self) -> bool:
+        """Draw, weigh, improve on the cached draws. True: nothing was left to gain on the fresh draws, which
+        is asked after an iteration of small gain."""
+        testing = self.gain < self._threshold(self.noise)
+        if testing:
+            self.n_draws = max(self.n_draws, TEST_DRAWS * self.settings.n_draws)
         sample = self._sample(self.n_draws if self.problem.n_latents else 1)
         before = sample.weigh(self.population)
         self._check_weights(before)
+        converged = testing and self._nothing_left(sample, before)
         population, after = improve(sample, self.population, before)
         self._check(population)
         self.gain = before.total - after.total
-        self.noise = curvature(sample, population, after).noise_gain()
+        self.noise = curvature(sample, population, after).noise_gain(NOISY_SHARE)
         self.minus_two_ll = after.total
         self.moments = weighted_moments(sample.draws(population).z, after.weight)
         self._record("polish", before.total, _diagnostics(before, self.gain, self.noise))
         self.population = population
+        if self.gain < self.noise > LARGEST_NOISE:
+            self.n_draws = min(2 * self.n_draws, TEST_DRAWS * self.settings.n_draws)
+        return converged
+
+    def _nothing_left(self, sample: Sample, weighted: Weighted) -> bool:
+        """Whether the last batch, new to the current estimate, promises no gain beyond its noise.
+
+        Subjects that this batch alone represents poorly enter with the whole pool's score; the information
+        is the whole pool's.
+        """
+        fresh = Sample.of(self.problem, self.coordinates, self.pool.batches[-1])
+        weighted_fresh = fresh.weigh(self.population)
+        alone = curvature(fresh, self.population, weighted_fresh)
+        pooled = curvature(sample, self.population, weighted)
+        represented = weighted_fresh.ess[:, None] >= ESS_FLOOR
+        test = replace(pooled, scores=np.where(represented, alone.scores, pooled.scores), noise=alone.noise)
+        return test.expected_gain() < self._threshold(test.noise_gain())
+
+    def _threshold(self, noise: float) -> float:
+        return max(self._tolerance(), min(noise, LARGEST_NOISE))
 
     def _tolerance(self) -> float:
         """Without random effects there is no Monte-Carlo error to wait for."""
@@ -212,8 +233,9 @@ class _Run:
         bimodal = (second.mean != modes.mean).any()
         proposal = mixture(joint, mode, modes.chol, self.moments, (second.mean, second.chol) if bimodal else None)
         batch = draw_batch(self.problem, joint, mode, proposal, n_draws, self.rng)
-        keep = self.settings.pool - 1 if self.gain < max(POOL_BELOW, 2 * self.noise) else 0
-        self.pool = self.pool.add(batch, keep=keep)
+        self.near = self.near or self.gain < max(POOL_BELOW, 2 * self.noise)
+        keep = min(self.settings.pool, LARGEST_POOL * self.settings.pool * self.settings.n_draws // n_draws) - 1
+        self.pool = self.pool.add(batch, keep=keep if self.near else 0)
         sample = Sample.of(self.problem, self.coordinates, self.pool.merged())
         self.starts = [_better_starts(sample, self.population, modes), modes.mean]
         if bimodal:
@@ -262,7 +284,7 @@ def improve(sample: Sample, population: Population, weighted: Weighted) -> tuple
             break
         gained = weighted.total - new.total
         population, weighted = trial, new
-        if gained < 1e-4:
+        if gained < EM_ENOUGH:
             break
     for _ in range(NEWTON_STEPS):
         accepted = _newton(sample, population, weighted, start, reference, scale)
@@ -283,32 +305,19 @@ def _newton(
     reference: Weighted,
     scale: np.ndarray,
 ) -> tuple[Population, Weighted] | None:
-    """The Newton step, shortened until it is acceptable, or lengthened while that helps: along flat
-    directions its length is limited by the trust in the curvature, not by the likelihood. It is not
-    lengthened for a gain that fitting the noise of the draws explains."""
+    """The boldest acceptable Newton step. Bolder ones go further along the directions of least information;
+    what limits them is that the draws no longer represent the posteriors there."""
     slopes = curvature(sample, population, weighted)
-    step = slopes.newton_step()
-    if not np.isfinite(step).all():
-        return None
-
-    def attempt(factor: float) -> tuple[Population, Weighted]:
-        trial = sample.coordinates.move(sample.problem, population, factor * step)
+    for share in SHARES:
+        step = slopes.newton_step(share)
+        if not np.isfinite(step).all():
+            return None
+        trial = sample.coordinates.move(sample.problem, population, step)
         trial = limit_change(start, trial, sample.problem, EM_LIMITS, scale)
-        return trial, sample.weigh(trial)
-
-    for shorter in STEP_SHORTER:
-        best = attempt(shorter)
-        if _acceptable(best[1], weighted, reference):
-            break
-    else:
-        return None
-    signal = reference.total - best[1].total > slopes.noise_gain()
-    for longer in STEP_LONGER if signal and shorter == 1.0 else ():
-        trial = attempt(longer)
-        if not _acceptable(trial[1], best[1], reference):
-            break
-        best = trial
-    return best
+        new = sample.weigh(trial)
+        if _acceptable(new, weighted, reference):
+            return trial, new
+    return None
 
 
 def _acceptable(new: Weighted, old: Weighted, reference: Weighted) -> bool:

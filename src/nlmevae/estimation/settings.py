@@ -35,9 +35,10 @@ class FitSettings:
 
         n_draws: importance-sampling draws per subject and polish iteration. Measured: the loss in -2LL
             against many more draws is at most .04 at 256, .17 at 64 on sparse data.
-        pool: batches of draws used together near the optimum (measured: lowers the Monte-Carlo floor of
-            the gain below `gain_tolerance` on every case tried).
-        gain_tolerance: stop when -2LL improves by less than this twice in a row on fresh draws.
+        pool: batches of draws used together near the optimum, fewer if they are large (measured: lowers the
+            Monte-Carlo floor of the gain below `gain_tolerance` on every case tried).
+        gain_tolerance: when -2LL improves by less than this, test convergence; the fit has converged when a
+            Newton step on a larger batch of fresh draws promises less than this, or no more than its noise.
         max_outer: most polish iterations (measured: 3 to 20 are used).
         its_iterations: guarded Laplace-EM iterations before the polish (measured).
         n_alternatives: scattered typical values that get a few iterations of their own, against second optima
