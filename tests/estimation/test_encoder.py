@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import multivariate_normal
 
-from nlmevae.estimation.encoder import Encoder, EncoderInput, GaussianPosterior, encoder_input
+from nlmevae.estimation.encoder import Encoder, EncoderInput, encoder_input
 from tests.helpers.forms import bolus, make_table
 
 START = np.array([[0.0, 1.0, 3.0], [0.5, 1.0, 3.0], [0.2, 1.0, 3.0]])
@@ -100,30 +99,6 @@ def test_backward_is_the_derivative_with_respect_to_the_weights():
         down = value()
         network.weights[k] = old
         assert gradient[k] == pytest.approx((up - down) / 2e-2, rel=5e-3, abs=5e-3)
-
-
-def posterior() -> GaussianPosterior:
-    rng = np.random.default_rng(4)
-    tril = np.tril(rng.normal(size=(2, 3, 3)))
-    tril[:, range(3), range(3)] = rng.uniform(0.2, 1.0, (2, 3))
-    return GaussianPosterior(loc=torch.as_tensor(rng.normal(size=(2, 3))), scale_tril=torch.as_tensor(tril))
-
-
-def test_log_prob_is_the_gaussian_density():
-    q = posterior()
-    z = np.random.default_rng(1).normal(size=(5, 2, 3))
-    found = q.log_prob(torch.as_tensor(z)).numpy()
-    for i in range(2):
-        expected = multivariate_normal(q.loc[i].numpy(), q.detached().cov[i]).logpdf(z[:, i])
-        np.testing.assert_allclose(found[:, i], expected, rtol=1e-10)
-
-
-def test_rsample_at_unit_noise_gives_the_columns_of_the_factor():
-    q = posterior()
-    for k in range(3):
-        noise = torch.zeros(2, 3, dtype=torch.float64)
-        noise[:, k] = 1.0
-        np.testing.assert_allclose((q.rsample(noise) - q.loc).numpy(), q.scale_tril[:, :, k].numpy(), atol=1e-15)
 
 
 def table(doses: list[list[float]], covariates: list[float]):

@@ -81,7 +81,7 @@ def assemble_result(
         individuals=individuals,
         eta_names=model.etas,
         eta_labels=_eta_labels(model),
-        eta_shrinkage_sd=_eta_shrinkage(problem, population, individuals),
+        eta_shrinkage_sd=_eta_shrinkage(population, individuals),
         eps_shrinkage_sd=_eps_shrinkage(model, evaluation),
         trace=estimation.trace,
         warnings=_warnings(model, population, estimation, evaluation, individuals),
@@ -238,7 +238,7 @@ def _likelihoods(
     return tuple(found)
 
 
-def _eta_shrinkage(problem: Problem, population: Population, individuals: IndividualResults) -> np.ndarray:
+def _eta_shrinkage(population: Population, individuals: IndividualResults) -> np.ndarray:
     """(n_eta,) percent: 100 (1 - SD(conditional means) / omega), over subjects with observations."""
     sd = np.sqrt(np.diag(population.omega))
     seen = individuals.n_obs > 0

@@ -77,17 +77,6 @@ class GaussianPosterior:
     loc: Tensor
     scale_tril: Tensor
 
-    def rsample(self, noise: Tensor) -> Tensor:
-        """mu + L noise, the paper's equation 6; noise (..., N, d) standard normal."""
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """(..., N) log density at z (..., N, d)."""
-        shift = (z - self.loc).unsqueeze(-1)
-        white = torch.linalg.solve_triangular(self.scale_tril, shift, upper=False).squeeze(-1)
-        log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return -0.5 * (white**2).sum(-1) - log_det - 0.5 * self.loc.shape[-1] * math.log(2 * math.pi)
-
     def detached(self) -> Posterior:
         """As numpy, for the M step and the polish."""
         loc, tril = self.loc.detach().numpy(), self.scale_tril.detach().numpy()

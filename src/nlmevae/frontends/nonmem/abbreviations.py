@@ -27,11 +27,11 @@ def read_replacements(records: tuple[Record, ...]) -> dict[str, str]:
     """
     replacements: dict[str, str] = {}
     for record in records:
-        _read(scan(record), record, replacements)
+        _read(scan(record), replacements)
     return {left: _resolved(right, replacements) for left, right in replacements.items()}
 
 
-def _read(tokens: list[Token], record: Record, replacements: dict[str, str]) -> None:
+def _read(tokens: list[Token], replacements: dict[str, str]) -> None:
     i = 0
     while i < len(tokens):
         token = tokens[i]
