@@ -1,5 +1,6 @@
 """WHAT a model is: frozen data, no algorithms (the reference evaluator apart)."""
 
+from nlmevae.ir.candidate import Candidate, CandidateColumn, SearchSpace
 from nlmevae.ir.data_spec import Column, DataFilter, DataSpec
 from nlmevae.ir.expression import (
     FUNCTIONS,
@@ -37,6 +38,8 @@ __all__ = [
     "Assign",
     "Binary",
     "Call",
+    "Candidate",
+    "CandidateColumn",
     "Column",
     "Compare",
     "Compartment",
@@ -59,6 +62,7 @@ __all__ = [
     "PopulationParameter",
     "Program",
     "ResidualError",
+    "SearchSpace",
     "SourceReference",
     "Statement",
     "StructuralModel",

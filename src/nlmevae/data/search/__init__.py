@@ -1,0 +1,1 @@
+"""Parts of the covariate search: what was asked, read and resolved; candidates; what to tell the user."""
