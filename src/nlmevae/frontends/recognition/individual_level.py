@@ -29,7 +29,7 @@ from nlmevae.ir import If, Model, Statement, assignments, names_assigned, needed
 from nlmevae.ir.evaluate import run, seeded
 
 N_THETA_DRAWS = 8
-N_COVARIATE_DRAWS = 40
+N_COVARIATE_DRAWS = 120
 MIN_POINTS = 32
 _PROBE = "#arm"
 

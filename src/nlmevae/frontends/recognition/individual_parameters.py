@@ -31,7 +31,7 @@ from nlmevae.frontends.recognition.individual_level import (
     run_watching,
 )
 from nlmevae.frontends.recognition.points import zero_etas
-from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, to_gaussian
+from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
 from nlmevae.ir import IndividualParameter, Model, Transform, assignments
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
@@ -190,10 +190,13 @@ def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Tran
     tangent = np.broadcast_to(tangent.reshape(len(level.thetas), -1), (len(level.thetas), psi.size))
     with np.errstate(all="ignore"):
         mu = to_gaussian(transform, psi)
-        mu = np.where(np.isfinite(mu), mu, np.nan)
+        # near a bound psi no longer has the digits that tell its slope
+        exact = (transform.kind == "identity") | (rounding(transform, psi) < 1e-10)
+        mu = np.where(np.isfinite(mu) & exact, mu, np.nan)
         chain = np.where(np.isfinite(mu), gaussian_slope(transform, psi), np.nan)
     thetas = tuple(t.name for t in model.thetas if t.name in candidate.reads)
-    psi_slope = {name: tangent[level.thetas.index(name)].reshape(level.shape) for name in thetas}
+    rows = {name: tangent[level.thetas.index(name)].reshape(level.shape) for name in thetas}
+    psi_slope = {name: np.where(np.isfinite(mu), row, np.nan) for name, row in rows.items()}
     covariates = sorted(candidate.reads & model.data_items, key=_column_order(model))
     return TypicalValue(
         parameter=IndividualParameter(

@@ -62,16 +62,17 @@ def gaussian_slope(transform: Transform, value: np.ndarray) -> np.ndarray:
 
 
 def constant_along(slopes: np.ndarray, unit: float) -> bool:
-    """Each row of `slopes` holds one value, NaN aside; at least one row must have two.
+    """Each row of `slopes` holds one value, NaN and infinity aside; at least one row must have two.
 
     Args:
         unit: a typical size of what the slope is with respect to, so that slope * unit is of the size
             of the effect itself.
     """
-    usable = np.isfinite(slopes).sum(axis=1) >= 2
+    finite = np.isfinite(slopes)
+    usable = finite.sum(axis=1) >= 2
     if not usable.any():
         return False
-    kept = slopes[usable]
+    kept = np.where(finite, slopes, np.nan)[usable]
     high, low = np.nanmax(kept, axis=1), np.nanmin(kept, axis=1)
     size = np.maximum(np.abs(high), np.abs(low)) * unit
     return bool(np.all((high - low) * unit <= 1e-8 * size + 1e-12))
@@ -121,15 +122,15 @@ def _tidy(bound: float, width: float | None = None) -> float:
 def _verified(transform: Transform, value: np.ndarray, typical: np.ndarray, eta: np.ndarray) -> bool:
     z, mu = to_gaussian(transform, value), to_gaussian(transform, typical)
     inside = np.isfinite(z) & np.isfinite(mu)
-    rounding = _rounding(transform, value) + _rounding(transform, typical)
-    telling = inside & (rounding < 1e-3)  # psi still has the digits to tell one ETA from another
+    error = rounding(transform, value) + rounding(transform, typical)
+    telling = inside & (error < 1e-3)  # psi still has the digits to tell one ETA from another
     if telling.sum() < max(MIN_POINTS, 0.5 * inside.sum()):
         return False
-    allowed = 2.0 * TOLERANCE * (1.0 + np.abs(z)) + rounding
+    allowed = 2.0 * TOLERANCE * (1.0 + np.abs(z)) + error
     return bool(np.all(np.abs(z - mu - eta)[inside] <= allowed[inside]))
 
 
-def _rounding(transform: Transform, value: np.ndarray) -> np.ndarray:
+def rounding(transform: Transform, value: np.ndarray) -> np.ndarray:
     """Error of z from the rounding error of psi: large near a bound."""
     upper = transform.upper if transform.kind == "logit" else 0.0
     size = np.abs(value) + abs(transform.lower) + abs(upper)
