@@ -4,6 +4,7 @@
 
     result = nlmevae.fit("run1.ctl")            # a FitResult; writes nothing
     result = nlmevae.fit("run1.ctl", out="run1")   # also run1/run1.ext, .phi, .results.json
+    found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
 
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
 """
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
         SettingsError,
         UnsupportedError,
     )
-    from nlmevae.estimation.settings import FitSettings
+    from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, read_model
+    from nlmevae.pipeline import check, fit, read_model, select
     from nlmevae.results.fit_result import FitResult
+    from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
     from nlmevae.writers.results_json import read_results_json as read_results
+    from nlmevae.writers.selection_json import read_selection_json as read_selection
 
 __version__ = "0.1.0"
 
@@ -45,6 +48,8 @@ __all__ = [
     "ModelSyntaxError",
     "NlmevaeError",
     "OutputError",
+    "SelectionResult",
+    "SelectionSettings",
     "SemanticError",
     "SettingsError",
     "UnsupportedError",
@@ -53,6 +58,8 @@ __all__ = [
     "fit",
     "read_model",
     "read_results",
+    "read_selection",
+    "select",
 ]
 
 #: Public name -> (module, name there).
@@ -61,10 +68,14 @@ _HOME = {
     "FitSettings": ("nlmevae.estimation.settings", "FitSettings"),
     "FitStatus": ("nlmevae.results.status", "FitStatus"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
+    "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
+    "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
+    "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),
+    "select": ("nlmevae.pipeline", "select"),
 }
 
 

@@ -1,27 +1,33 @@
 """From a control stream to a result: the whole path, one step per function.
 
 text -> read_model -> Model -> prepare (data, event table) -> run_fit -> FitResult -> files
+text -> prepare_selection (also the search space) -> run_selection (search, written model, its fit) -> SelectionResult
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.errors import DataError, ModelError, SettingsError
-from nlmevae.ir import Model
+from nlmevae.ir import Candidate, Diagnostic, Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.results.selection_result import SelectionResult
 
 if TYPE_CHECKING:
-    from nlmevae.estimation.settings import FitSettings
+    from nlmevae.data.events import EventTable
+    from nlmevae.data.search_space import Search
+    from nlmevae.estimation.search import SearchOutcome, SelectedModel
+    from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.estimation.trace import ProgressEvent
     from nlmevae.model_summary import ModelSummary
     from nlmevae.writers.run_files import RunFiles
+    from nlmevae.writers.selection_files import SelectionFiles
 
 ModelSource = str | os.PathLike[str] | Model
 
@@ -116,8 +122,8 @@ def fit(
     return result
 
 
-def make_settings(options: dict[str, Any]) -> FitSettings:
-    """Settings from names and values.
+def make_settings(options: dict[str, Any], *, also: tuple[str, ...] = ()) -> FitSettings:
+    """Settings from names and values; `also`: other names that the caller knows, for suggestions.
 
     Raises:
         SettingsError: an unknown name (the nearest known one is named) or an impossible value.
@@ -129,8 +135,8 @@ def make_settings(options: dict[str, Any]) -> FitSettings:
     known = [f.name for f in dataclasses.fields(FitSettings)]
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(known)}"
+            near = difflib.get_close_matches(name, (*known, *also), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join((*also, *known))}"
             raise SettingsError(f"there is no setting {name!r}", hint=hint)
     return FitSettings(**options)
 
@@ -173,3 +179,191 @@ def run_fit(
         if files is not None:
             files.close()
         raise
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSelection:
+    """A run with its search space; `diagnostics` are the run's and those of the covariates."""
+
+    run: PreparedRun
+    search: Search
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def model(self) -> Model:
+        return self.run.model
+
+    @property
+    def table(self) -> EventTable:
+        return self.run.table
+
+
+def select(
+    source: ModelSource,
+    *,
+    covariates: Any = None,
+    categorical: Any = None,
+    parameters: Any = None,
+    effects: Any = None,
+    force: Any = None,
+    forbid: Any = None,
+    forms: Any = None,
+    centre: Any = None,
+    missing: float | None = None,
+    levels: str | None = None,
+    reference: Any = None,
+    settings_file: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    write: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[ProgressEvent], None] | None = None,
+    **settings: Any,
+) -> SelectionResult:
+    """Fit a model and select its covariate effects in the same run.
+
+    Args:
+        source: control stream or a model read earlier; effects that are in it already stay.
+        covariates, categorical, parameters, effects, force, forbid, forms, centre, missing, levels, reference,
+            settings_file: what is searched (`SearchSpec`; docs/covariates.md). Lists may be text with commas.
+        data, out, write, overwrite, progress: as in `fit`; the files are those of ``<run>_selected``.
+        settings: fields of `SelectionSettings` (criterion, audit, ...) and of `FitSettings` (method, seed, ...).
+
+    Returns:
+        The result; its `fit` is that of the selected model. A numerical failure is a status in it.
+
+    Raises:
+        ModelError, DataError, SettingsError, OutputError: before anything is fitted.
+    """
+    chosen, selection = make_selection_settings(settings)
+    prepared = prepare_selection(
+        source, data=data, settings_file=settings_file, covariates=covariates, categorical=categorical,
+        parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,
+        missing=missing, levels=levels, reference=reference,
+    )  # fmt: skip
+    files = open_selection_files(prepared, out=out, overwrite=overwrite) if write or out is not None else None
+    result = run_selection(prepared, chosen, selection, files=files, progress=progress)
+    if files is not None:
+        files.finish(result)
+    return result
+
+
+def make_selection_settings(options: dict[str, Any]) -> tuple[FitSettings, SelectionSettings]:
+    """Settings of the fit and of the selection from names and values.
+
+    Raises:
+        SettingsError: an unknown name or an impossible value.
+    """
+    from nlmevae.estimation.settings import SelectionSettings
+
+    names = {f.name for f in dataclasses.fields(SelectionSettings)}
+    own = {name: value for name, value in options.items() if name in names and value is not None}
+    if isinstance(own.get("penalties"), dict):
+        own["penalties"] = tuple(own["penalties"].items())
+    rest = {name: value for name, value in options.items() if name not in names}
+    return make_settings(rest, also=tuple(names)), SelectionSettings(**own)
+
+
+def prepare_selection(
+    source: ModelSource, *, data: str | os.PathLike[str] | None = None, **options: Any
+) -> PreparedSelection:
+    """Read the model, its data and the covariates to be searched.
+
+    Args:
+        options: of the search, as `select` takes them.
+
+    Raises:
+        ModelError, DataError, SettingsError: as the readers say.
+    """
+    from nlmevae.data.search_space import search_space
+    from nlmevae.data.search_spec import SearchSpec
+    from nlmevae.writers.selected_control_stream import check_can_be_written
+
+    spec = SearchSpec.from_options(**options)
+    run = prepare(source, data=data)
+    search = search_space(run.model, run.dataset, run.table, spec)
+    check_can_be_written(run.model, _kinds(run.model, search.space.candidates))
+    return PreparedSelection(run=run, search=search, diagnostics=(*run.diagnostics, *search.diagnostics))
+
+
+def _kinds(model: Model, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """One candidate for each parameter, and every one whose covariate the code reads already: what can be written
+    for one of them can be written for the others."""
+    from nlmevae.ir import names_read
+
+    read = names_read(model.program.pk) | names_read(model.program.error)
+    first: dict[tuple[str, str], Candidate] = {}
+    for candidate in candidates:
+        known = candidate.covariate if candidate.covariate in read else ""
+        first.setdefault((candidate.parameter, known), candidate)
+    return list(first.values())
+
+
+def open_selection_files(
+    prepared: PreparedSelection, *, out: str | os.PathLike[str] | None = None, overwrite: bool = False
+) -> SelectionFiles:
+    """The run's files, checked before anything is fitted.
+
+    Raises:
+        OutputError: they cannot be written, or a file that is not ours would be lost.
+    """
+    from nlmevae.results.selection_folder import SelectionFolder
+    from nlmevae.writers.selection_files import SelectionFiles
+
+    model = prepared.model
+    folder = SelectionFolder.beside(model.source.path or model.name, out)
+    folder.prepare(overwrite=overwrite, inputs=[model.source.path, prepared.run.dataset.path])
+    return SelectionFiles(folder, draw=_draw)
+
+
+def _draw(result: SelectionResult) -> Any:
+    from nlmevae.report.selection_plots import draw_selection
+
+    return draw_selection(result)
+
+
+def run_selection(
+    prepared: PreparedSelection,
+    settings: FitSettings,
+    selection: SelectionSettings,
+    *,
+    files: SelectionFiles | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
+) -> SelectionResult:
+    """Search, write the selected model, fit it as written. The caller writes the files (`files.finish`)."""
+    from nlmevae.estimation.search import fit_of_selected, search_effects
+    from nlmevae.estimation.search_evidence import Evidence, evidence_of
+    from nlmevae.estimation.search_report import search_report
+
+    run = prepared.run
+    outcome = search_effects(run.model, run.table, prepared.search, settings, selection, progress=progress)
+    selected, text = selected_model(prepared, outcome, files)
+    fit = fit_of_selected(outcome, selected)
+
+    def report(evidence: Evidence, *, audit: str) -> SelectionResult:
+        exchangeable = prepared.search.exchangeable
+        return search_report(outcome, evidence, fit, selected.thetas, text, exchangeable, audit=audit)
+
+    if files is not None:
+        files.keep(report(Evidence.unknown(outcome), audit=""))
+    return report(evidence_of(outcome), audit=selection.audit)
+
+
+def selected_model(
+    prepared: PreparedSelection, outcome: SearchOutcome, files: SelectionFiles | None
+) -> tuple[SelectedModel, str]:
+    """The selected model as text, read back and with its data: what is fitted last is what the file says."""
+    from nlmevae.estimation.search import SelectedModel
+    from nlmevae.frontends.nonmem.read import parse_control_stream
+    from nlmevae.writers.selected_control_stream import SelectedEffect, selected_control_stream
+
+    model = prepared.run.model
+    path = Path(model.source.path)
+    if files is not None:
+        path = files.folder.control_stream
+    effects = [SelectedEffect(candidate=candidate, beta=beta) for candidate, beta in outcome.selected]
+    written = selected_control_stream(model, effects, folder=path.parent)
+    read = parse_control_stream(written.text, str(path))
+    run = prepare(read, data=prepared.run.dataset.path)
+    chosen = SelectedModel(model=run.model, dataset=run.dataset, table=run.table, thetas=written.thetas)
+    return chosen, written.text

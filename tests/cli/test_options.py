@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from nlmevae.cli import fit
+from nlmevae.cli import run_arguments
 from nlmevae.cli.options import settings_from_text
 from nlmevae.errors import SettingsError
 from nlmevae.estimation import settings as settings_module
@@ -44,5 +44,5 @@ def test_a_wrong_setting_says_what_to_write_instead(pairs, named, message, hint)
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_settings():
-    assert typing.get_args(settings_module.Method) == fit.METHODS
-    assert typing.get_args(settings_module.Backend) == fit.BACKENDS
+    assert typing.get_args(settings_module.Method) == run_arguments.METHODS
+    assert typing.get_args(settings_module.Backend) == run_arguments.BACKENDS

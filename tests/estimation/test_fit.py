@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.errors import UnsupportedError
-from nlmevae.estimation import fit
+from nlmevae.estimation import decoders, fit
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
@@ -22,7 +21,7 @@ BRIEF = FitSettings(burn_in_iterations=2, training_iterations=3, max_outer=2, n_
 
 @pytest.fixture(autouse=True)
 def _analytic(monkeypatch):
-    monkeypatch.setattr(fit, "make_decoder", lambda form, table, **_: OralDecoder(form, table))
+    monkeypatch.setattr(decoders, "make_decoder", lambda form, table, **_: OralDecoder(form, table))
 
 
 def dataset() -> Dataset:
@@ -48,7 +47,7 @@ def run(settings: FitSettings, *, progress=None) -> FitResult:
 @pytest.fixture(scope="module")
 def default() -> FitResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "make_decoder", lambda form, table, **_: OralDecoder(form, table))
+        patch.setattr(decoders, "make_decoder", lambda form, table, **_: OralDecoder(form, table))
         return run(FitSettings())
 
 
@@ -183,24 +182,3 @@ def test_settings_and_versions_are_in_the_result(default):
     assert default.settings["backend"] == "test"
     assert set(default.versions) >= {"nlmevae", "numpy", "torch"}
     assert set(default.seconds) == {"setup", "vae", "polish", "likelihood", "total"}
-
-
-@pytest.mark.parametrize(
-    ("backend", "settings", "rtols"),
-    [
-        ("compiled", FitSettings(), [1e-5]),
-        ("compiled", FitSettings(rtol=1e-9), []),
-        ("compiled", FitSettings(method="vae"), []),
-        ("closed_form", FitSettings(), []),
-    ],
-)
-def test_only_the_starter_integrates_roughly_and_only_if_the_user_chose_no_tolerance(
-    monkeypatch, backend, settings, rtols
-):
-    made = []
-    table = theophylline_table()
-    decoder = OralDecoder(latent_form(theophylline_model(), table), table)
-    decoder.backend = backend
-    monkeypatch.setattr(fit, "make_decoder", lambda form, table, **options: made.append(options["rtol"]) or "rough")
-    assert fit._rough_decoder(decoder, settings) == ("rough" if rtols else decoder)
-    assert made == rtols

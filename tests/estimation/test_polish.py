@@ -6,8 +6,9 @@ from scipy.optimize import minimize
 
 from nlmevae.decoder.base import Solution
 from nlmevae.estimation.coordinates import Coordinates
+from nlmevae.estimation.improve import improve
 from nlmevae.estimation.newton import NOISY_SHARE, Curvature, curvature
-from nlmevae.estimation.polish import improve, polish
+from nlmevae.estimation.polish import polish
 from nlmevae.estimation.refine import find_modes
 from nlmevae.estimation.sample import Sample, draw_batch, em_step
 from nlmevae.estimation.settings import FitSettings

@@ -54,3 +54,11 @@ def test_only_the_last_batches_are_kept():
     assert len(pool.batches) == 3
     assert len(sample.batch.draws.z) == 3 * 64
     assert [len(row) for row in pool.densities] == [3, 3, 3]
+
+
+def test_draws_of_a_pool_are_in_memory_once():
+    problem = random_intercept_and_slope()
+    pool, sample = pooled(problem, batches(problem, [0.0, 0.1, 0.2]), keep=2)
+    for batch in pool.batches:
+        assert np.shares_memory(batch.draws.z, sample.batch.draws.z)
+        assert np.shares_memory(batch.draws.prediction, sample.batch.draws.prediction)

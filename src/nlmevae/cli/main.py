@@ -1,8 +1,8 @@
 """The `nlmevae` command: reads the command line, calls one verb, turns errors into messages and exit codes.
 
-Exit codes: 0 done; 1 the fit failed numerically or did not converge; 2 the input, a setting or an output
-file is wrong; 3 a defect of nlmevae; 130 interrupted (a valid partial result is on disk once the first
-iteration was finished).
+Exit codes: 0 done; 1 the fit failed numerically or did not converge, or a selection failed its audit; 2 the
+input, a setting or an output file is wrong; 3 a defect of nlmevae; 130 interrupted (a valid partial result is on
+disk once the first iteration was finished).
 
 Nothing heavy is imported here: `nlmevae --help` must answer at once.
 """
@@ -15,19 +15,19 @@ import sys
 from collections.abc import Sequence
 
 from nlmevae import __version__
-from nlmevae.cli import check, code, fit
+from nlmevae.cli import check, code, fit, select
 from nlmevae.errors import NlmevaeError
 
 DONE, UNFINISHED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
-_VERBS = (fit, check, code)
+_VERBS = (fit, select, check, code)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="nlmevae",
-        description="Fit nonlinear mixed-effects models stated as NONMEM control streams.",
+        description="Fit nonlinear mixed-effects models stated as NONMEM control streams and select their covariates.",
         epilog="'nlmevae VERB --help' explains each verb. NLMEVAE_DEBUG=1 shows tracebacks.",
     )
     parser.add_argument("--version", action="version", version=f"nlmevae {__version__}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nlmevae.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nlmevae.estimation.settings import FitSettings
+    from nlmevae.estimation.settings import FitSettings, SelectionSettings
 
 
 def settings_from_text(pairs: Sequence[str], named: Mapping[str, str]) -> FitSettings:
@@ -20,8 +20,31 @@ def settings_from_text(pairs: Sequence[str], named: Mapping[str, str]) -> FitSet
     Raises:
         SettingsError: no "=", an unknown name, a value of the wrong type, or a name given twice.
     """
+    from nlmevae.estimation.settings import FitSettings
     from nlmevae.pipeline import make_settings
 
+    return make_settings(_values(pairs, named, FitSettings))
+
+
+def selection_settings_from_text(
+    pairs: Sequence[str], named: Mapping[str, str], penalties: Sequence[str] = ()
+) -> tuple[FitSettings, SelectionSettings]:
+    """Settings of the fit and of the selection, from the same kind of text; `penalties` are ``CL~WT=4``.
+
+    Raises:
+        SettingsError: as `settings_from_text` says.
+    """
+    from nlmevae.estimation.settings import FitSettings, SelectionSettings
+    from nlmevae.pipeline import make_selection_settings
+
+    values = _values(pairs, named, FitSettings, SelectionSettings)
+    if "penalties" in values:
+        raise SettingsError("penalties cannot be set with --set", hint="write them like --penalty CL~WT=4")
+    return make_selection_settings({**values, "penalties": dict(map(_penalty, penalties))})
+
+
+def _values(pairs: Sequence[str], named: Mapping[str, str], *classes: type) -> dict[str, Any]:
+    """Name -> value, of the type of the field with this name in one of the dataclasses."""
     texts = dict(named)
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -31,15 +54,21 @@ def settings_from_text(pairs: Sequence[str], named: Mapping[str, str]) -> FitSet
         if name in texts:
             raise SettingsError(f"{name} is given twice", hint="give every setting once")
         texts[name] = value.strip()
-    kinds = _field_types()
-    return make_settings({name: _convert(name, text, kinds.get(name, str)) for name, text in texts.items()})
+    kinds = {name: kind for made in classes for name, kind in _field_types(made).items()}
+    return {name: _convert(name, text, kinds.get(name, str)) for name, text in texts.items()}
 
 
-def _field_types() -> dict[str, Any]:
-    from nlmevae.estimation.settings import FitSettings
+def _field_types(made: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(made)
+    return {f.name: hints[f.name] for f in dataclasses.fields(made)}
 
-    hints = typing.get_type_hints(FitSettings)
-    return {f.name: hints[f.name] for f in dataclasses.fields(FitSettings)}
+
+def _penalty(text: str) -> tuple[str, float]:
+    """``CL~WT=4``; the effect itself may have a "=" (``CL~RACE=2=4``)."""
+    effect, equals, value = text.rpartition("=")
+    if not equals or "~" not in effect:
+        raise SettingsError(f"--penalty {text!r} is not EFFECT=VALUE", hint="write it like --penalty CL~WT=4")
+    return effect.strip(), _read(f"the penalty of {effect.strip()}", value.strip(), float, "a number")
 
 
 def _convert(name: str, text: str, kind: Any) -> Any:

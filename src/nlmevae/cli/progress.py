@@ -15,6 +15,7 @@ from nlmevae.cli.text_table import duration
 
 if TYPE_CHECKING:
     from nlmevae.estimation.trace import ProgressEvent
+    from nlmevae.pipeline import PreparedSelection
     from nlmevae.prepared_run import PreparedRun
 
 #: A fit that ends sooner shows nothing.
@@ -34,8 +35,10 @@ class ProgressDisplay(Protocol):
     def update(self, event: ProgressEvent) -> None: ...
 
 
-def make_progress(prepared: PreparedRun, *, quiet: bool, stream: TextIO | None = None) -> ProgressDisplay:
-    """The display that suits `stream` (stderr)."""
+def make_progress(
+    prepared: PreparedRun | PreparedSelection, *, quiet: bool, what: str = "fitting", stream: TextIO | None = None
+) -> ProgressDisplay:
+    """The display that suits `stream` (stderr); `what` is being done."""
     stream = stream if stream is not None else sys.stderr
     if quiet:
         return SilentProgress()
@@ -43,7 +46,7 @@ def make_progress(prepared: PreparedRun, *, quiet: bool, stream: TextIO | None =
         return LiveProgress(stream)
     table = prepared.table
     size = f"{table.n_subjects} subjects, {table.n_obs_total} observations"
-    title = f"fitting {prepared.model.source.path}: {size} (the model is compiled first)"
+    title = f"{what} {prepared.model.source.path}: {size} (the model is compiled first)"
     return PlainProgress(stream, title=title)
 
 
@@ -129,11 +132,14 @@ def progress_line(event: ProgressEvent) -> str:
 
 
 def facts(event: ProgressEvent, *, finished: bool = False) -> str:
-    """Iteration, objective by its name, time since the phase began and, unless finished, time left in it."""
+    """Iteration, objective by its name, effects in the model where they are searched, time since the phase began
+    and, unless finished, time left in it."""
     finished = finished or event.iteration == event.total
     count = f"{event.iteration}/{event.total}" if event.total is not None else f"{event.iteration}"
     name = "-2ELBO" if event.phase in ("burn-in", "vae") else "-2LL"
     left = ", until it stops improving" if event.total is None and not finished else ""
     if not finished and event.seconds_left is not None and event.iteration >= ITERATIONS_BEFORE_ESTIMATE:
         left = f", about {duration(event.seconds_left)} left"
-    return f"{count:>7}   {name} {event.objective:.2f}   {duration(event.seconds)}{left}"
+    support = event.row.support
+    effects = "" if support is None else f"   {int(support.sum())} of {len(support)} effects"
+    return f"{count:>7}   {name} {event.objective:.2f}{effects}   {duration(event.seconds)}{left}"

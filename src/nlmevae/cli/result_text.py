@@ -12,7 +12,7 @@ from nlmevae.results.summary_table import EstimateRow, LikelihoodRow, estimate_r
 
 def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
     """Status, estimates, likelihoods, files. Warnings are not here: they go to stderr."""
-    blocks = [_head(result), _estimates(estimate_rows(result)), _likelihoods(likelihood_rows(result))]
+    blocks = [_head(result), estimate_lines(estimate_rows(result)), likelihood_lines(likelihood_rows(result))]
     blocks.append([f"Wrote {path}" for path in paths])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -28,7 +28,8 @@ def _head(result: FitResult) -> list[str]:
     ]
 
 
-def _estimates(rows: Sequence[EstimateRow]) -> list[str]:
+def estimate_lines(rows: Sequence[EstimateRow]) -> list[str]:
+    """Table of the population parameters; columns that would be empty are left out."""
     if not rows:
         return []
     columns = [
@@ -51,7 +52,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _likelihoods(rows: Sequence[LikelihoodRow]) -> list[str]:
+def likelihood_lines(rows: Sequence[LikelihoodRow]) -> list[str]:
+    """Every likelihood and criterion by its name."""
     width = max((len(row.label) for row in rows), default=0)
     return [
         f"{row.label:<{width}}  {row.value:12.3f}" + (f"  (Monte-Carlo SE {row.mc_se:.3f})" if row.mc_se else "")

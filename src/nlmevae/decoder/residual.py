@@ -13,10 +13,12 @@ times the standard deviation of the EPS where that is what b stands for. Where s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.decoder.residual_kernels import KINDS, ErrorNumbers
 from nlmevae.ir import ErrorCoefficient, Model, ResidualError
 
 N_SCORING_STEPS = 3
@@ -69,6 +71,18 @@ class ResidualModel:
         """Which of (a, b) are estimated."""
         a, b = self.error.a, self.error.b
         return a is not None and not a.fixed, b is not None and not b.fixed
+
+    def numbers(self, a: float, b: float) -> ErrorNumbers:
+        """What compiled loops need to know."""
+        at_zero = self.error.at_zero is not None and self.error.kind != "additive"
+        return ErrorNumbers(
+            kind=KINDS[self.error.kind],
+            a=float(a),
+            b=float(b),
+            replaces_zero=at_zero,
+            at_zero=float(self._sd_at_zero(b)) if at_zero else 0.0,
+            zero_moves=at_zero and self.error.b is not None and self.error.b.kind == "sigma",
+        )
 
     # densities ----------------------------------------------------------------------------------------
     def sd(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -149,26 +163,12 @@ class ResidualModel:
         return (size, b) if self.error.kind == "additive" else (a, size)
 
     def _score_two(self, y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float) -> tuple[float, float]:
-        free = np.flatnonzero(self.free)
-        value = (weights * self.log_density(y, f, a, b)).sum()
-        for _ in range(N_SCORING_STEPS):
-            score = np.einsum("m,mi->i", weights, self.score(y, f, a, b))[free]
-            information = np.einsum("m,mij->ij", weights, self.information(f, a, b))[np.ix_(free, free)]
-            scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
-            matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(free))
-            step = np.zeros(2)
-            step[free] = np.linalg.solve(matrix, score / scale) / scale
-            step *= min(1.0, _LARGEST_STEP / max(np.abs(step).max(), 1e-300))
-            for _ in range(12):  # halve until the sum does not fall
-                trial = a * float(np.exp(step[0])), b * float(np.exp(step[1]))
-                new = (weights * self.log_density(y, f, *trial)).sum()
-                if new >= value:
-                    (a, b), value = trial, new
-                    break
-                step *= 0.5
-            else:
-                break
-        return a, b
+        def evaluate(a: float, b: float) -> tuple[float, np.ndarray, np.ndarray]:
+            value = (weights * self.log_density(y, f, a, b)).sum()
+            score = np.einsum("m,mi->i", weights, self.score(y, f, a, b))
+            return value, score, np.einsum("m,mij->ij", weights, self.information(f, a, b))
+
+        return scoring_steps(evaluate, self.free, a, b)
 
     # pieces -------------------------------------------------------------------------------------------
     def _sd_at_zero(self, b: float) -> float:
@@ -208,6 +208,37 @@ class ResidualModel:
             moves = self.error.b is not None and self.error.b.kind == "sigma"
             slopes[f == 0.0] = (0.0, 1.0) if moves else (0.0, 0.0)
         return slopes
+
+
+def scoring_steps(
+    evaluate: Callable[[float, float], tuple[float, np.ndarray, np.ndarray]],
+    free: tuple[bool, bool],
+    a: float,
+    b: float,
+) -> tuple[float, float]:
+    """(a, b) after three Fisher scoring steps in (log a, log b), none of which lowers the value.
+
+    `evaluate(a, b)`: value, score (2,) and expected information (2, 2) there.
+    """
+    used = np.flatnonzero(free)
+    value, gradient, expected = evaluate(a, b)
+    for _ in range(N_SCORING_STEPS):
+        score, information = gradient[used], expected[np.ix_(used, used)]
+        scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
+        matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(used))
+        step = np.zeros(2)
+        step[used] = np.linalg.solve(matrix, score / scale) / scale
+        step *= min(1.0, _LARGEST_STEP / max(np.abs(step).max(), 1e-300))
+        for _ in range(12):  # halve until the value does not fall
+            trial = a * float(np.exp(step[0])), b * float(np.exp(step[1]))
+            new = evaluate(*trial)
+            if new[0] >= value:
+                (a, b), (value, gradient, expected) = trial, new
+                break
+            step *= 0.5
+        else:
+            break
+    return a, b
 
 
 def _read(coefficient: ErrorCoefficient, at: int, thetas: np.ndarray, sigma: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -13,7 +13,9 @@ from nlmevae.estimation.parameter_count import count_parameters
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.selector import SearchState
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.uncertainty import Uncertainty
 from nlmevae.ir import CovarianceBlock, Model, Transform
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
@@ -26,18 +28,30 @@ AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimation:
-    """The last complete population and posteriors at it, the best known first (none: ended before any)."""
+    """The last complete population and posteriors at it, the best known first (none: ended before any).
 
+    `problem` has the final support; `search` what the polish knows about a covariate search."""
+
+    problem: Problem
     population: Population
     posteriors: tuple[Posterior, ...]
     status: FitStatus
     message: str
     trace: tuple[TraceRow, ...]
+    search: SearchState | None = None
+    uncertainty: Uncertainty | None = None
 
     @classmethod
     def initial(cls, problem: Problem) -> Estimation:
         status = FitStatus.EVALUATED
-        return cls(population=problem.initial, posteriors=(), status=status, message=status.sentence, trace=())
+        return cls(
+            problem=problem,
+            population=problem.initial,
+            posteriors=(),
+            status=status,
+            message=status.sentence,
+            trace=(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +90,7 @@ def assemble_result(
         thetas=population.thetas,
         omega=population.omega,
         sigma=population.sigma,
-        estimates=_estimates(model, problem.initial, population),
+        estimates=_with_errors(_estimates(model, problem.initial, population), estimation.uncertainty),
         likelihoods=_likelihoods(problem, settings, estimation, evaluation),
         individuals=individuals,
         eta_names=model.etas,
@@ -185,6 +199,20 @@ def _estimates(model: Model, initial: Population, population: Population) -> tup
     return (*thetas, *omega, *sigma)
 
 
+def _with_errors(estimates: tuple[Estimate, ...], known: Uncertainty | None) -> tuple[Estimate, ...]:
+    """Standard errors of what is estimated; None where the information is singular."""
+    if known is None or not np.isfinite(known.covariance).all():
+        return estimates
+    position = {name: i for i, name in enumerate(_vector_names(estimates))}
+    errors = known.standard_errors
+    return tuple(e if e.fixed else replace(e, standard_error=float(errors[position[e.name]])) for e in estimates)
+
+
+def _vector_names(estimates: tuple[Estimate, ...]) -> list[str]:
+    """In the order of `Population.vector()`: THETA, SIGMA, OMEGA."""
+    return [e.name for kind in ("theta", "sigma", "omega") for e in estimates if e.kind == kind]
+
+
 def _at_bound(value: float, lower: float, upper: float) -> bool:
     return any(np.isfinite(b) and abs(value - b) <= AT_BOUND * (abs(b) or 1.0) for b in (lower, upper))
 
@@ -276,6 +304,13 @@ def _warnings(
     failed = estimation.trace[-1].extra.get("failed", 0.0) if estimation.trace else 0.0
     if failed:
         warnings.append(f"The model could not be evaluated for {failed:.0f} subjects in the last iteration.")
+    known = estimation.uncertainty
+    if known is not None and known.least_known >= 0:
+        name = _vector_names(_estimates(model, population, population))[known.least_known]
+        warnings.append(
+            f"Standard errors are not given: the data hold no information about some combination of parameters, "
+            f"mostly about {name}."
+        )
     if evaluation is not None:
         poor = [label for label, k in zip(individuals.labels, individuals.khat, strict=True) if k > RELIABLE]
         if poor:

@@ -31,9 +31,13 @@ class EncoderInput:
 
 
 def encoder_input(
-    table: EventTable, covariate_names: Sequence[str], deviation: np.ndarray | None = None
+    table: EventTable,
+    covariate_names: Sequence[str],
+    deviation: np.ndarray | None = None,
+    *,
+    extra: np.ndarray | None = None,
 ) -> EncoderInput:
-    """What the network reads of each observation; covariates are those of the first record.
+    """What the network reads of each observation; covariates are those of the first record, and `extra` (N, E).
 
     Published: t / t_max and the standardised DV, to which the dose history is added here when a subject
     has several doses, and the endpoint when there are several. `deviation` (M,), observation minus the
@@ -42,14 +46,16 @@ def encoder_input(
     observations = padded(table)
     several = deviation is not None or _most_doses(table) > 1
     columns = [observations.features if several else observations.features[:, :, :2]]
-    extra = [table.ob_cmt == compartment for compartment in np.unique(table.ob_cmt)[1:]]
-    extra += [] if deviation is None else [_unit_spread(deviation)]
-    for values in extra:
+    more = [table.ob_cmt == compartment for compartment in np.unique(table.ob_cmt)[1:]]
+    more += [] if deviation is None else [_unit_spread(deviation)]
+    for values in more:
         column = np.zeros((*observations.mask.shape, 1))
         column[observations.mask, 0] = values
         columns.append(column)
     baseline = table.cov[table.cov_ptr[:-1]]
     chosen = baseline[:, [table.covariate_names.index(name) for name in covariate_names]]
+    if extra is not None:
+        chosen = np.concatenate([chosen, extra], axis=1)
     spread = chosen.std(axis=0)
     return EncoderInput(
         features=np.concatenate(columns, axis=2),

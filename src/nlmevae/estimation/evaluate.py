@@ -12,6 +12,7 @@ from nlmevae.estimation.settings import FitSettings
 from nlmevae.likelihood.importance import importance_likelihood
 from nlmevae.likelihood.linearisation import linearised_minus_two_ll
 
+FEWEST_DRAWS, MOST_DRAWS = 1024, 1_000_000  # per subject; of all subjects together
 MODE_ITERATIONS, MODE_TOLERANCE = 50, 1e-8
 
 
@@ -25,7 +26,7 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
         joint, start, scale=latent_scale(problem), max_iterations=MODE_ITERATIONS, tolerance=MODE_TOLERANCE
     )
     usable = np.where(modes.ok[:, None], modes.mean, np.nan)
-    importance = importance_likelihood(joint, usable, modes.chol, n_draws=settings.final_draws, rng=rng)
+    importance = importance_likelihood(joint, usable, modes.chol, n_draws=_final_draws(problem, settings), rng=rng)
     mode = np.where(modes.ok[:, None], modes.mean, importance.mean)
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -36,3 +37,8 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
         linearised=linearised_minus_two_ll(joint, mode),
         weighted_residual=residual,
     )
+
+
+def _final_draws(problem: Problem, settings: FitSettings) -> int:
+    """Per subject: as asked, fewer where many subjects average the error themselves."""
+    return min(settings.final_draws, max(FEWEST_DRAWS, MOST_DRAWS // problem.n_subjects))

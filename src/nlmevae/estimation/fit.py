@@ -10,15 +10,16 @@ import numpy as np
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.events import EventTable
-from nlmevae.decoder.base import Decoder
-from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import UnsupportedError
 from nlmevae.estimation.assemble import Estimation, Evaluation, assemble_result
+from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
 from nlmevae.estimation.polish import polish
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.screen import scattered_starts
+from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent
 from nlmevae.estimation.vae import run_vae
 from nlmevae.ir import Model
@@ -26,11 +27,11 @@ from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
 
 #: The status says the estimates are not worth a likelihood, or the user does not want to wait for one.
-_ENDED_EARLY = {FitStatus.INTERRUPTED, FitStatus.NUMERICAL_FAILURE}
+ENDED_EARLY = {FitStatus.INTERRUPTED, FitStatus.NUMERICAL_FAILURE}
 
-_INTEGRATORS = {"compiled", "torchode"}
-#: Measured: a target-mediated model takes 1855 steps at 1e-8, 124 at 1e-5, and ends at the same optimum.
-ROUGH_RTOL = 1e-5
+#: Above this number of subjects the VAE and the approach see only some, spread over the data: they have to find
+#: the neighbourhood of the optimum only.
+MANY_SUBJECTS, START_SUBJECTS = 400, 300
 
 
 def fit_model(
@@ -43,79 +44,119 @@ def fit_model(
     Raises:
         ModelError: the model cannot be executed (code generation, no random effect for "vae").
     """
-    clock = _Clock()
+    clock = Clock()
     form = latent_form(model, table)
-    decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
-    rough = _rough_decoder(decoder, settings)
+    decoders = Decoders.of(form, table, settings)
     try:
-        problem = make_problem(model, form, table, decoder)
+        problem = make_problem(model, form, table, decoders.exact)
         clock.lap("setup")
-        estimation = estimate(problem, replace(problem, decoder=rough), settings, progress, clock)
+        estimation = estimate(problem, decoders, settings, progress, clock)
         evaluation = None
-        if estimation.status not in _ENDED_EARLY:
-            estimation, evaluation = _evaluate(problem, estimation, settings)
+        if estimation.status not in ENDED_EARLY:
+            estimation, evaluation = evaluate_final(problem, estimation, settings)
             clock.lap("likelihood")
         return assemble_result(problem, dataset, settings, estimation, evaluation, clock.seconds)
     finally:
-        decoder.close()
-        rough.close()
+        decoders.close()
 
 
 def estimate(
-    problem: Problem, rough: Problem, settings: FitSettings, progress: Progress | None, clock: _Clock
+    problem: Problem,
+    decoders: Decoders,
+    settings: FitSettings,
+    progress: Progress | None,
+    clock: Clock,
+    selector: Selector | None = None,
 ) -> Estimation:
-    """The VAE, on the `rough` problem (`problem` itself, or its decoder at a lower accuracy); by default
-    followed by the exact finish."""
-    estimation = Estimation.initial(problem)
-    if problem.n_latents:
-        vae = run_vae(rough, settings, progress)
-        estimation = replace(
-            estimation,
-            population=vae.population,
-            posteriors=() if vae.posterior is None else (vae.posterior,),
-            status=vae.status,
-            message=vae.message,
-            trace=vae.trace,
-        )
-        clock.lap("vae")
-    elif settings.method == "vae":
-        raise UnsupportedError(
-            "the model has no random effects, so there is nothing to encode",
-            hint="use method vae+polish",
-        )
-    if settings.method == "vae" or estimation.status is FitStatus.INTERRUPTED:
-        return estimation
+    """The VAE, by default followed by the exact finish. With a `selector` both choose which candidate effects
+    are in the model."""
+    start = replace(problem, decoder=decoders.rough)
+    if settings.method != "vae" and problem.n_subjects > MANY_SUBJECTS:
+        start = start.subset(spread_subjects(problem.table, START_SUBJECTS))
+    try:
+        estimation = _vae(problem, start, settings, progress, clock, selector)
+        if settings.method != "vae" and estimation.status is not FitStatus.INTERRUPTED:
+            try:
+                estimation = _polish(estimation, start, decoders, settings, progress, clock, selector)
+            except KeyboardInterrupt:  # between the parts: within them it is a status already
+                status = FitStatus.INTERRUPTED
+                estimation = replace(estimation, status=status, message=status.sentence)
+        of_all = tuple(q for q in estimation.posteriors if len(q.mean) == problem.n_subjects)
+        return replace(estimation, posteriors=of_all)
+    finally:
+        if start.table is not problem.table:
+            start.decoder.close()
+
+
+def _vae(
+    problem: Problem,
+    start: Problem,
+    settings: FitSettings,
+    progress: Progress | None,
+    clock: Clock,
+    selector: Selector | None,
+) -> Estimation:
+    """On `start`: all subjects or some of them, integrated roughly or as accurately as they are reported."""
+    if not problem.n_latents:
+        if settings.method == "vae":
+            raise UnsupportedError(
+                "the model has no random effects, so there is nothing to encode",
+                hint="use method vae+polish",
+            )
+        return Estimation.initial(problem)
+    vae = run_vae(start, settings, progress, selector)
+    clock.lap("vae")
+    return Estimation(
+        problem=problem if selector is None else problem.on_support(vae.problem.support),
+        population=vae.population,
+        posteriors=() if vae.posterior is None else (vae.posterior,),
+        status=vae.status,
+        message=vae.message,
+        trace=vae.trace,
+    )
+
+
+def _polish(
+    estimation: Estimation,
+    start: Problem,
+    decoders: Decoders,
+    settings: FitSettings,
+    progress: Progress | None,
+    clock: Clock,
+    selector: Selector | None,
+) -> Estimation:
+    """From the VAE's end. Of many subjects, some find the neighbourhood of the optimum for all."""
     rows = estimation.trace
     rng = np.random.default_rng([settings.seed, 1])
     seconds = rows[-1].seconds if rows else 0.0
+    some = start.table is not estimation.problem.table
     outcome = polish(
-        problem,
+        replace(estimation.problem, decoder=decoders.draws),
         estimation.population,
         next(iter(estimation.posteriors), None),
         settings,
         rng,
         _continued(progress, len(rows), seconds),
-        alternatives=scattered_starts(rough, rng, keep=settings.n_alternatives),
+        alternatives=scattered_starts(start, rng, keep=settings.n_alternatives),
+        selector=selector,
+        approach_on=start if some else None,
     )
     clock.lap("polish")
     return Estimation(
+        problem=replace(outcome.problem, decoder=decoders.exact),
         population=outcome.population,
         posteriors=tuple(q for q in (outcome.weighted, outcome.modes, *estimation.posteriors) if q is not None),
         status=outcome.status,
         message=outcome.message,
         trace=(*rows, *(ProgressEvent.shifted(row, len(rows), seconds) for row in outcome.trace)),
+        search=outcome.search,
+        uncertainty=outcome.uncertainty,
     )
 
 
-def _rough_decoder(decoder: Decoder, settings: FitSettings) -> Decoder:
-    """For a VAE that only starts the polish, integrators need not be accurate; a tolerance the user chose
-    holds everywhere."""
-    if decoder.backend not in _INTEGRATORS or settings.method == "vae" or settings.rtol is not None:
-        return decoder
-    return make_decoder(decoder.form, decoder.table, backend=decoder.backend, rtol=ROUGH_RTOL, threads=settings.threads)
-
-
-def _evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) -> tuple[Estimation, Evaluation | None]:
+def evaluate_final(
+    problem: Problem, estimation: Estimation, settings: FitSettings
+) -> tuple[Estimation, Evaluation | None]:
     try:
         return estimation, evaluate(problem, estimation, settings)
     except KeyboardInterrupt:
@@ -134,7 +175,7 @@ def _continued(progress: Progress | None, n_rows: int, seconds: float) -> Progre
     return lambda event: progress(replace(event, row=ProgressEvent.shifted(event.row, n_rows, seconds)))
 
 
-class _Clock:
+class Clock:
     """Seconds spent in each part."""
 
     def __init__(self) -> None:

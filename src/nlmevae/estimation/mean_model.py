@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_numpy import BatchFunction, link_numpy
 from nlmevae.data.events import EventTable
+from nlmevae.estimation.effects import Effects
 from nlmevae.ir import Model
 
 LARGEST_LOG_STEP = 5.0  # of one step of a THETA on the log scale: keeps exp finite, no limit in practice
@@ -23,6 +24,8 @@ class MeanModel:
         log_scale: (q,) bool, True where estimation moves log THETA.
         lower, upper: (q,) bounds on the natural scale.
         linear: mu is linear in the THETAs on their estimation scale.
+        effects: candidate covariate effects beside the model's own mu, None when there is no search; those in the
+            support are the last of `indices`.
     """
 
     indices: np.ndarray
@@ -35,6 +38,9 @@ class MeanModel:
     _derivative: BatchFunction
     _theta_inputs: np.ndarray
     _covariates: tuple[np.ndarray, ...]
+    _linear: _LinearMean | None = None
+    effects: Effects | None = None
+    _free_columns: np.ndarray | None = None
 
     @classmethod
     def of(cls, model: Model, form: LatentForm, table: EventTable) -> MeanModel:
@@ -44,7 +50,7 @@ class MeanModel:
         free = [i for i in inputs if not model.thetas[i].fixed]
         thetas = [model.thetas[i] for i in free]
         etas = {latent.eta for latent in form.latents}
-        return cls(
+        made = cls(
             indices=np.array(free, dtype=int),
             log_scale=np.array([t.scale == "log" for t in thetas], dtype=bool),
             lower=np.array([t.lower for t in thetas], dtype=float),
@@ -56,19 +62,58 @@ class MeanModel:
             _theta_inputs=np.array(inputs, dtype=int),
             _covariates=tuple(np.ascontiguousarray(table.cov[table.cov_ptr[:-1]].T)),
         )
+        start = np.array([t.init for t in model.thetas], dtype=float)
+        return replace(made, _linear=_LinearMean.of(made, start)) if made.linear else made
+
+    def on_support(self, effects: Effects, support: np.ndarray) -> MeanModel:
+        """With the coefficients of the support (n_units,) among the estimated THETAs."""
+        columns = np.flatnonzero(support[effects.unit])
+        n, free = self.n_base, len(columns)
+        return replace(
+            self,
+            indices=np.concatenate([self.indices[:n], effects.theta[columns]]),
+            log_scale=np.concatenate([self.log_scale[:n], np.zeros(free, dtype=bool)]),
+            lower=np.concatenate([self.lower[:n], np.full(free, -np.inf)]),
+            upper=np.concatenate([self.upper[:n], np.full(free, np.inf)]),
+            effects=effects,
+            _free_columns=columns,
+        )
+
+    @property
+    def n_base(self) -> int:
+        """Number of the model's own THETAs among `indices`."""
+        return len(self.indices) - (0 if self._free_columns is None else len(self._free_columns))
 
     def mean(self, thetas: np.ndarray) -> np.ndarray:
         """(N, d)."""
-        values, _ = self._value(*thetas[self._theta_inputs], *self._covariates)
-        return np.array(np.broadcast_to(values, (self.n_subjects, values.shape[1])))
+        if self._linear is not None:
+            mean = self._linear.mean(self.scaled(thetas)[: self.n_base])
+        else:
+            values, _ = self._value(*thetas[self._theta_inputs], *self._covariates)
+            mean = np.array(np.broadcast_to(values, (self.n_subjects, values.shape[1])))
+        return mean if self.effects is None else self.effects.add_to(mean, thetas)
 
     def design(self, thetas: np.ndarray) -> np.ndarray:
         """(N, d, q): d mu / d log THETA or d mu / d THETA, by the scale on which each is estimated."""
+        base = self.base_design(thetas)
+        if self.effects is None:
+            return base
+        n, columns = self.n_base, self._free_columns
+        full = np.zeros((*base.shape[:2], n + len(columns)))
+        full[:, :, :n] = base
+        full[:, self.effects.latent[columns], n + np.arange(len(columns))] = self.effects.values[:, columns]
+        return full
+
+    def base_design(self, thetas: np.ndarray) -> np.ndarray:
+        """(N, d, n_base): `design` of the model's own THETAs."""
+        if self._linear is not None:
+            return self._linear.design
         values, jacobian = self._derivative(*thetas[self._theta_inputs], *self._covariates)
-        shape = (self.n_subjects, values.shape[1], len(self.indices))
+        n = self.n_base
+        shape = (self.n_subjects, values.shape[1], n)
         if jacobian is None:
             return np.zeros(shape)
-        return np.broadcast_to(jacobian, shape) * np.where(self.log_scale, thetas[self.indices], 1.0)
+        return np.broadcast_to(jacobian, shape) * np.where(self.log_scale[:n], thetas[self.indices[:n]], 1.0)
 
     def room(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(q,) smallest and largest step within the bounds, on the estimation scale."""
@@ -79,6 +124,18 @@ class MeanModel:
         limit = np.where(self.log_scale, LARGEST_LOG_STEP, np.inf)
         return np.maximum(low, -limit), np.minimum(high, limit)
 
+    def scaled(self, thetas: np.ndarray) -> np.ndarray:
+        """(q,) the estimated THETAs on the scale on which they are estimated."""
+        current = thetas[self.indices]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.log_scale, np.log(current), current)
+
+    def base_step(self, thetas: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """All THETAs after a step (n_base,) of the model's own ones, inside the bounds."""
+        full = np.zeros(len(self.indices))
+        full[: self.n_base] = delta
+        return self.step(thetas, full)
+
     def step(self, thetas: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """All THETAs after a step (q,) on the estimation scale, inside the bounds."""
         current = thetas[self.indices]
@@ -87,3 +144,26 @@ class MeanModel:
         result = thetas.copy()
         result[self.indices] = np.clip(moved, self.lower, self.upper)
         return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LinearMean:
+    """mu = origin + design (u - start), u the THETAs on their estimation scale: no code to run for a new u.
+
+    origin (N, d), design (N, d, q), start (q,).
+    """
+
+    origin: np.ndarray
+    design: np.ndarray
+    start: np.ndarray
+
+    @classmethod
+    def of(cls, mean: MeanModel, thetas: np.ndarray) -> _LinearMean | None:
+        """At `thetas`; None where mu has no value there (the problem says so to the user)."""
+        origin, design, start = mean.mean(thetas), np.ascontiguousarray(mean.design(thetas)), mean.scaled(thetas)
+        if not (np.isfinite(origin).all() and np.isfinite(design).all() and np.isfinite(start).all()):
+            return None
+        return cls(origin=origin, design=design, start=start)
+
+    def mean(self, u: np.ndarray) -> np.ndarray:
+        return self.origin + self.design @ (u - self.start)

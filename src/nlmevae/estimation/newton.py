@@ -5,7 +5,8 @@ Per subject log L_i = log sum_k exp(l_ik) + const, so with weights w_ik (Louis 1
     score_i    = sum_k w_ik l'_ik
     -Hessian_i = sum_k w_ik (-l''_ik) - sum_k w_ik l'_ik l'_ik' + score_i score_i'
 
--l'' of the residual part and of structural THETAs is replaced by its expectation over y.
+-l'' of the residual part and of structural THETAs is replaced by its expectation over y. A subject's score is linear
+in a few numbers per draw (score_kernel.py), whose weighted moments are all that is computed from the draws.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.estimation.population import Population
-from nlmevae.estimation.sample import Sample, finite_prediction
+from nlmevae.estimation.sample import Sample
 from nlmevae.likelihood.importance import Weighted
 from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.score_kernel import OmegaDirections, ScoreMoments, score_moments
 
 # Observed over complete-data information; a smaller eigenvalue is not trusted. The ridges of a model with
 # five parameters and seven observations per subject have .005 to .01: EM alone would need hundreds of steps.
 SMALLEST_SHARE = 0.005
 NOISY_SHARE = 0.05  # the same in directions whose score is within its Monte-Carlo error: noise is not followed far
-CHUNK_DRAWS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +42,17 @@ class Curvature:
         """(p,) of all subjects together."""
         return self.scores.sum(axis=0)
 
-    def newton_step(self, share: float = SMALLEST_SHARE) -> np.ndarray:
+    def newton_step(self, share: float = SMALLEST_SHARE, *, noisy_share: float = NOISY_SHARE) -> np.ndarray:
         """Solve observed step = score, in no direction longer than 1 / `share` EM steps, and in those where
-        the score may be noise than 1 / NOISY_SHARE."""
+        the score may be noise than 1 / `noisy_share`."""
         modes = self._eigenmodes()
-        floor = np.where(modes.score**2 > modes.noise, share, max(share, NOISY_SHARE))
+        floor = np.where(modes.score**2 > modes.noise, share, max(share, noisy_share))
         return modes.axes @ (modes.score / np.maximum(modes.share, floor))
+
+    @property
+    def smallest_share(self) -> float:
+        """Observed over complete-data information in the direction the data say least about."""
+        return float(self._eigenmodes().share.min(initial=1.0))
 
     def expected_gain(self, share: float = SMALLEST_SHARE) -> float:
         """Decrease of -2LL that a full Newton step promises, g'H^-1 g; it includes the noise of the score."""
@@ -82,50 +88,62 @@ class _Eigenmodes:
 
 def curvature(sample: Sample, population: Population, weighted: Weighted) -> Curvature:
     """Score and information at `population`; the decoder is not called."""
-    problem, coordinates = sample.problem, sample.coordinates
-    joint = problem.joint(population)
-    n_theta, n_omega, n_rho = coordinates.sizes
-    p = n_theta + n_omega + n_rho
-    inverse = np.linalg.inv(np.linalg.cholesky(joint.omega))
-    design = inverse @ _drift(sample, population)
-    per_subject = np.zeros((joint.n_subjects, p))
-    twice = np.zeros((joint.n_subjects, p))  # sum of w^2 l'
-    squares, noise = np.zeros((p, p)), np.zeros((p, p))
-    complete = np.zeros((p, p))
-    white_mean = np.zeros((joint.n_subjects, joint.n_latents))
-    white_square = np.zeros((joint.n_latents, joint.n_latents))
-    draws = sample.draws(population)
-    prediction = finite_prediction(draws.prediction)
-    for start in range(0, len(draws.z), CHUNK_DRAWS):
-        part = slice(start, start + CHUNK_DRAWS)
-        w = np.ascontiguousarray(weighted.weight[part].T)
-        white = np.ascontiguousarray(((draws.z[part] - joint.mean) @ inverse.T).transpose(1, 0, 2))
-        scores = np.empty((*w.shape, p))
-        scores[..., :n_theta] = white @ design
-        scores[..., n_theta : n_theta + n_omega] = _omega_scores(white, coordinates.basis)
-        _add_residual(sample, population, joint, part, prediction[part], weighted.weight[part], scores, complete)
-        heavy = scores * w[..., None]
-        per_subject += heavy.sum(axis=1)
-        squares += _gram(heavy, scores)
-        twice += (heavy * w[..., None]).sum(axis=1)
-        noise += _gram(heavy, heavy)
-        white_mean += (white * w[..., None]).sum(axis=1)
-        white_square += _gram(white * w[..., None], white)
-    _add_gaussian(complete, design, coordinates.basis, white_mean, white_square)
-    cross = twice.T @ per_subject
+    joint = sample.problem.joint(population)
+    moments = _score_moments(sample, population, joint, weighted.weight)
+    factor, complete = _factor(sample, population, joint), _complete(sample, population, joint, moments)
+    transposed = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
+    scores = _times(transposed, moments.first)
+    cross = _times(transposed, moments.first_square).T @ scores
     weight_square = (weighted.weight**2).sum(axis=0)
     return Curvature(
-        scores=per_subject,
+        scores=scores,
         complete=complete,
-        observed=complete - squares + per_subject.T @ per_subject,
-        noise=noise - cross - cross.T + (per_subject * weight_square[:, None]).T @ per_subject,
+        observed=complete - _sum_of_squares(transposed, moments.second) + scores.T @ scores,
+        noise=_sum_of_squares(transposed, moments.second_square)
+        - cross
+        - cross.T
+        + (scores * weight_square[:, None]).T @ scores,
     )
 
 
-def _gram(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Sum over the leading axes of outer products of the last."""
-    n = left.shape[0] * left.shape[1]
-    return left.reshape(n, left.shape[2]).T @ right.reshape(n, right.shape[2])
+def _score_moments(sample: Sample, population: Population, joint: JointDensity, weight: np.ndarray) -> ScoreMoments:
+    coordinates, draws = sample.coordinates, sample.draws(population)
+    columns = coordinates.column[coordinates.structural]
+    jacobian = sample.batch.jacobian
+    jacobian = np.zeros((0, 0, 0)) if jacobian is None else np.ascontiguousarray(jacobian[..., columns])
+    return score_moments(
+        np.ascontiguousarray(draws.z),
+        draws.prediction,
+        weight,
+        jacobian,
+        (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
+        (joint.y, sample.problem.table.ob_ptr, joint.residual.numbers(*joint.coefficients), coordinates.residual),
+    )
+
+
+def _factor(sample: Sample, population: Population, joint: JointDensity) -> np.ndarray:
+    """(N, F, p): a subject's score is its transpose times the numbers of score_kernel.py."""
+    coordinates = sample.coordinates
+    n_theta, n_omega, n_residual = coordinates.sizes
+    moving = np.flatnonzero(coordinates.structural) if sample.batch.jacobian is not None else np.zeros(0, dtype=int)
+    n_subjects, d = joint.mean.shape
+    rest = n_omega + n_residual
+    factor = np.zeros((n_subjects, d + rest + len(moving), n_theta + rest))
+    factor[:, :d, :n_theta] = joint.whiten @ _drift(sample, population)
+    factor[:, np.arange(d, d + rest), np.arange(n_theta, n_theta + rest)] = 1.0
+    factor[:, d + rest + np.arange(len(moving)), moving] = coordinates.slope(population.thetas)[moving]
+    return factor
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def _sum_of_squares(transposed: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """sum_i B_i' S_i B_i for transposed B (N, p, F) and S (N, F, F)."""
+    n, p, f = transposed.shape
+    left = (transposed @ second).transpose(1, 0, 2).reshape(p, n * f)
+    return left @ transposed.transpose(1, 0, 2).reshape(p, n * f).T
 
 
 def _drift(sample: Sample, population: Population) -> np.ndarray:
@@ -140,14 +158,22 @@ def _drift(sample: Sample, population: Population) -> np.ndarray:
     return drift
 
 
-def _omega_scores(white: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(N, K, q): (w'B_j w - tr B_j) / 2 for whitened deviations w (N, K, d)."""
-    d = white.shape[-1]
-    rows, columns = np.tril_indices(d)
-    products = white[..., rows] * white[..., columns]
-    multiple = np.where(rows == columns, 1.0, 2.0)
-    pairs = basis[:, rows, columns] * multiple
-    return 0.5 * (products @ pairs.T - np.einsum("jaa->j", basis))
+def _complete(sample: Sample, population: Population, joint: JointDensity, moments: ScoreMoments) -> np.ndarray:
+    """(p, p) complete-data information: exact for the mean and Omega, expected over y for the rest."""
+    coordinates = sample.coordinates
+    n_theta, n_omega, n_residual = coordinates.sizes
+    d = joint.n_latents
+    complete = np.zeros((n_theta + n_omega + n_residual,) * 2)
+    design = joint.whiten @ _drift(sample, population)
+    _add_gaussian(complete, design, coordinates.basis, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
+    rho = slice(n_theta + n_omega, None)
+    free = coordinates.residual
+    complete[rho, rho] += moments.residual.sum(axis=0)[np.ix_(free, free)]
+    if sample.batch.jacobian is not None:
+        moving = np.flatnonzero(coordinates.structural)
+        slope = coordinates.slope(population.thetas)[moving]
+        complete[np.ix_(moving, moving)] += moments.structural.sum(axis=0) * np.outer(slope, slope)
+    return complete
 
 
 def _add_gaussian(
@@ -155,45 +181,10 @@ def _add_gaussian(
 ) -> None:
     """-l'' of log N(z; mean, Omega): exact. `mean` (N, d) and `square` (d, d) are those of whitened z."""
     t, q = design.shape[-1], len(basis)
-    complete[:t, :t] += np.einsum("ndt,ndu->tu", design, design)
+    flat = design.reshape(-1, t)
+    complete[:t, :t] += flat.T @ flat
     if q:
         cross = np.einsum("ndt,jde,ne->tj", design, basis, mean, optimize=True)
         complete[:t, t : t + q] += cross
         complete[t : t + q, :t] += cross.T
         complete[t : t + q, t : t + q] += 0.5 * np.einsum("iab,bc,jca->ij", basis, square, basis, optimize=True)
-
-
-def _add_residual(
-    sample: Sample,
-    population: Population,
-    joint: JointDensity,
-    part: slice,
-    prediction: np.ndarray,
-    weight: np.ndarray,
-    scores: np.ndarray,
-    complete: np.ndarray,
-) -> None:
-    """Columns of log a, log b and of structural THETAs; their expected information."""
-    problem, coordinates = sample.problem, sample.coordinates
-    free = coordinates.residual
-    n_theta, n_omega, n_rho = coordinates.sizes
-    observation_weight = np.repeat(weight, np.diff(problem.table.ob_ptr), axis=1)
-    if n_rho:
-        rho = slice(n_theta + n_omega, None)
-        score = problem.residual.score(joint.y, prediction, *joint.coefficients)
-        for column, j in enumerate(free):
-            scores[..., n_theta + n_omega + column] = joint.per_subject(score[..., j]).T
-        information = problem.residual.information(prediction, *joint.coefficients)
-        total = np.einsum("km,kmij->ij", observation_weight, information)
-        complete[rho, rho] += total[np.ix_(free, free)]
-    moving = np.flatnonzero(coordinates.structural)
-    if sample.batch.jacobian is None or not len(moving):
-        return
-    slope = coordinates.slope(population.thetas)[moving]
-    jacobian = sample.batch.jacobian[part][..., coordinates.column[moving]] * slope
-    dlogp = problem.residual.dlogp_df(joint.y, prediction, *joint.coefficients)
-    for column, t in enumerate(moving):
-        scores[..., t] += joint.per_subject(dlogp * jacobian[..., column]).T
-    information = observation_weight * problem.residual.expected_information(prediction, *joint.coefficients)
-    flat = jacobian.reshape(-1, len(moving))
-    complete[np.ix_(moving, moving)] += flat.T @ (flat * information.reshape(-1, 1))

@@ -7,6 +7,9 @@ Most draws of a pool have been fitted before, so a small gain on it proves littl
 a larger batch of fresh draws, none of which produced the current estimate, and the gain that its score and
 observed information promise, g'H^-1 g. The fit has converged when that is below the tolerance, or below
 what the noise of the score is expected to give (newton.py, noise_gain), provided the noise is small itself.
+
+In a covariate search every iteration first chooses the support on the observed information, until it is
+stable; at convergence, close decisions are checked on the exact sample likelihood of both supports.
 """
 
 from __future__ import annotations
@@ -20,37 +23,44 @@ import numpy as np
 from nlmevae.estimation.approach import ADVANTAGE, Visited, approach
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
-from nlmevae.estimation.newton import NOISY_SHARE, SMALLEST_SHARE, curvature
+from nlmevae.estimation.improve import ESS_FLOOR, improve
+from nlmevae.estimation.newton import NOISY_SHARE, curvature
 from nlmevae.estimation.pool import Pool
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import Modes, best_start, prior_candidates, search_modes
-from nlmevae.estimation.sample import Sample, draw_batch, em_step
+from nlmevae.estimation.sample import Sample, draw_batch
+from nlmevae.estimation.selector import SearchState, Selector
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, ProgressEvent
+from nlmevae.estimation.uncertainty import Uncertainty, uncertainty
 from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import safe_cholesky
 from nlmevae.results.fit_result import TraceRow
 from nlmevae.results.status import FitStatus
 
-EM_STEPS, NEWTON_STEPS = 10, 3
 NO_NOISE_TOLERANCE = 1e-5
 TEST_DRAWS = 4  # times the draws of an ordinary iteration in one that tests convergence
-LARGEST_POOL = 2  # times the draws of a pool of ordinary iterations, whatever the size of its batches
+LARGEST_POOL = 1  # times the draws of a pool of ordinary iterations, whatever the size of its batches
+TEST_NOISE = 0.4  # most that the noise of a test may promise
 LARGEST_NOISE = 0.15  # expected gain from noise above which a test proves nothing; more draws are taken
-SHARES = (SMALLEST_SHARE, 0.02, 0.1, 0.5)  # of Newton steps, from the boldest to nearly an EM step
-EM_ENOUGH = 0.05  # gain of an EM step below which Newton steps are faster
 POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
-ESS_FLOOR, ESS_SHARE = 0.1, 0.1  # cached draws are exhausted when a tenth of the subjects drop below
+RIDGE = 0.02  # observed over complete-data information that makes a direction a ridge
+RIDGE_BATCHES, RIDGE_MEMORY = (4, 8), 400_000  # times the draws of an ordinary iteration; most of all subjects
+RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 16, 12, 0.1, 2
+CHALLENGE_ITS = 4  # Laplace-EM iterations of a rival without effects on a collapsed parameter
+STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolishOutcome:
     """`population` is the last complete one. `modes` and `weighted` (importance-weighted moments) are
-    posteriors at it; None when the run ended before any were computed. `gain` is the last -2LL gain."""
+    posteriors at it; None when the run ended before any were computed. `gain` is the last -2LL gain.
+    `problem` has the final support, `search` what a covariate search knows about it."""
 
+    problem: Problem
     population: Population
     status: FitStatus
     message: str
@@ -60,6 +70,8 @@ class PolishOutcome:
     gain: float
     n_outer: int
     trace: tuple[TraceRow, ...]
+    search: SearchState | None = None
+    uncertainty: Uncertainty | None = None
 
 
 class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this module)
@@ -75,16 +87,19 @@ def polish(
     progress: Progress | None = None,
     *,
     alternatives: Sequence[Population] = (),
+    selector: Selector | None = None,
+    approach_on: Problem | None = None,
 ) -> PolishOutcome:
     """Maximum likelihood from `population`; `posterior` (of any kind) gives extra starts for the modes.
 
-    Where one of the `alternatives` leads to a clearly better likelihood, the polish goes on from there.
+    Where one of the `alternatives` leads to a clearly better likelihood, the polish goes on from there. The
+    approach is made on the subjects of `approach_on`, to which `posterior` then belongs (default: all).
 
     Never raises for numerical reasons or on Ctrl-C: the outcome's status and message say what happened.
     """
-    run = _Run(problem, population, posterior, settings, rng, progress, tuple(alternatives))
+    run = _Run(problem, population, posterior, settings, rng, progress, tuple(alternatives), selector)
     try:
-        run.approach()
+        run.approach(approach_on)
         status, message = run.iterate()
     except KeyboardInterrupt:
         status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
@@ -106,6 +121,7 @@ class _Run:
     rng: np.random.Generator
     progress: Progress | None
     alternatives: tuple[Population, ...]
+    selector: Selector | None
     coordinates: Coordinates = field(init=False)
     scale: np.ndarray = field(init=False)
     n_draws: int = field(init=False)
@@ -115,11 +131,13 @@ class _Run:
     pool: Pool = field(init=False, default_factory=Pool)
     gain: float = field(init=False, default=float("inf"))
     noise: float = field(init=False, default=0.0)
+    smallest_share: float = field(init=False, default=1.0)
     near: bool = field(init=False, default=False)
     minus_two_ll: float = field(init=False, default=float("nan"))
     n_outer: int = field(init=False, default=0)
     trace: list[TraceRow] = field(init=False, default_factory=list)
     clock: float = field(init=False, default_factory=time.perf_counter)
+    search: SearchState = field(init=False, default_factory=SearchState)
 
     def __post_init__(self) -> None:
         self.coordinates = Coordinates.of(self.problem)
@@ -127,28 +145,38 @@ class _Run:
         self.scale = latent_scale(self.problem)
         self.starts = [] if self.posterior is None else [self.posterior.mean]
 
-    def approach(self) -> None:
+    def approach(self, some: Problem | None) -> None:
         """Guarded Laplace EM from the given population, then from the alternatives; the best one stays."""
         if not self.problem.n_latents:
             return
-        best = approach(self.problem, self.population, self.starts, self.settings, self.rng, seen=self._visited)
-        for other in self.alternatives:
-            found = approach(self.problem, other, [], self.settings, self.rng, to_beat=best.laplace)
-            if found.laplace < best.laplace - ADVANTAGE:
+        settings, rng, problem = self.settings, self.rng, self.problem
+        if some is not None:
+            problem = some if self.selector is None else some.on_support(self.problem.support)
+        best = approach(
+            problem, self.population, self.starts, settings, rng, seen=self._visited, selector=self.selector
+        )
+        for other in self.alternatives:  # on the support found: they differ in the typical values
+            found = approach(best.problem, other, [], settings, rng, to_beat=best.criterion, penalty=best.penalty)
+            if found.criterion < best.criterion - ADVANTAGE:
                 best = found
                 for visited in found.visited:
                     self._visited(visited)
-        self.population, self.starts, self.known = best.population, list(best.starts), best.known
+        self._move(self.problem.with_support_of(best.problem), best.population)
+        self.starts, self.known = ([], None) if some is not None else (list(best.starts), best.known)
+
+    def _move(self, problem: Problem, population: Population) -> None:
+        self.problem, self.population = problem, population
+        self.coordinates = Coordinates.of(problem)
 
     def _visited(self, visited: Visited) -> None:
-        self.population = visited.population
+        self._move(self.problem.with_support_of(visited.problem), visited.population)
         self._record("start", visited.laplace, {"failed": float(visited.failed)})
 
     def iterate(self) -> tuple[FitStatus, str]:
         """Importance-sampling EM until a test on fresh draws finds nothing left to gain."""
         for outer in range(self.settings.max_outer):
             self.n_outer = outer + 1
-            if self._outer_iteration():
+            if self._outer_iteration() and self._ridge_followed() and self._support_settled():
                 return FitStatus.CONVERGED, FitStatus.CONVERGED.sentence
         if self.gain < max(POOL_BELOW, min(self.noise, LARGEST_NOISE)):
             return FitStatus.MONTE_CARLO_LIMITED, FitStatus.MONTE_CARLO_LIMITED.sentence
@@ -163,18 +191,112 @@ class _Run:
         sample = self._sample(self.n_draws if self.problem.n_latents else 1)
         before = sample.weigh(self.population)
         self._check_weights(before)
+        if self.selector is not None and not self.search.exact:
+            sample, before = self._select(sample, before)
         converged = testing and self._nothing_left(sample, before)
         population, after = improve(sample, self.population, before)
         self._check(population)
+        self._accept(sample, population, before, after)
+        if self.gain < self.noise > LARGEST_NOISE:
+            self.n_draws = min(2 * self.n_draws, TEST_DRAWS * self.settings.n_draws)
+        return converged
+
+    def _accept(self, sample: Sample, population: Population, before: Weighted, after: Weighted) -> None:
+        """The population after an iteration, and what is known about it."""
+        slopes = curvature(sample, population, after)
         self.gain = before.total - after.total
-        self.noise = curvature(sample, population, after).noise_gain(NOISY_SHARE)
+        self.noise, self.smallest_share = slopes.noise_gain(NOISY_SHARE), slopes.smallest_share
         self.minus_two_ll = after.total
         self.moments = weighted_moments(sample.draws(population).z, after.weight)
         self._record("polish", before.total, _diagnostics(before, self.gain, self.noise))
         self.population = population
-        if self.gain < self.noise > LARGEST_NOISE:
-            self.n_draws = min(2 * self.n_draws, TEST_DRAWS * self.settings.n_draws)
-        return converged
+        self.search.sample = sample
+
+    def _ridge_followed(self) -> bool:
+        """Along directions of little information every iteration gains less than its draws can show, and there
+        may be many iterations to go. Large batches of fresh draws, none pooled, are followed there boldly until
+        -2LL no longer falls from one batch to the next."""
+        if self.smallest_share >= RIDGE:
+            return True
+        best, stalled, batches = float("inf"), 0, list(RIDGE_BATCHES)
+        for _ in range(RIDGE_ITERATIONS):
+            self.pool, self.search.sample = Pool(), None
+            sample = self._sample(self._ridge_draws(batches[0]))
+            before = sample.weigh(self.population)
+            self._check_weights(before)
+            population, after = improve(sample, self.population, before, newton_steps=RIDGE_NEWTON, bold=True)
+            self._check(population)
+            stalled = 0 if before.total < best - RIDGE_GAIN else stalled + 1
+            best = min(best, before.total)
+            self._accept(sample, population, before, after)
+            if stalled == RIDGE_PATIENCE:
+                stalled = 0
+                batches.pop(0)
+            if not batches:
+                break
+        return True
+
+    def _ridge_draws(self, batches: int) -> int:
+        """Per subject, in units of an ordinary iteration's."""
+        n = self.settings.n_draws
+        return max(n, min(batches * n, RIDGE_MEMORY // self.problem.n_subjects))
+
+    def _select(self, sample: Sample, weighted: Weighted) -> tuple[Sample, Weighted]:
+        """The support by observed information; the sample and its weights on it."""
+        mean, cov = weighted_moments(sample.draws(self.population).z, weighted.weight)
+        found = self.selector.observed(self.problem, self.population, mean, cov, np.ones(len(mean), dtype=bool))
+        self.search.observe(found, changed=found.problem is not self.problem)
+        if found.problem is self.problem:
+            return sample, weighted
+        moved = limit_change(self.population, found.population, found.problem, EM_LIMITS, self.scale)
+        changed = Sample.of(found.problem, Coordinates.of(found.problem), sample.batch)
+        weighed = changed.weigh(moved)
+        if not np.isfinite(weighed.total):
+            return sample, weighted
+        self._move(found.problem, moved)
+        self.gain = float("inf")
+        return changed, weighed
+
+    def _support_settled(self) -> bool:
+        """At convergence: no close decision is better reversed, by the exact likelihood of the cached draws."""
+        if self.selector is None:
+            return True
+        if self.search.unchanged < STABLE_ITERATIONS:
+            return False
+        if self._challenged():
+            return False
+        last = Sample.of(self.problem, self.coordinates, self.pool.batches[-1])
+        better = self.selector.better_neighbour(self.search, last, self.population)
+        if better is None:
+            return True
+        self._move(*better)
+        self.gain = float("inf")
+        return False
+
+    def _challenged(self) -> bool:
+        """Whether the model without its effects on parameters whose variance has collapsed is better.
+
+        Where OMEGA is nearly 0, effects are all the parameter has to vary with; cached draws cannot tell how the
+        model without them would do, because none lies where a larger variance would need it. So that model is
+        estimated, once.
+        """
+        collapsed = self.selector.collapsed(self.problem, self.population)
+        if collapsed is None or collapsed.problem.support.tobytes() in self.search.left:
+            return False
+        self.search.left.add(collapsed.problem.support.tobytes())
+        settings = replace(self.settings, its_iterations=CHALLENGE_ITS)
+        rival = polish(collapsed.problem, collapsed.population, None, settings, self.rng)
+        here = self.minus_two_ll + self.selector.total_penalty(self.problem)
+        there = rival.minus_two_ll + self.selector.total_penalty(rival.problem)
+        if rival.status is FitStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        if not there < here:
+            for unit in np.flatnonzero(self.problem.support & ~rival.problem.support):
+                self.search.rivals[int(unit)] = there - here
+            return False
+        self._move(rival.problem, rival.population)
+        self.pool, self.gain, self.search.exact = Pool(), float("inf"), True
+        return True
 
     def _nothing_left(self, sample: Sample, weighted: Weighted) -> bool:
         """Whether the last batch, new to the current estimate, promises no gain beyond its noise.
@@ -188,7 +310,7 @@ class _Run:
         pooled = curvature(sample, self.population, weighted)
         represented = weighted_fresh.ess[:, None] >= ESS_FLOOR
         test = replace(pooled, scores=np.where(represented, alone.scores, pooled.scores), noise=alone.noise)
-        return test.expected_gain() < self._threshold(test.noise_gain())
+        return test.expected_gain() < max(self._tolerance(), min(test.noise_gain(), TEST_NOISE))
 
     def _threshold(self, noise: float) -> float:
         return max(self._tolerance(), min(noise, LARGEST_NOISE))
@@ -199,13 +321,19 @@ class _Run:
 
     def outcome(self, status: FitStatus, message: str) -> PolishOutcome:
         """The last complete population with the posteriors at it."""
-        modes = weighted = None
-        if self.starts and status is not FitStatus.NUMERICAL_FAILURE:
-            modes = self._modes(self.problem.joint(self.population), max_iterations=30, tolerance=1e-8)[0].posterior
+        modes = weighted = known = None
         if self.moments is not None:
             chol, positive = safe_cholesky(self.moments[1])
             weighted = Posterior(mean=self.moments[0], chol=chol, kind="weighted", ok=positive)
+        try:
+            if self.starts and status is not FitStatus.NUMERICAL_FAILURE:
+                joint = self.problem.joint(self.population)
+                modes = self._modes(joint, max_iterations=30, tolerance=1e-8)[0].posterior
+            known = self._uncertainty(status)
+        except KeyboardInterrupt:
+            status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
         return PolishOutcome(
+            problem=self.problem,
             population=self.population,
             status=status,
             message=message,
@@ -215,7 +343,15 @@ class _Run:
             gain=self.gain,
             n_outer=self.n_outer,
             trace=tuple(self.trace),
+            search=None if self.selector is None else self.search,
+            uncertainty=known,
         )
+
+    def _uncertainty(self, status: FitStatus) -> Uncertainty | None:
+        if status in (FitStatus.INTERRUPTED, FitStatus.NUMERICAL_FAILURE) or self.search.sample is None:
+            return None
+        sample = replace(self.search.sample, problem=self.problem, coordinates=self.coordinates)
+        return uncertainty(sample, self.population)
 
     def _modes(self, joint: JointDensity, **options) -> tuple[Modes, Modes]:
         starts = [np.where(np.isfinite(s), s, joint.mean) for s in self.starts or [joint.mean]]
@@ -264,65 +400,11 @@ class _Run:
             parameters=self.population.vector(),
             seconds=time.perf_counter() - self.clock,
             extra=extra,
+            support=None if self.problem.support is None else self.problem.support.copy(),
         )
         self.trace.append(row)
         if self.progress is not None:
             self.progress(ProgressEvent.of(row))
-
-
-def improve(sample: Sample, population: Population, weighted: Weighted) -> tuple[Population, Weighted]:
-    """EM, then Newton steps on the sample likelihood; it never increases -2LL of these draws.
-
-    Stops early when the draws no longer represent the posteriors (effective sample sizes collapse).
-    """
-    start, reference = population, weighted
-    scale = latent_scale(sample.problem)
-    for _ in range(EM_STEPS):
-        trial = limit_change(start, em_step(sample, population, weighted), sample.problem, EM_LIMITS, scale)
-        new = sample.weigh(trial)
-        if not _acceptable(new, weighted, reference):
-            break
-        gained = weighted.total - new.total
-        population, weighted = trial, new
-        if gained < EM_ENOUGH:
-            break
-    for _ in range(NEWTON_STEPS):
-        accepted = _newton(sample, population, weighted, start, reference, scale)
-        if accepted is None:
-            break
-        gained = weighted.total - accepted[1].total
-        population, weighted = accepted
-        if gained < 1e-3:
-            break
-    return population, weighted
-
-
-def _newton(
-    sample: Sample,
-    population: Population,
-    weighted: Weighted,
-    start: Population,
-    reference: Weighted,
-    scale: np.ndarray,
-) -> tuple[Population, Weighted] | None:
-    """The boldest acceptable Newton step. Bolder ones go further along the directions of least information;
-    what limits them is that the draws no longer represent the posteriors there."""
-    slopes = curvature(sample, population, weighted)
-    for share in SHARES:
-        step = slopes.newton_step(share)
-        if not np.isfinite(step).all():
-            return None
-        trial = sample.coordinates.move(sample.problem, population, step)
-        trial = limit_change(start, trial, sample.problem, EM_LIMITS, scale)
-        new = sample.weigh(trial)
-        if _acceptable(new, weighted, reference):
-            return trial, new
-    return None
-
-
-def _acceptable(new: Weighted, old: Weighted, reference: Weighted) -> bool:
-    collapsed = (new.ess < ESS_FLOOR) & (reference.ess >= ESS_FLOOR)
-    return bool(new.total <= old.total) and collapsed.sum() <= ESS_SHARE * len(new.ess)
 
 
 def _better_starts(sample: Sample, population: Population, modes: Modes) -> np.ndarray:

@@ -18,10 +18,13 @@ from nlmevae.likelihood.proposal import log_mean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """densities[i][j] (K_i, N): log density of proposal j at the draws of batch i."""
+    """densities[i][j] (K_i, N): log density of proposal j at the draws of batch i. `together`: all draws, each with
+    the density it was drawn from; the batches' arrays are parts of it, so that draws are in memory once (None where
+    they move with structural THETAs)."""
 
     batches: tuple[Batch, ...] = ()
     densities: tuple[tuple[np.ndarray, ...], ...] = ()
+    together: Draws | None = None
 
     def add(self, batch: Batch, *, keep: int) -> Pool:
         """The last `keep` batches and a new one, all carried to the structural THETAs of the new one."""
@@ -34,13 +37,16 @@ class Pool:
             for old, row in zip(self.batches[first:], self.densities[first:], strict=True)
         ]
         last = [old.proposal.log_density(batch.draws.z) for old in batches[:-1]]
-        return Pool(batches=batches, densities=(*rows, (*last, batch.draws.log_q)))
+        together = Draws.concat([b.draws for b in batches])
+        return Pool(batches=_parts(batches, together), densities=(*rows, (*last, batch.draws.log_q)), together=together)
 
     def merged(self) -> Batch:
         """All draws as one batch; the derivative along the mode is the last batch's for all of them."""
         last = self.batches[-1]
         sizes = np.array([len(b.draws.z) for b in self.batches])
-        draws = Draws.concat([b.at(last.structural) for b in self.batches])
+        draws = self.together
+        if draws is None:
+            draws = Draws.concat([b.at(last.structural) for b in self.batches])
         log_q = np.concatenate([log_mean(list(row), sizes / sizes.sum()) for row in self.densities])
         jacobian = None if last.jacobian is None else np.concatenate([b.jacobian for b in self.batches])
         return Batch(
@@ -50,6 +56,16 @@ class Pool:
             shift=last.shift,
             jacobian=jacobian,
         )
+
+
+def _parts(batches: tuple[Batch, ...], together: Draws) -> tuple[Batch, ...]:
+    """The batches, their draws as views of `together`."""
+    ends = np.cumsum([len(b.draws.z) for b in batches])
+    parts = [slice(end - len(b.draws.z), end) for end, b in zip(ends, batches, strict=True)]
+    return tuple(
+        replace(b, draws=Draws(z=together.z[p], prediction=together.prediction[p], log_q=together.log_q[p]))
+        for b, p in zip(batches, parts, strict=True)
+    )
 
 
 def _all_densities(batches: tuple[Batch, ...]) -> tuple[tuple[np.ndarray, ...], ...]:

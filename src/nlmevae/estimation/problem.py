@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
 from nlmevae.errors import DataError
+from nlmevae.estimation.effects import Effects, extended, without_effects
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
+from nlmevae.estimation.subset import decoder_of, restricted
 from nlmevae.ir import Model
 from nlmevae.likelihood.joint import JointDensity
 
@@ -26,6 +28,7 @@ class Problem:
         structural_index: (s,) index of each structural THETA among all THETAs.
         structural_free: (s,) bool, True where it is estimated.
         omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.
+        support: (n_units,) bool, the candidate effects in the model; None when there is no search.
     """
 
     model: Model
@@ -39,6 +42,11 @@ class Problem:
     structural_index: np.ndarray
     structural_free: np.ndarray
     omega_mask: np.ndarray
+    support: np.ndarray | None = None
+
+    @property
+    def effects(self) -> Effects | None:
+        return self.mean.effects
 
     @property
     def y(self) -> np.ndarray:
@@ -66,6 +74,40 @@ class Problem:
             omega=self.latent_omega(population),
             structural=population.thetas[self.structural_index],
             coefficients=self.residual.coefficients(population.thetas, population.sigma),
+        )
+
+    def searching(self, effects: Effects) -> Problem:
+        """The problem with candidate effects, only the forced ones in."""
+        initial = replace(self.initial, thetas=np.concatenate([self.initial.thetas, np.zeros(len(effects.names))]))
+        return replace(self, initial=initial)._with(effects, effects.forced)
+
+    def on_support(self, support: np.ndarray) -> Problem:
+        """The problem with other candidate effects in the model."""
+        return self if np.array_equal(support, self.support) else self._with(self.effects, support)
+
+    def with_support_of(self, other: Problem) -> Problem:
+        """The support of `other`, which may be a problem on fewer subjects."""
+        return self if other.support is None else self.on_support(other.support)
+
+    def subset(self, subjects: np.ndarray) -> Problem:
+        """The problem on some of the subjects, with a decoder of its own."""
+        table = restricted(self.table, subjects)
+        model = self.model if self.effects is None else without_effects(self.model, self.effects)
+        part = make_problem(model, self.form, table, decoder_of(self.decoder, table))
+        return part if self.effects is None else part.searching(self.effects.subset(subjects)).on_support(self.support)
+
+    def restricted(self, population: Population) -> Population:
+        """The population with the coefficients of effects outside the support at 0."""
+        if self.effects is None:
+            return population
+        return replace(population, thetas=self.effects.on_support(population.thetas, self.support))
+
+    def _with(self, effects: Effects, support: np.ndarray) -> Problem:
+        return replace(
+            self,
+            model=extended(self.model, effects, support),
+            mean=self.mean.on_support(effects, support),
+            support=support.copy(),
         )
 
 

@@ -128,8 +128,7 @@ def best_start(joint: JointDensity, candidates: np.ndarray, *, known: Modes | No
     """
     finite = np.isfinite(candidates).all(axis=-1)
     usable = np.where(finite[..., None], candidates, joint.mean)
-    log_joint = joint.log_likelihood(joint.predict(usable)) + joint.log_prior(usable)
-    log_joint = np.where(finite & np.isfinite(log_joint), log_joint, -np.inf)
+    log_joint = np.where(finite, joint.log_joint(usable, joint.predict(usable)), -np.inf)
     if known is not None:
         away = np.linalg.inv(known.chol) @ np.moveaxis(usable - known.mean, 0, -1)
         log_joint[np.abs(away).max(axis=1, initial=0.0).T < KNOWN_REGION] = -np.inf

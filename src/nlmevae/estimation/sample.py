@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.m_step import m_step
+from nlmevae.estimation.m_step import update_mean_and_omega
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.likelihood.importance import Draws, Weighted, weighted_moments, weights_of
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import Mixture
+from nlmevae.likelihood.residual_update import update_on_draws
 
 STRUCTURAL_TRUST = 0.7  # largest step of a log THETA the decoder reads (others: relative to their size)
 
@@ -125,7 +126,7 @@ class Sample:
     def weigh(self, population: Population) -> Weighted:
         """Weights and -2LL at `population`; the decoder is not called."""
         joint, draws = self.problem.joint(population), self.draws(population)
-        return weights_of(joint.log_likelihood(draws.prediction) + joint.log_prior(draws.z), draws.log_q)
+        return weights_of(joint.log_joint(draws.z, draws.prediction), draws.log_q)
 
     def statistics(self, population: Population, weighted: Weighted) -> SufficientStatistics:
         """What the M step reads, from the weighted draws."""
@@ -146,13 +147,28 @@ def finite_prediction(prediction: np.ndarray) -> np.ndarray:
 
 def em_step(sample: Sample, population: Population, weighted: Weighted) -> Population:
     """One M step at the current weights, then a Gauss-Newton step of the structural THETAs."""
-    statistics = sample.statistics(population, weighted)
-    updated = m_step(statistics, population, sample.problem)
+    problem, draws = sample.problem, sample.draws(population)
+    mean, cov = weighted_moments(draws.z, weighted.weight)
+    updated = update_mean_and_omega(mean, cov, population, problem)
+    updated = _with_residual(problem, updated, draws.prediction, weighted.weight)
     if sample.batch.jacobian is None:
         return updated
     return structural_step(
-        sample.problem, sample.coordinates, updated, statistics, sample.batch.jacobian, sample.batch.shift
+        problem,
+        sample.coordinates,
+        updated,
+        sample.statistics(population, weighted),
+        sample.batch.jacobian,
+        sample.batch.shift,
     )
+
+
+def _with_residual(problem: Problem, population: Population, prediction: np.ndarray, weight: np.ndarray) -> Population:
+    """`population` with the residual error that fits predictions (K, M) of weight (K, N)."""
+    before = problem.residual.coefficients(population.thetas, population.sigma)
+    after = update_on_draws(problem.residual, problem.y, prediction, weight, problem.table.ob_ptr, before)
+    thetas, sigma = problem.residual.with_coefficients(population.thetas, population.sigma, *after)
+    return replace(population, thetas=thetas, sigma=sigma)
 
 
 def structural_step(

@@ -36,6 +36,8 @@ class Schedule:
             instead of 657 from 3 of 6 bad starts without this limit).
         residual_steps: predictions of this many last Adam steps are averaged before they are squared
             in the update of the residual error (the authors' code: 2).
+        penalty_start: factor on the penalty of covariate effects in the first training iteration; it falls to 1
+            as the weight of the KL term rises to 1 (the authors' code: 2 for theophylline, 5 for neonates).
     """
 
     hidden: int
@@ -55,6 +57,7 @@ class Schedule:
     deviation_input: bool
     balance: float | None
     residual_steps: int
+    penalty_start: float = 2.0
 
     @classmethod
     def of(cls, settings: FitSettings, *, n_latents: int, n_subjects: int) -> Schedule:
@@ -82,6 +85,12 @@ class Schedule:
         if iteration >= self.kl_ramp - 1:
             return 1.0
         return self.kl_start + (1.0 - self.kl_start) * iteration / (self.kl_ramp - 1)
+
+    def penalty_factor(self, iteration: int) -> float:
+        """Of training iteration 0, 1, ...: linear from penalty_start to 1 over the KL ramp."""
+        if iteration >= self.kl_ramp - 1:
+            return 1.0
+        return self.penalty_start + (1.0 - self.penalty_start) * iteration / (self.kl_ramp - 1)
 
     def average_weight(self, iteration: int) -> float:
         """Weight of the new statistics in the running average: 1, then 1/k over the last iterations."""

@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args
 from nlmevae.errors import SettingsError
 
 Method = Literal["vae", "vae+polish"]
+Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
+Audit = Literal["", "auto", "highs", "scip", "gurobi"]
+DEFAULT_CRITERION = "bicc"
 Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
 
 
@@ -98,6 +101,39 @@ class FitSettings:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for result files."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionSettings:
+    """How a covariate search decides.
+
+    Attributes:
+        criterion: what an effect must be worth: bicc (the paper's), bic, aic, lrt:p, ebic or mbic.
+        penalties: effect name -> penalty on the scale of -2LL, instead of the criterion's.
+        solver: of the integer programs; "auto" is the built-in exact one.
+        audit: solver that solves the last program again ("auto": the best one installed), "" for none.
+        resamples: of subjects, for the frequency with which each effect is chosen (0: not computed).
+    """
+
+    criterion: str = DEFAULT_CRITERION
+    penalties: tuple[tuple[str, float], ...] = ()
+    solver: Solver = "auto"
+    audit: Audit = ""
+    resamples: int = 100
+
+    def __post_init__(self) -> None:
+        from nlmevae.selection.criterion import parse_criterion
+
+        parse_criterion(self.criterion)
+        _require_choice("solver", self.solver, get_args(Solver))
+        _require_choice("audit", self.audit, get_args(Audit))
+        _require_at_least("resamples", self.resamples, 0)
+        for name, value in self.penalties:
+            _require_positive(f"penalty of {name}", value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for result files."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"penalties": dict(self.penalties)}
 
 
 def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -1,8 +1,9 @@
-"""The variational autoencoder for a fixed covariate model: the paper's section 2.2.
+"""The variational autoencoder of the paper's section 2.2, with a `selector` the augmented one of section 2.3.
 
     burn-in    the encoder learns where the individual parameters are
     training   every iteration: a few Adam steps on -ELBO, then the M step; KL annealing at the start,
-               averaged statistics at the end
+               averaged statistics at the end. With candidate covariate effects the M step first chooses
+               which of them are in the model (equation 13); their penalty is annealed like the KL term.
 
 State goes in, state comes out: nothing outside this module changes.
 """
@@ -26,6 +27,7 @@ from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior, SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.schedule import Schedule
+from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.structural import StructuralThetas
 from nlmevae.estimation.trace import Progress, ProgressEvent
@@ -38,8 +40,9 @@ FAILED_ITERATIONS = 5  # in a row without one subject that can be evaluated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaeOutcome:
-    """`posterior` is the encoder's, None if no iteration was completed."""
+    """`posterior` is the encoder's, None if no iteration was completed. `problem` has the chosen support."""
 
+    problem: Problem
     population: Population
     posterior: Posterior | None
     status: FitStatus
@@ -51,11 +54,13 @@ class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this mod
     """No subject can be evaluated; the text is the message of the outcome."""
 
 
-def run_vae(problem: Problem, settings: FitSettings, progress: Progress | None = None) -> VaeOutcome:
+def run_vae(
+    problem: Problem, settings: FitSettings, progress: Progress | None = None, selector: Selector | None = None
+) -> VaeOutcome:
     """Train from the initial estimates. Never raises for numerical reasons or on Ctrl-C."""
     schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=problem.n_subjects)
     with torch_threads(settings.threads):
-        run = _Run.start(problem, schedule, settings.seed, progress)
+        run = _Run.start(problem, schedule, settings.seed, progress, selector)
         status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence
         try:
             run.burn_in()
@@ -64,9 +69,14 @@ def run_vae(problem: Problem, settings: FitSettings, progress: Progress | None =
             status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
         except _Unusable as error:
             status, message = FitStatus.NUMERICAL_FAILURE, str(error)
-    population, posterior = run.complete
+    problem, population, posterior = run.complete
     return VaeOutcome(
-        population=population, posterior=posterior, status=status, message=message, trace=tuple(run.trace)
+        problem=problem,
+        population=population,
+        posterior=posterior,
+        status=status,
+        message=message,
+        trace=tuple(run.trace),
     )
 
 
@@ -84,7 +94,7 @@ def torch_threads(number: int) -> Iterator[None]:
 @dataclass(slots=True)
 class _Run:
     """What the loop carries from one iteration to the next; `complete` is the last finished iteration's
-    population and posterior."""
+    problem (with its support), population and posterior."""
 
     problem: Problem
     schedule: Schedule
@@ -94,7 +104,8 @@ class _Run:
     rng: np.random.Generator
     progress: Progress | None
     population: Population
-    complete: tuple[Population, Posterior | None]
+    complete: tuple[Problem, Population, Posterior | None]
+    selector: Selector | None = None
     posterior: Posterior | None = None
     average: SufficientStatistics | None = None
     joint: tuple[Population, bool, JointDensity] | None = None
@@ -103,7 +114,9 @@ class _Run:
     failed_iterations: int = 0
 
     @classmethod
-    def start(cls, problem: Problem, schedule: Schedule, seed: int, progress: Progress | None) -> _Run:
+    def start(
+        cls, problem: Problem, schedule: Schedule, seed: int, progress: Progress | None, selector: Selector | None
+    ) -> _Run:
         encoder = Encoder(
             _inputs(problem, schedule),
             problem.mean.mean(problem.initial.thetas),
@@ -122,7 +135,8 @@ class _Run:
             rng=np.random.default_rng(seed),
             progress=progress,
             population=problem.initial,
-            complete=(problem.initial, None),
+            complete=(problem, problem.initial, None),
+            selector=selector,
         )
 
     def burn_in(self) -> None:
@@ -150,8 +164,16 @@ class _Run:
             steps = [self._adam_step(schedule.kl_weight(iteration)) for _ in range(schedule.steps)]
             weight = schedule.average_weight(iteration)
             self.average = running_average(self.average, self._statistics(steps), weight)
+            self._select(schedule.penalty_factor(iteration))
             self._m_step(self.average)
             self._finish_iteration("vae", steps)
+
+    def _select(self, penalty_factor: float) -> None:
+        """The paper's equation 13: which effects are in, by the exact quadratic program at the current Omega."""
+        if self.selector is None:
+            return
+        self.problem = self.selector.complete_data(self.problem, self.population, self.average, penalty_factor)
+        self.population = self.problem.restricted(self.population)
 
     def _adam_step(self, kl_weight: float, *, wide: bool = False) -> Elbo:
         """One gradient step on -ELBO at a fresh draw; the posterior of the step is kept."""
@@ -211,9 +233,10 @@ class _Run:
             parameters=self.population.vector(),
             seconds=time.perf_counter() - self.clock,
             extra={"failed": float((failed > 0).sum())},
+            support=None if self.problem.support is None else self.problem.support.copy(),
         )
         self.trace.append(row)
-        self.complete = (self.population, self.posterior)
+        self.complete = (self.problem, self.population, self.posterior)
         if self.progress is not None:
             self.progress(ProgressEvent.of(row, total=self.schedule.total))
 
@@ -222,9 +245,14 @@ def _inputs(problem: Problem, schedule: Schedule) -> EncoderInput:
     read = problem.form.mu.graph.inputs_of(problem.form.mu.output_nodes)
     covariates = [name for name in problem.table.covariate_names if name in read]
     if not schedule.deviation_input:
-        return encoder_input(problem.table, covariates)
+        return encoder_input(problem.table, covariates, extra=_candidate_values(problem))
     joint = problem.joint(problem.initial)
     return encoder_input(problem.table, covariates, problem.y - joint.predict(joint.mean))
+
+
+def _candidate_values(problem: Problem) -> np.ndarray | None:
+    """(N, C') the distinct regressors of the candidate effects: the paper's c_i."""
+    return None if problem.effects is None else np.unique(problem.effects.values, axis=1)
 
 
 def _reason(step: Elbo) -> str:

@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.decoder.base import Decoder, Solution
+from nlmevae.likelihood import kernels
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE, pareto_khat
 from nlmevae.likelihood.proposal import Mixture, safe_cholesky
 
+SPREAD = 1.3  # of a part around a mode, in standard deviations of Laplace's approximation
+PRIOR_SHARE = 1 / 8  # eighths: a part's draws are then whole runs of the lattice
 REPLICATES = 8  # independent random shifts: the spread between them is the error of the lattice rule
 
 
@@ -78,8 +81,7 @@ def draw(joint: JointDensity, proposal: Mixture, n_draws: int, rng: np.random.Ge
 
 def weigh(joint: JointDensity, draws: Draws) -> Weighted:
     """Weights of existing draws under `joint`; the decoder is not called."""
-    log_joint = joint.log_likelihood(draws.prediction) + joint.log_prior(draws.z)
-    return weights_of(log_joint, draws.log_q)
+    return weights_of(joint.log_joint(draws.z, draws.prediction), draws.log_q)
 
 
 def weights_of(log_joint: np.ndarray, log_q: np.ndarray) -> Weighted:
@@ -105,11 +107,10 @@ def weights_of(log_joint: np.ndarray, log_q: np.ndarray) -> Weighted:
 
 def weighted_moments(z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (N, d) and covariance (N, d, d) of z (K, N, d) under weights (K, N)."""
-    by_subject = np.ascontiguousarray(z.transpose(1, 2, 0))
-    w = np.ascontiguousarray(weight.T)[:, None, :]
-    mean = (by_subject * w).sum(axis=-1)
-    centred = by_subject - mean[..., None]
-    return mean, (centred * w) @ np.swapaxes(centred, -1, -2)
+    _, n_subjects, d = z.shape
+    mean, cov = np.zeros((n_subjects, d)), np.zeros((n_subjects, d, d))
+    kernels.moments(z, weight, mean, cov)
+    return mean, cov
 
 
 def mixture(
@@ -119,22 +120,24 @@ def mixture(
     moments: tuple[np.ndarray, np.ndarray] | None = None,
     second: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Mixture:
-    """.5 t(mode, Laplace) + .4 t(weighted mean, covariance) + .1 t(prior); without moments .9 and .1.
+    """1/2 t(mode, Laplace) + 3/8 t(weighted mean, covariance) + 1/8 t(prior); without moments 7/8 and 1/8.
 
     `second` (mode, chol) of another mode takes half of the first share. Where a mode or moment is
-    unusable the prior takes its place: every subject keeps a proper proposal.
+    unusable the prior takes its place: every subject keeps a proper proposal. The parts around modes are wider than
+    Laplace's approximation (SPREAD). Measured on the neonatal model, five parameters, 256 draws, 32 repeats: the
+    noise of the score is worth 1.1 units of -2LL instead of 1.9.
     """
     prior = np.broadcast_to(np.linalg.cholesky(joint.omega), (*joint.mean.shape, joint.n_latents))
-    modes = [_usable(mode, chol, joint.mean, prior)]
+    modes = [_usable(mode, SPREAD * chol, joint.mean, prior)]
     if second is not None:
-        modes.append(_usable(*second, joint.mean, prior))
-    parts, shares = [*modes, (joint.mean, prior)], [0.9 / len(modes)] * len(modes)
+        modes.append(_usable(second[0], SPREAD * second[1], joint.mean, prior))
+    shares = (1.0 - PRIOR_SHARE, 0.0) if moments is None else (0.5, 0.5 - PRIOR_SHARE)
+    parts = [*modes, (joint.mean, prior)]
     if moments is not None:
         factor, positive = safe_cholesky(moments[1])
         parts.insert(len(modes), _usable(np.where(positive[:, None], moments[0], np.nan), factor, joint.mean, prior))
-        shares = [0.5 / len(modes)] * len(modes) + [0.4]
     return Mixture(
-        share=np.array([*shares, 0.1]),
+        share=np.array([shares[0] / len(modes)] * len(modes) + [shares[1]] * (moments is not None) + [PRIOR_SHARE]),
         loc=np.stack([loc for loc, _ in parts]),
         chol=np.stack([scale for _, scale in parts]),
     )

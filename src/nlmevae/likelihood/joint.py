@@ -8,6 +8,7 @@ import numpy as np
 
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
+from nlmevae.likelihood import kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,39 @@ class JointDensity:
         solution = self.decoder.predict(self.inputs(z), self.rows(z))
         return solution.prediction.reshape(*z.shape[:-2], len(self.y))
 
+    def log_joint(self, z: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """log p(y_i, z): (..., N) for z (..., N, d) and predictions (..., M); -inf where one is not finite."""
+        z = np.ascontiguousarray(z, dtype=float)
+        draws = z.reshape(_n_rows(z) // self.n_subjects, *z.shape[-2:])
+        out = np.empty(draws.shape[:2])
+        kernels.log_joint(
+            draws,
+            np.ascontiguousarray(prediction).reshape(len(draws), len(self.y)),
+            self.y,
+            self.decoder.table.ob_ptr,
+            np.ascontiguousarray(self.mean),
+            self.whiten,
+            self.log_norm,
+            self.residual.numbers(*self.coefficients),
+            out,
+        )
+        return out.reshape(z.shape[:-1])
+
+    @property
+    def whiten(self) -> np.ndarray:
+        """(d, d) inverse of the lower Cholesky factor of omega."""
+        return np.ascontiguousarray(np.linalg.inv(np.linalg.cholesky(self.omega)))
+
+    @property
+    def log_norm(self) -> float:
+        """Log of the normal density's norm."""
+        diagonal = np.diag(np.linalg.cholesky(self.omega))
+        return float(0.5 * self.n_latents * np.log(2 * np.pi) + np.log(diagonal).sum())
+
     def log_prior(self, z: np.ndarray) -> np.ndarray:
         """log N(z; mean, omega): (..., N)."""
-        chol = np.linalg.cholesky(self.omega)
-        white = (z - self.mean) @ np.linalg.inv(chol).T
-        log_norm = 0.5 * self.n_latents * np.log(2 * np.pi) + np.log(np.diag(chol)).sum()
-        return -0.5 * (white**2).sum(-1) - log_norm
+        white = (z - self.mean) @ self.whiten.T
+        return -0.5 * (white**2).sum(-1) - self.log_norm
 
     def log_likelihood(self, prediction: np.ndarray) -> np.ndarray:
         """log p(y_i | z): (..., N) for predictions (..., M); -inf where a prediction is not finite."""

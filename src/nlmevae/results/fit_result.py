@@ -73,7 +73,8 @@ class IndividualResults:
 class TraceRow:
     """One iteration: `phase` is burn-in, vae, start, polish; `objective` is -2 ELBO in the VAE
     phases and the sample -2LL in the polish; `parameters` in result order (theta, sigma lower
-    triangle, omega lower triangle)."""
+    triangle, omega lower triangle). In a covariate search: `support` (n_candidates,) bool, and one THETA per
+    coefficient behind the model's."""
 
     iteration: int
     phase: str
@@ -81,6 +82,7 @@ class TraceRow:
     parameters: np.ndarray
     seconds: float
     extra: dict[str, float] = field(default_factory=dict)
+    support: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

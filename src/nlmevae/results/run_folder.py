@@ -19,7 +19,7 @@ from nlmevae.errors import OutputError
 #: name (PsN, pharmpy, xpose) treat it as an importance-sampling method.
 METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
 
-#: First key of `results.json`; only files with it are recognised as ours.
+#: First key of our JSON files and the software named in our pictures; only files with it are recognised as ours.
 GENERATOR = "nlmevae"
 
 
@@ -62,21 +62,8 @@ class RunFolder:
         Raises:
             OutputError: the folder cannot be made or written to, or a file would be lost.
         """
-        _make_folder(self.folder)
-        kept = {Path(p).resolve() for p in inputs}
-        for path in self.files:
-            if path.resolve() in kept:
-                raise OutputError(
-                    f"{path} is an input of this run and would be overwritten",
-                    hint="choose another folder with --out",
-                )
-            if path.is_dir():
-                raise OutputError(f"{path} is a folder", hint="choose another folder with --out")
-            if path.exists() and not overwrite and not is_own_file(path):
-                raise OutputError(
-                    f"{path} exists and was not written by nlmevae",
-                    hint="choose another folder with --out, or replace it with --overwrite",
-                )
+        make_folder(self.folder)
+        check_replaceable(self.files, overwrite=overwrite, inputs=inputs)
 
     def remove_previous(self) -> None:
         """Remove the files of an earlier run, so that files of two runs never stand side by side.
@@ -86,6 +73,34 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
 
+def check_replaceable(
+    files: Iterable[Path], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Make sure every file may be written.
+
+    Args:
+        overwrite: also replace files that another program wrote.
+        inputs: files that must survive whatever is said.
+
+    Raises:
+        OutputError: one of them is an input, a folder, or another program's.
+    """
+    kept = {Path(p).resolve() for p in inputs}
+    for path in files:
+        if path.resolve() in kept:
+            raise OutputError(
+                f"{path} is an input of this run and would be overwritten",
+                hint="choose another folder with --out",
+            )
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", hint="choose another folder with --out")
+        if path.exists() and not overwrite and not is_own_file(path):
+            raise OutputError(
+                f"{path} exists and was not written by nlmevae",
+                hint="choose another folder with --out, or replace it with --overwrite",
+            )
+
+
 def is_own_file(path: Path) -> bool:
     """Was this file written by nlmevae? Decided by its first 400 bytes, never by its name alone."""
     try:
@@ -93,12 +108,15 @@ def is_own_file(path: Path) -> bool:
             head = stream.read(400).decode("utf-8", errors="replace")
     except OSError:
         return False
-    if path.name.endswith(".results.json"):
+    if path.suffix == ".png":
+        return f"Software\0{GENERATOR}" in head
+    if path.suffix == ".json":
         return f'"generator": "{GENERATOR}"' in head
     return METHOD_TITLE in head.split("\n", 1)[0]
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Create the folder if it is missing; OutputError if it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

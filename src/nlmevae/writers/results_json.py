@@ -31,7 +31,7 @@ def write_results_json(path: Path, result: FitResult) -> None:
 
 def results_json_text(result: FitResult) -> str:
     """The file's content. `generator` comes first: it is how the file is recognised as ours."""
-    document = {"generator": GENERATOR, "schema": SCHEMA, "ofv_nonmem": _plain(result.ofv_nonmem), **_plain(result)}
+    document = {"generator": GENERATOR, "schema": SCHEMA, "ofv_nonmem": plain(result.ofv_nonmem), **plain(result)}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
@@ -41,38 +41,48 @@ def read_results_json(path: Path) -> FitResult:
     Raises:
         DataError: the file is missing, not JSON, not ours, or of another schema.
     """
+    return fit_result_from(read_own_json(path, schema=SCHEMA, kind="results.json"))
+
+
+def read_own_json(path: Path, *, schema: int, kind: str) -> dict[str, Any]:
+    """The document in a JSON file of ours.
+
+    Raises:
+        DataError: the file is missing, not JSON, not ours, or of another schema.
+    """
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}", hint="give a results.json written by nlmevae") from error
+        raise DataError(f"cannot read {path}: {error}", hint=f"give a {kind} written by nlmevae") from error
     if not isinstance(document, dict) or document.get("generator") != GENERATOR:
-        raise DataError(f"{path} was not written by nlmevae", hint="give a results.json written by nlmevae")
-    if document.get("schema") != SCHEMA:
+        raise DataError(f"{path} was not written by nlmevae", hint=f"give a {kind} written by nlmevae")
+    if document.get("schema") != schema:
         raise DataError(
-            f"{path} has schema {document.get('schema')}, this version reads {SCHEMA}",
+            f"{path} has schema {document.get('schema')}, this version reads {schema}",
             hint="read it with the version that wrote it",
         )
-    return _fit_result(document)
+    return document
 
 
-def _plain(value: Any) -> Any:
-    """JSON-ready copy."""
+def plain(value: Any) -> Any:
+    """JSON-ready copy: dataclasses become objects, arrays lists, NaN null, enumerations their names."""
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _number(value: Any) -> float:
+def number_from(value: Any) -> float:
+    """A number; NaN for null."""
     return math.nan if value is None else float(value)
 
 
@@ -80,20 +90,21 @@ def _optional(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _array(value: Any, ndim: int) -> np.ndarray:
+def array_from(value: Any, ndim: int) -> np.ndarray:
     """float64 with `ndim` axes, also when some of them are empty."""
     array = np.array(_filled(value), dtype=float)
     return array.reshape(array.shape + (0,) * (ndim - array.ndim))
 
 
 def _filled(value: Any) -> Any:
-    return [_filled(v) for v in value] if isinstance(value, list) else _number(value)
+    return [_filled(v) for v in value] if isinstance(value, list) else number_from(value)
 
 
-def _fit_result(d: dict[str, Any]) -> FitResult:
+def fit_result_from(d: dict[str, Any]) -> FitResult:
+    """A result from the document that `plain` made of it."""
     texts = {k: d[k] for k in ("name", "source_path", "data_path", "problem", "method", "message")}
     tuples = {k: tuple(d[k]) for k in ("eta_names", "eta_labels", "warnings", "eta_transforms", "covariates")}
-    vectors = {k: _array(d[k], 1) for k in ("thetas", "eta_shrinkage_sd", "eps_shrinkage_sd")}
+    vectors = {k: array_from(d[k], 1) for k in ("thetas", "eta_shrinkage_sd", "eps_shrinkage_sd")}
     return FitResult(
         **texts,
         **tuples,
@@ -102,25 +113,25 @@ def _fit_result(d: dict[str, Any]) -> FitResult:
         seed=d["seed"],
         n_subjects=d["n_subjects"],
         n_obs_total=d["n_obs_total"],
-        omega=_array(d["omega"], 2),
-        sigma=_array(d["sigma"], 2),
+        omega=array_from(d["omega"], 2),
+        sigma=array_from(d["sigma"], 2),
         estimates=tuple(_estimate(e) for e in d["estimates"]),
         likelihoods=tuple(_likelihood(v) for v in d["likelihoods"]),
         individuals=_individuals(d["individuals"]),
         trace=tuple(_trace_row(r) for r in d["trace"]),
         settings=d["settings"],
-        seconds={k: _number(v) for k, v in d["seconds"].items()},
+        seconds={k: number_from(v) for k, v in d["seconds"].items()},
         versions=d["versions"],
     )
 
 
 def _estimate(d: dict[str, Any]) -> Estimate:
-    numbers = {k: _number(d[k]) for k in ("init", "value", "lower", "upper")}
+    numbers = {k: number_from(d[k]) for k in ("init", "value", "lower", "upper")}
     return Estimate(**{**d, **numbers, "standard_error": _optional(d["standard_error"])})
 
 
 def _likelihood(d: dict[str, Any]) -> LikelihoodValue:
-    return LikelihoodValue(method=d["method"], **{k: _number(v) for k, v in d.items() if k != "method"})
+    return LikelihoodValue(method=d["method"], **{k: number_from(v) for k, v in d.items() if k != "method"})
 
 
 def _individuals(d: dict[str, Any]) -> IndividualResults:
@@ -129,7 +140,7 @@ def _individuals(d: dict[str, Any]) -> IndividualResults:
         labels=tuple(d["labels"]),
         n_obs=np.array(d["n_obs"], dtype=int),
         psi_names=tuple(d["psi_names"]),
-        **{k: _array(d[k], ndim) for k, ndim in axes.items()},
+        **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
     )
 
 
@@ -137,8 +148,9 @@ def _trace_row(d: dict[str, Any]) -> TraceRow:
     return TraceRow(
         iteration=d["iteration"],
         phase=d["phase"],
-        objective=_number(d["objective"]),
-        parameters=_array(d["parameters"], 1),
-        seconds=_number(d["seconds"]),
-        extra={k: _number(v) for k, v in d["extra"].items()},
+        objective=number_from(d["objective"]),
+        parameters=array_from(d["parameters"], 1),
+        seconds=number_from(d["seconds"]),
+        extra={k: number_from(v) for k, v in d["extra"].items()},
+        support=None if d.get("support") is None else np.array(d["support"], dtype=bool),
     )

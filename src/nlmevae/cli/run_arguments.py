@@ -1,0 +1,51 @@
+"""What the verbs that fit a model have in common: their options, and how they show what was noticed before the fit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nlmevae.ir import Diagnostic
+
+METHODS = ("vae", "vae+polish")
+BACKENDS = ("auto", "formula", "closed_form", "compiled", "torchode")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Method, seed, files, settings."""
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        help="vae+polish (default): VAE, then Monte-Carlo EM to the maximum likelihood; vae: the published algorithm",
+    )
+    parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
+    parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
+    parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="any other setting, for example --set n_draws=512; may be repeated",
+    )
+
+
+def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
+    """The settings that have an option of their own, where given; `also`: those only this verb has."""
+    names = ("method", "seed", "backend", *also)
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Warnings about model and data, to stderr, before hours are spent."""
+    from nlmevae.cli.summary_text import diagnostic_lines
+
+    for line in diagnostic_lines(n for n in diagnostics if n.severity == "warning"):
+        print(line, file=sys.stderr)

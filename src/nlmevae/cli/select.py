@@ -1,0 +1,167 @@
+"""`nlmevae select run1.ctl --covariates WT,AGE,SEX`: search, fit, write, show."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
+from nlmevae.cli.run_arguments import add_run_arguments, named_settings, print_diagnostics
+
+if TYPE_CHECKING:
+    from nlmevae.estimation.settings import FitSettings, SelectionSettings
+    from nlmevae.pipeline import PreparedSelection
+    from nlmevae.results.selection_result import SelectionResult
+    from nlmevae.writers.selection_files import SelectionFiles, WrittenFiles
+
+SOLVERS = ("auto", "native", "highs", "scip", "gurobi")
+AUDITS = ("auto", "highs", "scip", "gurobi")
+
+#: Lists and assignments: may be repeated, parts separated by commas.
+LIST_OPTIONS = ("covariates", "categorical", "parameters", "effects", "force", "forbid", "forms", "centre", "reference")
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "select",
+        help="select covariate effects and fit the selected model, in one run",
+        description="Search which covariates act on which parameters, in one run, and fit the selected model. Files "
+        "<run>_selected.* are written beside the control stream unless --out names a folder.",
+        epilog="example: nlmevae select run1.ctl --covariates WT,AGE,SEX --categorical SEX",
+    )
+    parser.add_argument(
+        "model", metavar="CONTROL_STREAM", help="NONMEM control stream without the effects searched for"
+    )
+    _add_search_arguments(parser.add_argument_group("what is searched"))
+    _add_decision_arguments(parser.add_argument_group("how it is decided"))
+    add_run_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_search_arguments(group: argparse._ArgumentGroup) -> None:
+    def names(option: str, metavar: str, text: str) -> None:
+        group.add_argument(f"--{option}", metavar=metavar, action="append", help=text)
+
+    names("covariates", "WT,AGE,...", "data items to try")
+    names("categorical", "SEX,...", "data items to try that are categories")
+    names("parameters", "CL,V,...", "individual parameters to try them on (default: all with a random effect)")
+    names("effects", "CL~WT,...", "the complete list of effects to try, instead of every covariate on every parameter")
+    names("force", "CL~WT,...", "effects that are always in the model")
+    names("forbid", "V~SEX,...", "effects that are never in the model")
+    names("forms", "power,exponential", "forms to try for continuous covariates: power, exponential, linear")
+    names("centre", "mean|median|WT=70", "centre of continuous covariates (default: mean over subjects)")
+    names("reference", "RACE=1,...", "reference category (default: the most frequent)")
+    group.add_argument(
+        "--missing", metavar="NUMBER", help="number that means missing in the data, besides . and blanks"
+    )
+    group.add_argument(
+        "--levels",
+        choices=("together", "each"),
+        help="categories of a covariate enter together (default) or each on its own",
+    )
+    group.add_argument("--settings", metavar="FILE.toml", dest="settings_file", help="read these options from a file")
+
+
+def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--criterion",
+        metavar="NAME",
+        help="what an effect must be worth: bicc (default), bic, aic, lrt:0.01 (any p), ebic, mbic",
+    )
+    group.add_argument("--solver", choices=SOLVERS, help="exact solver of the search (default: auto, the built-in one)")
+    group.add_argument(
+        "--audit",
+        nargs="?",
+        const="auto",
+        choices=AUDITS,
+        help="let an independent solver check the last decision (without a name: the best one installed)",
+    )
+    group.add_argument(
+        "--penalty",
+        metavar="CL~WT=4",
+        action="append",
+        default=[],
+        dest="penalties",
+        help="what one effect must be worth, instead of the criterion's penalty; may be repeated",
+    )
+    group.add_argument("--resamples", metavar="N", help="resamples of subjects for selection frequencies; 0: none")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when the selected model may be used as final, 1 when not, 130 when interrupted."""
+    from nlmevae.cli.options import selection_settings_from_text
+    from nlmevae.pipeline import open_selection_files, prepare_selection
+
+    named = named_settings(arguments, also=("criterion", "solver", "audit", "resamples"))
+    settings, decision = selection_settings_from_text(arguments.settings, named, arguments.penalties)
+    prepared = prepare_selection(arguments.model, data=arguments.data, **search_options(arguments))
+    print_diagnostics(prepared.diagnostics)
+    files = open_selection_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
+    with termination_as_interrupt():
+        result = _select(prepared, settings, decision, files, quiet=arguments.quiet)
+    with interrupts_held():
+        return _finish(result, files, quiet=arguments.quiet)
+
+
+def search_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of the search that were given, as text: `nlmevae.data.search_spec.SearchSpec` reads them."""
+    options: dict[str, Any] = {
+        name: ",".join(values) for name in LIST_OPTIONS if (values := getattr(arguments, name)) is not None
+    }
+    for name in ("missing", "levels", "settings_file"):
+        if getattr(arguments, name) is not None:
+            options[name] = getattr(arguments, name)
+    return options
+
+
+def _select(
+    prepared: PreparedSelection,
+    settings: FitSettings,
+    decision: SelectionSettings,
+    files: SelectionFiles,
+    *,
+    quiet: bool,
+) -> SelectionResult:
+    from nlmevae.cli.progress import make_progress
+    from nlmevae.pipeline import run_selection
+
+    with make_progress(prepared, what="selecting covariates for", quiet=quiet) as progress:
+        return run_selection(prepared, settings, decision, files=files, progress=progress.update)
+
+
+def _finish(result: SelectionResult, files: SelectionFiles, *, quiet: bool) -> int:
+    """Files first. What was selected is shown even if writing fails."""
+    from nlmevae.cli.selection_text import selection_text
+    from nlmevae.errors import OutputError
+
+    try:
+        written = files.finish(result)
+    except OutputError:
+        print(selection_text(result, paths=()))
+        raise
+    _print_warnings(result, written)
+    if not quiet:
+        print(selection_text(result, paths=written.paths))
+    elif not result.fit.status.completed:
+        print(f"nlmevae: {result.fit.message or result.fit.status.sentence}", file=sys.stderr)
+    return exit_code(result)
+
+
+def _print_warnings(result: SelectionResult, written: WrittenFiles) -> None:
+    from nlmevae.cli.selection_text import audit_failure
+
+    failure = audit_failure(result.certificate)
+    for warning in dict.fromkeys((*result.warnings, *result.fit.warnings, *([failure] if failure else []))):
+        print(f"warning: {warning}", file=sys.stderr)
+    if written.note:
+        print(f"note: {written.note}", file=sys.stderr)
+
+
+def exit_code(result: SelectionResult) -> int:
+    """130 interrupted; 1 the fit did not complete or the audit contradicts the selection; else 0."""
+    from nlmevae.results.status import FitStatus
+
+    if result.fit.status is FitStatus.INTERRUPTED:
+        return 130
+    return 0 if result.fit.status.completed and result.certificate.audit_agrees is not False else 1

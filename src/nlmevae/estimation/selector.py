@@ -1,0 +1,308 @@
+"""How a covariate search chooses its support, in the VAE and in the polish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nlmevae.errors import SettingsError
+from nlmevae.estimation.complete_data import complete_data_program
+from nlmevae.estimation.coordinates import Coordinates, omega_basis
+from nlmevae.estimation.effects import Effects
+from nlmevae.estimation.gaussian_likelihood import EffectDesign, GaussianLikelihood
+from nlmevae.estimation.guards import OMEGA_SD_RANGE, latent_scale
+from nlmevae.estimation.improve import improve
+from nlmevae.estimation.observed_selection import (
+    LEAST_SD,
+    Choice,
+    EffectSearch,
+    Exploration,
+    choose,
+    frozen_latents,
+    obeys,
+    reverse,
+    without_gains,
+)
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.posterior import SufficientStatistics
+from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.profile import LinearMixedModel
+from nlmevae.estimation.sample import Sample
+from nlmevae.estimation.settings import SelectionSettings
+from nlmevae.likelihood.importance import weighted_moments
+from nlmevae.selection.criterion import Criterion, parse_criterion
+from nlmevae.selection.program import Budget, Program, Rules, Solution
+from nlmevae.selection.solve import Solver
+
+SUBJECTS_PER_EFFECT, FEWEST = 5, 4  # limit the size of the model
+BUDGET = Budget(nodes=20_000, seconds=60.0)  # nodes: a limit in seconds would give other results on a slower machine
+MOST_DROPS = 12  # of effects in the model that are checked, the least certain first
+REVIVED_SD = 0.2  # in units of the latent's scale
+CLOSE = 6.0  # of the criterion: decisions nearer than this are checked on the exact likelihood
+MOST_CHECKS = 6  # of the closest decisions at one convergence
+CLEARLY_BETTER = 0.02  # of the criterion that a checked support must gain, against the noise of the draws
+
+
+@dataclass(slots=True)
+class SolveCount:
+    """What the run's integer programs cost and whether each was solved to proven optimality."""
+
+    solves: int = 0
+    uncertified: int = 0
+    largest_gap: float = 0.0
+    seconds: float = 0.0
+    last: tuple[Program, Solution] | None = None
+
+    def add(self, program: Program, solution: Solution) -> None:
+        self.solves += 1
+        self.seconds += solution.seconds
+        self.last = program, solution
+        if not solution.certified:
+            self.uncertified += 1
+            self.largest_gap = max(self.largest_gap, solution.gap)
+
+
+@dataclass(slots=True)
+class SearchState:
+    """What the polish carries about the search.
+
+    unchanged: iterations in a row with this support; exact: observed information has settled and only checks
+    on the exact likelihood move the support; margin (n_units,) rise of the criterion if the decision on one effect
+    is reversed; checked: unit -> the same by the exact likelihood; rivals: the same where the model without
+    it was estimated; left: supports that were given up.
+    """
+
+    unchanged: int = 0
+    exact: bool = False
+    margin: np.ndarray | None = None
+    checked: dict[int, float] = field(default_factory=dict)
+    rivals: dict[int, float] = field(default_factory=dict)
+    sample: Sample | None = None
+    left: set[bytes] = field(default_factory=set)
+
+    def observe(self, found: Observed, *, changed: bool) -> None:
+        self.unchanged = 0 if changed else self.unchanged + 1
+        self.margin = found.choice.margins
+
+    @property
+    def margins(self) -> np.ndarray | None:
+        """(n_units,) the best known."""
+        if self.margin is None:
+            return None
+        margins = self.margin.copy()
+        for known in (self.checked, self.rivals):
+            margins[list(known)] = list(known.values())
+        return margins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The support chosen by observed information: `problem` on it (the same object when it did not change), and
+    the population that goes with it."""
+
+    problem: Problem
+    population: Population
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another model to compare with, and where to start its estimation."""
+
+    problem: Problem
+    population: Population
+
+
+class Selector:
+    """One search: what each candidate costs, the rules between them, and the solver of its programs.
+
+    Attributes:
+        penalty: (n_units,) what the criterion charges for each candidate.
+        rules: between the candidates.
+        count: of the programs solved so far.
+    """
+
+    def __init__(self, criterion: Criterion, penalty: np.ndarray, rules: Rules, solver: str) -> None:
+        self.criterion = criterion
+        self.penalty = penalty
+        self.rules = rules
+        self.count = SolveCount()
+        self._solver = Solver(solver)
+
+    @classmethod
+    def of(cls, problem: Problem, settings: SelectionSettings) -> Selector:
+        """For the candidates of `problem`.
+
+        Raises:
+            SettingsError: a penalty for an effect that is not a candidate.
+        """
+        criterion = parse_criterion(settings.criterion)
+        return cls(
+            criterion,
+            penalties_of(criterion, problem, settings),
+            rules_of(problem.effects, problem.n_subjects),
+            settings.solver,
+        )
+
+    def total_penalty(self, problem: Problem) -> float:
+        return float(self.penalty[problem.support].sum())
+
+    def solve(self, program: Program, warm: np.ndarray | None) -> Solution:
+        """Solve and count."""
+        solution = self._solver.solve(program, warm=warm, budget=BUDGET)
+        self.count.add(program, solution)
+        return solution
+
+    def complete_data(
+        self, problem: Problem, population: Population, statistics: SufficientStatistics, penalty_factor: float
+    ) -> Problem:
+        """The support that the paper's M step chooses (equation 13)."""
+        charges = penalty_factor * self.penalty
+        program = complete_data_program(problem, population, statistics.z_mean, charges, self.rules)
+        return problem.on_support(self.solve(program, problem.support).support)
+
+    def observed(
+        self,
+        problem: Problem,
+        population: Population,
+        mean: np.ndarray,
+        cov: np.ndarray,
+        ok: np.ndarray,
+        *,
+        penalty_factor: float = 1.0,
+    ) -> Observed:
+        """The support by observed information, from posterior moments mean (N, d) and cov (N, d, d) at
+        `population`; subjects that are not ok (N,) count as without data."""
+        search = self.effect_search(problem, population, mean, cov, ok)
+        search = replace(search, cost=penalty_factor * search.cost)
+        omega = problem.latent_omega(population)
+        choice = choose(search, omega, previous=problem.support, solver=self._count_program)
+        moved = problem.on_support(choice.support)
+        return Observed(problem=moved, population=self._at_profile(moved, population, choice), choice=choice)
+
+    def effect_search(
+        self, problem: Problem, population: Population, mean: np.ndarray, cov: np.ndarray, ok: np.ndarray
+    ) -> EffectSearch:
+        """The likelihood as Gaussian in z around the posterior, with every candidate column."""
+        effects, scale = problem.effects, latent_scale(problem)
+        omega = problem.latent_omega(population)
+        seen = ok & (np.diff(problem.table.ob_ptr) > 0)
+        likelihood = GaussianLikelihood.of(mean, cov, problem.mean.mean(population.thetas), omega, seen)
+        none = np.zeros(effects.n_units, dtype=bool)
+        offset = problem.mean.mean(effects.on_support(population.thetas, none))
+        design = EffectDesign.of(offset, problem.mean.base_design(population.thetas), effects.latent, effects.values)
+        model = LinearMixedModel.of(likelihood, design, omega_basis(problem), OMEGA_SD_RANGE[0] * scale)
+        units = tuple(tuple(np.flatnonzero(effects.unit == u).tolist()) for u in range(effects.n_units))
+        search = EffectSearch(model=model, units=units, cost=self.penalty, rules=self.rules)
+        return without_gains(search, frozen_latents(model, omega, scale), problem.support)
+
+    def _count_program(self, program: Program, *, warm: np.ndarray | None = None) -> Solution:
+        return self.solve(program, warm)
+
+    def _at_profile(self, problem: Problem, population: Population, choice: Choice) -> Population:
+        """The population with the fixed effects and Omega that were profiled with the support."""
+        found, effects = choice.profile, problem.effects
+        thetas = problem.mean.base_step(population.thetas, found.gamma)
+        thetas[effects.theta] = found.beta
+        omega = population.omega.copy()
+        omega[np.ix_(problem.latent_index, problem.latent_index)] = found.omega
+        return replace(population, thetas=thetas, omega=omega)
+
+    def better_neighbour(
+        self, search: SearchState, here: Sample, population: Population
+    ) -> tuple[Problem, Population] | None:
+        """A support that differs in one close decision and has the better criterion by the exact likelihood of
+        the draws `here`, with its maximum there; None if there is none."""
+        problem = here.problem
+        search.exact, search.checked = True, {}
+        search.left.add(problem.support.tobytes())
+        search.margin = self.margins(problem, population, search.sample)
+        base = improve(here, population, here.weigh(population))[1].total + self.total_penalty(problem)
+        best, found = -CLEARLY_BETTER, None
+        for unit in self._close_decisions(search, problem.support):
+            other = self._reversed(problem, unit)
+            if other is None:
+                continue
+            start = other.restricted(population)
+            sample = replace(here, problem=other, coordinates=Coordinates.of(other))
+            moved, weighted = improve(sample, start, sample.weigh(start))
+            difference = weighted.total + self.total_penalty(other) - base
+            search.checked[unit] = difference
+            if difference < best and other.support.tobytes() not in search.left:
+                best, found = difference, (other, moved)
+        return found
+
+    def collapsed(self, problem: Problem, population: Population) -> Rival | None:
+        """The model without its effects on parameters whose OMEGA is nearly 0, with an OMEGA that is not; None if
+        there are no such effects that may leave."""
+        scale, omega = latent_scale(problem), problem.latent_omega(population)
+        small = np.flatnonzero((np.sqrt(np.diag(omega)) < LEAST_SD * scale) & np.diag(problem.omega_mask))
+        effects, support = problem.effects, problem.support.copy()
+        support[np.unique(effects.unit[np.isin(effects.latent, small)])] = False
+        support |= effects.forced
+        if np.array_equal(support, problem.support) or not obeys(self.rules, support):
+            return None
+        without = problem.on_support(support)
+        moved, index = without.restricted(population), problem.latent_index[small]
+        grown = moved.omega.copy()
+        grown[index, index] = (REVIVED_SD * scale[small]) ** 2
+        return Rival(problem=without, population=replace(moved, omega=grown))
+
+    def margins(self, problem: Problem, population: Population, sample: Sample) -> np.ndarray:
+        """(n_units,) rise of the criterion by observed information when one decision is reversed."""
+        weighted = sample.weigh(population)
+        moments = weighted_moments(sample.draws(population).z, weighted.weight)
+        search = self.effect_search(problem, population, *moments, np.isfinite(weighted.minus_two_ll))
+        exploration = Exploration(search, problem.latent_omega(population), solver=self._count_program)
+        exploration.profile(exploration.neighbours_of(problem.support), exploration.omega)
+        return allowed_margins(exploration, problem.support)
+
+    def _close_decisions(self, search: SearchState, support: np.ndarray) -> list[int]:
+        """Effects that are in (a rough margin can be far off where dropping one changes much else), and those
+        outside that are near."""
+        known = np.where(np.isnan(search.margin), np.inf, search.margin)
+        inside = [int(u) for u in np.argsort(known) if support[u] and known[u] < np.inf][:MOST_DROPS]
+        near = [int(u) for u in np.argsort(known) if not support[u] and known[u] < CLOSE]
+        return inside + near[:MOST_CHECKS]
+
+    def _reversed(self, problem: Problem, unit: int) -> Problem | None:
+        """With the decision on one unit reversed, and what the rules demand then; None if they forbid it."""
+        support = reverse(self.rules, problem.support, unit)
+        return problem.on_support(support) if obeys(self.rules, support) else None
+
+
+def rules_of(effects: Effects, n_subjects: int) -> Rules:
+    """Forced and exclusive candidates, and a limit on the size of the model: with an effect for every few subjects
+    every variance can be explained away."""
+    forced = tuple(np.flatnonzero(effects.forced).tolist())
+    most = max(n_subjects // SUBJECTS_PER_EFFECT, len(forced), FEWEST)
+    return Rules(forced=forced, exclusive=effects.space.exclusive, at_most=most if most < effects.n_units else None)
+
+
+def allowed_margins(exploration: Exploration, support: np.ndarray) -> np.ndarray:
+    """(n_units,) margins, NaN where the rules (the limit on the size of the model among them) forbid the reversal."""
+    rules, margins = exploration.search.rules, exploration.margins(support)[0]
+    for u in range(len(support)):
+        if not obeys(rules, reverse(rules, support, u)):
+            margins[u] = np.nan
+    return margins
+
+
+def penalties_of(criterion: Criterion, problem: Problem, settings: SelectionSettings) -> np.ndarray:
+    """(n_units,) with the user's own penalties in place of the criterion's."""
+    effects = problem.effects
+    names = [c.name for c in effects.space.candidates]
+    penalty = criterion.penalties(
+        n_coefficients=effects.n_coefficients,
+        random_effect=np.ones(effects.n_units, dtype=bool),
+        n_subjects=problem.n_subjects,
+        n_obs_total=problem.table.n_obs_total,
+        n_candidates=effects.n_units,
+    ).astype(float)
+    for name, value in settings.penalties:
+        if name not in names:
+            hint = f"candidates are {', '.join(names[:20])}"
+            raise SettingsError(f"there is no candidate effect {name!r}", hint=hint)
+        penalty[names.index(name)] = value
+    return penalty

@@ -1,0 +1,199 @@
+"""The run, iteration by iteration, as in the paper's figures 2 and 5: criterion, omega, covariate effects."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlmevae.report.effect_grid import EffectGrid, effect_grid
+from nlmevae.report.style import EXCLUDED, EXCLUDED_BACKGROUND, INK, LINES, QUIET, SELECTED, bare, shorten
+from nlmevae.results.selection_result import EffectResult, SelectionResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+#: phase of the trace -> colour of its strip, name.
+PHASES = {
+    "burn-in": ("#BDBDBD", "burn-in"),
+    "vae": ("#56B4E9", "VAE training with selection"),
+    "start": ("#F0E442", "start of the exact part"),
+    "polish": ("#009E73", "polish with selection"),
+}
+#: A panel for every pair of parameter and covariate up to here, else one per parameter.
+MOST_PANELS = 48
+MOST_COLUMNS = 8
+#: Coefficients below are zero.
+SMALLEST_SCALE = 1e-9
+#: Selected effects named in one panel.
+MOST_NAMES = 8
+
+
+def trace_figure(result: SelectionResult) -> Figure:
+    """Above: criterion, number of effects, standard deviations of the random effects. Below: the coefficients."""
+    from matplotlib.figure import Figure
+
+    grid = effect_grid(result)
+    small = len(grid.columns) <= MOST_COLUMNS and len(grid.columns) * len(grid.parameters) <= MOST_PANELS
+    n_rows = len(grid.parameters) if small else math.ceil(len(grid.parameters) / 2)
+    row_height = 1.35 if small else 2.2
+    width = max(9.0, 1.75 * len(grid.columns) + 0.8) if small else 11.0
+    figure = Figure(figsize=(width, 3.3 + row_height * n_rows), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[2.5, max(row_height * n_rows, 1.0)])
+    figure.suptitle(
+        f"Covariate selection by {result.criterion}: {len(result.support)} of {len(result.effects)} effects selected",
+        fontsize=10,
+    )
+    _overview(above, result)
+    if small:
+        _panel_per_pair(below, result, grid)
+    else:
+        _panel_per_parameter(below, result, grid)
+    _phase_legend(figure, result)
+    return figure
+
+
+def _overview(figure: SubFigure, result: SelectionResult) -> None:
+    trace, time = result.trace, _time(result)
+    criterion, count, omega = figure.subplots(1, 3)
+    criterion.plot(time, trace.objective, color=EXCLUDED, linewidth=1.0, label="−2 log-likelihood (bound)")
+    criterion.plot(time, trace.criterion, color=SELECTED, linewidth=1.3, label="with the effects' penalties")
+    criterion.set_ylim(_range(result))
+    criterion.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97), framealpha=0.85, edgecolor="none")
+    criterion.set_title(f"Criterion {result.criterion}")
+    count.step(time, trace.support.sum(axis=1), where="mid", color=SELECTED, linewidth=1.3)
+    count.yaxis.get_major_locator().set_params(integer=True)
+    count.set_ylim(0.0, 1.1 * max(trace.support.sum(axis=1).max(initial=0), 1))
+    count.set_title("Effects in the model")
+    for k, name in enumerate(result.parameters):
+        dashes = ("-", "--", ":")[k // len(LINES) % 3]
+        omega.plot(time, trace.omega_sd[:, k], dashes, color=LINES[k % len(LINES)], linewidth=1.2, label=name)
+    n_lines = math.ceil(len(result.parameters) / 3)
+    omega.set_ylim(0.0, (1.15 + 0.1 * n_lines) * _largest(trace.omega_sd))
+    omega.legend(frameon=False, ncols=3, loc="upper right", bbox_to_anchor=(1.0, 0.97), handlelength=1.2)
+    omega.set_title("Random effects: standard deviation ω")
+    for axes in (criterion, count, omega):
+        _time_axis(axes, result)
+        axes.set_xlabel("iteration")
+
+
+def _panel_per_pair(figure: SubFigure, result: SelectionResult, grid: EffectGrid) -> None:
+    """Pairs of one covariate share their scale: the same unit of beta."""
+    panels = figure.subplots(len(grid.parameters), len(grid.columns), squeeze=False, sharex=True, sharey="col")
+    place = {name: k for k, name in enumerate(result.coefficients)}
+    for i, parameter in enumerate(grid.parameters):
+        for j, column in enumerate(grid.columns):
+            axes, effects = panels[i, j], grid.cells.get((parameter, column), ())
+            if not effects:
+                axes.set_axis_off()
+                continue
+            _pair(axes, result, effects, place)
+            axes.set_title(f"{parameter} ~ {shorten(column, 14)}", pad=3, fontsize=8.5)
+            if i == len(grid.parameters) - 1:
+                axes.set_xlabel("iteration")
+    for axes in panels[0]:
+        _open_flat_axis(axes)
+    figure.supylabel("coefficient β (grey: not selected)", fontsize=9)
+
+
+def _open_flat_axis(axes: Axes) -> None:
+    """Where nothing ever left zero, a scale of 1e-17 would be shown."""
+    if max(map(abs, axes.get_ylim())) < SMALLEST_SCALE:
+        axes.set_ylim(-1.0, 1.0)
+
+
+def _pair(axes: Axes, result: SelectionResult, effects: tuple[EffectResult, ...], place: dict[str, int]) -> None:
+    """All coefficients of the candidates of one pair."""
+    time, number = _time(result), 0
+    axes.axhline(0.0, color=QUIET, linewidth=0.6, zorder=0)
+    for effect in sorted(effects, key=lambda e: e.selected):
+        for coefficient in effect.coefficients:
+            colour = LINES[number % len(LINES)] if effect.selected else EXCLUDED
+            axes.plot(time, result.trace.beta[:, place[coefficient]], color=colour, linewidth=1.2)
+            number += effect.selected
+    if not any(e.selected for e in effects):
+        axes.set_facecolor(EXCLUDED_BACKGROUND)
+    _time_axis(axes, result)
+    axes.tick_params(labelsize=7)
+
+
+def _panel_per_parameter(figure: SubFigure, result: SelectionResult, grid: EffectGrid) -> None:
+    panels = figure.subplots(math.ceil(len(grid.parameters) / 2), 2, squeeze=False, sharex=True)
+    place = {name: k for k, name in enumerate(result.coefficients)}
+    for axes, parameter in zip(panels.flat, grid.parameters, strict=False):
+        effects = [e for (name, _), cell in grid.cells.items() if name == parameter for e in cell]
+        _overlay(axes, result, effects, place)
+        axes.set_title(f"{parameter}: {sum(e.selected for e in effects)} of {len(effects)} effects selected")
+    for axes in list(panels.flat)[len(grid.parameters) :]:
+        axes.set_axis_off()
+    for axes in panels[-1]:
+        axes.set_xlabel("iteration")
+    figure.supylabel("coefficient β (grey: not selected)", fontsize=9)
+
+
+def _overlay(axes: Axes, result: SelectionResult, effects: list[EffectResult], place: dict[str, int]) -> None:
+    time, beta = _time(result), result.trace.beta
+    excluded = [place[c] for e in effects if not e.selected for c in e.coefficients]
+    chosen = [(c, place[c]) for e in effects if e.selected for c in e.coefficients]
+    if excluded:
+        axes.plot(time, beta[:, excluded], color=EXCLUDED, linewidth=0.5, alpha=0.6, zorder=1)
+    for k, (name, column) in enumerate(chosen):
+        label = shorten(name, 20) if k < MOST_NAMES else None
+        dashes = ("-", "--", ":")[k // len(LINES) % 3]
+        axes.plot(time, beta[:, column], dashes, color=LINES[k % len(LINES)], linewidth=1.4, label=label, zorder=2)
+    axes.axhline(0.0, color=QUIET, linewidth=0.6, zorder=0)
+    _open_flat_axis(axes)
+    if chosen:
+        more = f"and {len(chosen) - MOST_NAMES} more" if len(chosen) > MOST_NAMES else None
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title=more)
+    _time_axis(axes, result)
+
+
+def _time(result: SelectionResult) -> np.ndarray:
+    return np.arange(1, len(result.trace.phase) + 1)
+
+
+def _time_axis(axes: Axes, result: SelectionResult) -> None:
+    """Phases as a strip along the upper edge and dotted lines where they begin."""
+    bare(axes)
+    axes.margins(y=0.12)
+    phases = result.trace.phase
+    axes.set_xlim(0.5, len(phases) + 0.5)
+    begins = [0, *(k for k in range(1, len(phases)) if phases[k] != phases[k - 1]), len(phases)]
+    for first, end in itertools.pairwise(begins):
+        colour = PHASES.get(phases[first], (QUIET, ""))[0]
+        axes.axvspan(first + 0.5, end + 0.5, ymin=0.965, ymax=1.0, color=colour, linewidth=0, zorder=3)
+        if first:
+            axes.axvline(first + 0.5, color=QUIET, linewidth=0.6, linestyle=":", zorder=0)
+
+
+def _phase_legend(figure: Figure, result: SelectionResult) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=PHASES.get(phase, (QUIET, ""))[0], label=PHASES.get(phase, ("", phase))[1])
+        for phase in dict.fromkeys(result.trace.phase)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
+
+
+def _range(result: SelectionResult) -> tuple[float, float]:
+    """Of objective and criterion after the burn-in, whose values are often far away and would flatten the rest."""
+    trace = result.trace
+    later = np.array([phase != "burn-in" for phase in trace.phase])
+    later = later if later.any() else ~later
+    values = np.concatenate([trace.objective[later], trace.criterion[later]])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(np.percentile(values, 98))
+    room = 0.08 * (high - low) or 1.0
+    return low - room, high + 3.0 * room
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size and finite.max() > 0.0 else 1.0
