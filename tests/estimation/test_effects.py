@@ -184,7 +184,8 @@ def test_latents_are_found_by_the_parameters_name():
 
 def test_forced_candidates_give_the_fit_of_the_control_stream_that_states_them():
     """Theophylline with weight on KA and V: exact maximum likelihood 331.918."""
-    settings = FitSettings(seed=3, n_alternatives=0)
+    short = {"seed": 3, "n_alternatives": 0, "burn_in_iterations": 5, "training_iterations": 20}
+    settings = FitSettings(**short)
     forced = prepare_selection(
         FIXTURES / "theophylline/run_base.ctl", effects="KA~WT,V~WT", force="KA~WT,V~WT", centre="WT=69.5833333333"
     )
@@ -192,7 +193,7 @@ def test_forced_candidates_give_the_fit_of_the_control_stream_that_states_them()
         forced.model, forced.table, forced.search, settings, SelectionSettings(resamples=0)
     ).estimation
     assert found.problem.support.all()
-    other = nlmevae.fit(FIXTURES / "theophylline/run_wt.ctl", seed=3, n_alternatives=0)
+    other = nlmevae.fit(FIXTURES / "theophylline/run_wt.ctl", **short)
     assert other.minus_two_ll == pytest.approx(331.918, abs=0.1)
     # both are within their convergence tolerance of the maximum
     np.testing.assert_allclose(found.population.thetas, other.thetas, rtol=5e-3)

@@ -50,7 +50,7 @@ POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
 RIDGE = 0.02  # observed over complete-data information that makes a direction a ridge
 RIDGE_BATCHES, RIDGE_MEMORY = (4, 8), 400_000  # times the draws of an ordinary iteration; most of all subjects
 RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 16, 12, 0.1, 2
-CHALLENGE_ITS = 4  # Laplace-EM iterations of a rival without effects on a collapsed parameter
+CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a variance collapsed
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 
 
@@ -249,6 +249,7 @@ class _Run:
         if found.problem is self.problem:
             return sample, weighted
         moved = limit_change(self.population, found.population, found.problem, EM_LIMITS, self.scale)
+        moved = found.problem.restricted(moved)
         changed = Sample.of(found.problem, Coordinates.of(found.problem), sample.batch)
         weighed = changed.weigh(moved)
         if not np.isfinite(weighed.total):
@@ -264,7 +265,7 @@ class _Run:
         if self.search.unchanged < STABLE_ITERATIONS:
             return False
         if self._challenged():
-            return False
+            return True
         last = Sample.of(self.problem, self.coordinates, self.pool.batches[-1])
         better = self.selector.better_neighbour(self.search, last, self.population)
         if better is None:
@@ -274,29 +275,38 @@ class _Run:
         return False
 
     def _challenged(self) -> bool:
-        """Whether the model without its effects on parameters whose variance has collapsed is better.
+        """Whether a search that starts with larger variances ends better.
 
-        Where OMEGA is nearly 0, effects are all the parameter has to vary with; cached draws cannot tell how the
-        model without them would do, because none lies where a larger variance would need it. So that model is
-        estimated, once.
+        Where OMEGA is nearly 0 no decision on the parameter's effects can be trusted: those in the model are all
+        it has to vary with, and others cannot enter. Cached draws cannot tell more, because none lies where a
+        larger variance would need it. So the search is repeated once from the model without these effects.
         """
-        collapsed = self.selector.collapsed(self.problem, self.population)
-        if collapsed is None or collapsed.problem.support.tobytes() in self.search.left:
+        rival = None if self.search.challenged else self.selector.revived(self.problem, self.population)
+        if rival is None:
             return False
-        self.search.left.add(collapsed.problem.support.tobytes())
         settings = replace(self.settings, its_iterations=CHALLENGE_ITS)
-        rival = polish(collapsed.problem, collapsed.population, None, settings, self.rng)
+        run = _Run(rival.problem, rival.population, None, settings, self.rng, None, (), self.selector)
+        run.search.challenged = True
+        run.approach(None)
+        status, _ = run.iterate()
+        self.search.challenged = True
         here = self.minus_two_ll + self.selector.total_penalty(self.problem)
-        there = rival.minus_two_ll + self.selector.total_penalty(rival.problem)
-        if rival.status is FitStatus.INTERRUPTED:
-            raise KeyboardInterrupt
-        if not there < here:
-            for unit in np.flatnonzero(self.problem.support & ~rival.problem.support):
-                self.search.rivals[int(unit)] = there - here
+        there = run.minus_two_ll + self.selector.total_penalty(run.problem)
+        if status is not FitStatus.CONVERGED or not there < here:
+            self.search.rivals.append((run.problem.support, there - here))
             return False
-        self._move(rival.problem, rival.population)
-        self.pool, self.gain, self.search.exact = Pool(), float("inf"), True
+        self._adopt(run)
         return True
+
+    def _adopt(self, run: _Run) -> None:
+        """Go on where another run ended."""
+        self._move(run.problem, run.population)
+        self.starts, self.known, self.moments, self.pool = run.starts, run.known, run.moments, run.pool
+        self.gain, self.noise, self.smallest_share = run.gain, run.noise, run.smallest_share
+        self.minus_two_ll, self.search = run.minus_two_ll, run.search
+        for row in run.trace:
+            seconds = time.perf_counter() - self.clock
+            self.trace.append(replace(row, iteration=len(self.trace), seconds=seconds))
 
     def _nothing_left(self, sample: Sample, weighted: Weighted) -> bool:
         """Whether the last batch, new to the current estimate, promises no gain beyond its noise.

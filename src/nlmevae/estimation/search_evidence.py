@@ -11,7 +11,7 @@ from nlmevae.estimation.observed_selection import EffectSearch
 from nlmevae.estimation.search import SearchOutcome
 from nlmevae.estimation.selection_path import PathPoint, path, supports_by_criterion
 from nlmevae.estimation.selection_stability import stability
-from nlmevae.estimation.selector import SUBJECTS_PER_EFFECT, allowed_margins, penalties_of
+from nlmevae.estimation.selector import SUBJECTS_PER_EFFECT, allowed_margins, collapsed_latents, penalties_of
 from nlmevae.likelihood.importance import weighted_moments
 from nlmevae.results.selection_result import PathStep
 from nlmevae.selection.criterion import parse_criterion
@@ -66,18 +66,34 @@ def _decisions(outcome: SearchOutcome, known: Evidence) -> Evidence:
     points = path(search, omega, support=support, seconds=LONGEST)
     penalties = {name: _penalty(outcome, name) for name in OTHER_CRITERIA}
     others = supports_by_criterion(search, omega, penalties, support=support)
+    known = _without_untrusted(outcome, replace(known, margin=_margins(outcome, search, omega)))
     return replace(
         known,
-        margin=_margins(outcome, search, omega),
         path=tuple(_step(outcome, point, names) for point in points),
         alternatives={name: tuple(names[s].tolist()) for name, s in others.items()},
-        warnings=_limit_warning(outcome),
+        warnings=(*known.warnings, *_limit_warning(outcome, known)),
     )
 
 
-def _limit_warning(outcome: SearchOutcome) -> tuple[str, ...]:
+def _without_untrusted(outcome: SearchOutcome, known: Evidence) -> Evidence:
+    """Where a variance has collapsed, dropping the parameter's effects would revive it: no likelihood near the
+    estimates says how much worse that is."""
+    problem, effects = outcome.problem, outcome.problem.effects
+    collapsed = collapsed_latents(problem, outcome.estimation.population)
+    untrusted = np.unique(effects.unit[np.isin(effects.latent, collapsed)])
+    untrusted = untrusted[problem.support[untrusted]]
+    if not len(untrusted):
+        return known
+    margin = known.margin.copy()
+    margin[untrusted] = np.nan
+    names = ", ".join(effects.space.candidates[u].name for u in untrusted)
+    note = f"The variance of the parameter is nearly 0: no margin is given for {names}."
+    return replace(known, margin=margin, warnings=(note,))
+
+
+def _limit_warning(outcome: SearchOutcome, known: Evidence) -> tuple[str, ...]:
     most, support = outcome.selector.rules.at_most, outcome.problem.support
-    if most is None or support.sum() < most:
+    if most is None or support.sum() < most or not (known.margin[~support] < 0).any():
         return ()
     return (
         f"The search stopped at {most} effects, one per {SUBJECTS_PER_EFFECT} subjects: more would not be supported by "

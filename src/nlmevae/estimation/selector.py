@@ -69,21 +69,23 @@ class SearchState:
 
     unchanged: iterations in a row with this support; exact: observed information has settled and only checks
     on the exact likelihood move the support; margin (n_units,) rise of the criterion if the decision on one effect
-    is reversed; checked: unit -> the same by the exact likelihood; rivals: the same where the model without
-    it was estimated; left: supports that were given up.
+    is reversed; checked: unit -> the same by the exact likelihood; challenged: the search was repeated from
+    larger variances; rivals: where such a repetition ended, and how much worse; left: supports that were given up.
     """
 
     unchanged: int = 0
     exact: bool = False
+    support: np.ndarray | None = None
     margin: np.ndarray | None = None
     checked: dict[int, float] = field(default_factory=dict)
-    rivals: dict[int, float] = field(default_factory=dict)
+    challenged: bool = False
+    rivals: list[tuple[np.ndarray, float]] = field(default_factory=list)
     sample: Sample | None = None
     left: set[bytes] = field(default_factory=set)
 
     def observe(self, found: Observed, *, changed: bool) -> None:
         self.unchanged = 0 if changed else self.unchanged + 1
-        self.margin = found.choice.margins
+        self.margin, self.support = found.choice.margins, found.choice.support
 
     @property
     def margins(self) -> np.ndarray | None:
@@ -91,8 +93,11 @@ class SearchState:
         if self.margin is None:
             return None
         margins = self.margin.copy()
-        for known in (self.checked, self.rivals):
-            margins[list(known)] = list(known.values())
+        margins[list(self.checked)] = list(self.checked.values())
+        for support, difference in self.rivals:
+            reversed_ = np.flatnonzero(support != self.support)
+            if len(reversed_) == 1:
+                margins[reversed_] = np.fmin(margins[reversed_], difference)
         return margins
 
 
@@ -217,7 +222,7 @@ class Selector:
         problem = here.problem
         search.exact, search.checked = True, {}
         search.left.add(problem.support.tobytes())
-        search.margin = self.margins(problem, population, search.sample)
+        search.margin, search.support = self.margins(problem, population, search.sample), problem.support
         base = improve(here, population, here.weigh(population))[1].total + self.total_penalty(problem)
         best, found = -CLEARLY_BETTER, None
         for unit in self._close_decisions(search, problem.support):
@@ -233,15 +238,16 @@ class Selector:
                 best, found = difference, (other, moved)
         return found
 
-    def collapsed(self, problem: Problem, population: Population) -> Rival | None:
+    def revived(self, problem: Problem, population: Population) -> Rival | None:
         """The model without its effects on parameters whose OMEGA is nearly 0, with an OMEGA that is not; None if
-        there are no such effects that may leave."""
-        scale, omega = latent_scale(problem), problem.latent_omega(population)
-        small = np.flatnonzero((np.sqrt(np.diag(omega)) < LEAST_SD * scale) & np.diag(problem.omega_mask))
+        no estimated variance has collapsed."""
+        scale, small = latent_scale(problem), collapsed_latents(problem, population)
+        if not len(small):
+            return None
         effects, support = problem.effects, problem.support.copy()
         support[np.unique(effects.unit[np.isin(effects.latent, small)])] = False
         support |= effects.forced
-        if np.array_equal(support, problem.support) or not obeys(self.rules, support):
+        if not obeys(self.rules, support):
             return None
         without = problem.on_support(support)
         moved, index = without.restricted(population), problem.latent_index[small]
@@ -280,9 +286,16 @@ def rules_of(effects: Effects, n_subjects: int) -> Rules:
     return Rules(forced=forced, exclusive=effects.space.exclusive, at_most=most if most < effects.n_units else None)
 
 
+def collapsed_latents(problem: Problem, population: Population) -> np.ndarray:
+    """Indices of the latents that are searched and whose estimated variance is nearly 0."""
+    sd = np.sqrt(np.diag(problem.latent_omega(population)))
+    free = np.isin(np.arange(problem.n_latents), problem.effects.latent) & np.diag(problem.omega_mask)
+    return np.flatnonzero((sd < LEAST_SD * latent_scale(problem)) & free)
+
+
 def allowed_margins(exploration: Exploration, support: np.ndarray) -> np.ndarray:
-    """(n_units,) margins, NaN where the rules (the limit on the size of the model among them) forbid the reversal."""
-    rules, margins = exploration.search.rules, exploration.margins(support)[0]
+    """(n_units,) margins, NaN where the rules forbid the reversal; the limit on the size of the model is no rule."""
+    rules, margins = replace(exploration.search.rules, at_most=None), exploration.margins(support)[0]
     for u in range(len(support)):
         if not obeys(rules, reverse(rules, support, u)):
             margins[u] = np.nan

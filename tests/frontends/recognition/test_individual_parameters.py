@@ -338,3 +338,26 @@ def test_an_undefined_name_is_reported_with_its_line():
     with pytest.raises(SemanticError, match="TVCL is read here") as caught:
         recognised("CL=TVCL*EXP(ETA(1))")
     assert caught.value.location.line == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "CL=THETA(1)+THETA(3)*LOG(WT/70)+ETA(1)",  # infinite at WT = 0, one of the points tried
+        "CL=1/(1+EXP(-THETA(1)-THETA(3)*(WT-40)-ETA(1)))",  # 1 in float64 at large WT
+        "CL=0.5+THETA(1)*EXP(THETA(3)*(WT-40))*EXP(ETA(1))",  # 0.5 in float64 at small WT
+    ],
+)
+def test_a_covariate_effect_is_told_from_a_typical_value_far_from_the_data_too(code):
+    model = recognised(code, FREE)
+    assert roles(model)[::2] == ["typical_value", "covariate_effect"]
+    assert model.individual_parameters[0].mu_linear
+
+
+def test_many_covariates_that_may_be_missing_are_all_covariate_effects():
+    names = [f"COV{k}" for k in range(10)]
+    lines = [f"X{k}=0\nIF ({name}.NE.-99) X{k}=LOG({name}/30)" for k, name in enumerate(names)]
+    total = "+".join(f"THETA({k + 3})*X{k}" for k in range(10))
+    model = recognised("\n".join([*lines, f"CL=EXP(LOG(THETA(1))+{total}+ETA(1))"]), *[FREE] * 10,
+                       items=f"ID TIME AMT DV {' '.join(names)}")  # fmt: skip
+    assert roles(model)[2:] == ["covariate_effect"] * 10
