@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from tests.helpers.cases import CASES, stage
 
 

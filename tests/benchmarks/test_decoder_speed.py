@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 import torchode
-from tests.helpers.forms import bolus, make_form, make_table, op
 
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.compiled import CompiledDecoder
+from tests.helpers.forms import bolus, make_form, make_table, op
 
 pytestmark = pytest.mark.slow
 RTOL = ATOL = 1e-6

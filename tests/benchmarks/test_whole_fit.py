@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+
 from tests.helpers.cases import stage
 
 pytestmark = pytest.mark.slow

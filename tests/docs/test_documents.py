@@ -14,8 +14,11 @@ import pytest
 
 from nlmevae.cli.main import build_parser
 from nlmevae.estimation.schedule import PUBLISHED, SHORT
-from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.selector import CLOSE, FEWEST, MOST_CHECKS, MOST_DROPS, SUBJECTS_PER_EFFECT
+from nlmevae.estimation.settings import DEFAULT_CRITERION, FitSettings, SelectionSettings
 from nlmevae.results.status import FitStatus
+from nlmevae.selection.criterion import NAMES
+from nlmevae.selection.table import LARGEST
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,6 +83,30 @@ def test_every_setting_is_documented_with_its_default(field):
     default = getattr(FitSettings(), field)
     shown = "none" if default is None else str(default)
     assert re.search(rf"^\| `{field}` \| `{re.escape(shown)}` \|", text("docs/cli.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(SelectionSettings)])
+def test_every_setting_of_a_selection_is_documented_with_its_default(field):
+    default = getattr(SelectionSettings(), field)
+    shown = str(default) or '""'
+    assert re.search(rf"^\| `{field}` \| `{re.escape(shown)}` \|", text("docs/cli.md"), re.MULTILINE)
+
+
+def test_every_criterion_has_its_row_and_the_defaults_are_named():
+    document = text("docs/selection.md")
+    for name in NAMES:
+        assert re.search(rf"^\| `{name}`", document, re.MULTILINE), name
+    assert f"| `{DEFAULT_CRITERION['vae+polish']}` (default) |" in document
+    assert f"| `{DEFAULT_CRITERION['vae']}` (default of `--method vae`) |" in document
+
+
+def test_limits_of_a_search_are_documented():
+    document = " ".join(text("docs/selection.md").split())
+    assert (SUBJECTS_PER_EFFECT, FEWEST, MOST_DROPS, MOST_CHECKS, CLOSE) == (5, 4, 12, 6, 6.0)
+    assert "one effect for every five subjects (but at least 4 are allowed" in document
+    assert "the twelve least certain" in document
+    assert "the six nearest effects outside with a margin under 6" in document
+    assert f"{LARGEST:_} possible sets".replace("_", " ") in document
 
 
 def test_the_schedules_of_both_methods_are_documented():

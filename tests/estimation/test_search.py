@@ -94,6 +94,7 @@ def test_another_seed_gives_other_digits_and_the_same_decisions():
         assert one.margin == pytest.approx(two.margin, abs=0.15, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_the_published_algorithm_selects_the_papers_effects():
     """Paper, Table 1, column VAE: -2LL by importance sampling 332.2 with weight on KA and V."""
     result = nlmevae.select(BASE, covariates="WT,SEX", seed=1, method="vae", resamples=0)
@@ -264,7 +265,9 @@ def test_more_candidates_than_subjects_never_explain_every_subject(tmp_path):
     assert result.criterion_value < 363.6
     limited = len(result.support) == FEWEST
     assert any("stopped at" in w for w in result.warnings) == limited
-    assert not any(e.margin < -0.05 for e in result.effects)  # of what is not forbidden
+    better = [e.name for e in result.effects if e.margin < -0.05]
+    assert limited or not better  # only the limit keeps out what would improve the criterion
+    assert not set(better) & set(result.support)
 
 
 def test_effects_of_the_model_stay_and_are_no_candidates():
@@ -332,7 +335,9 @@ def test_a_model_without_random_effects_is_refused(tmp_path):
 
 def test_standard_errors_are_those_of_a_fit_of_the_written_model(tmp_path):
     found = nlmevae.select(BASE, covariates="WT,SEX", seed=1, out=tmp_path, **QUICK)
-    fitted = nlmevae.fit(tmp_path / "run_base_selected.ctl", seed=2, **{k: v for k, v in QUICK.items() if k != "resamples"})
+    fitted = nlmevae.fit(
+        tmp_path / "run_base_selected.ctl", seed=2, **{k: v for k, v in QUICK.items() if k != "resamples"}
+    )
     assert fitted.minus_two_ll == pytest.approx(found.fit.minus_two_ll, abs=0.15)
     for one, two in zip(found.fit.estimates, fitted.estimates, strict=True):
         assert one.name == two.name

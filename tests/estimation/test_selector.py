@@ -105,7 +105,7 @@ class Enumerated:
 
 
 SEARCHES = {
-    **{f"seed {seed}": {"seed": seed} for seed in range(5)},
+    **{f"seed {seed}": {"seed": seed} for seed in range(4)},
     "aic, seed 1": {"seed": 1, "criterion": "aic"},
     "groups": {"seed": 5, "units": GROUPS, "criterion": "aic"},
     "exclusive": {"seed": 4, "exclusive": ((0, 1, 2), (3, 4)), "criterion": "aic"},
@@ -236,7 +236,7 @@ def test_observed_information_gives_the_profile_with_the_support():
 
 def test_subjects_without_a_mode_count_as_without_data():
     problem = intercept_and_slope_search(4)
-    selector = Selector.of(problem, SelectionSettings())
+    selector = Selector.of(problem, SelectionSettings(criterion="bicc"))
     mean, cov = exact_posterior(problem, problem.initial)
     ok = np.arange(30) >= 4
     wrong = mean.copy()
@@ -259,7 +259,7 @@ def test_every_program_of_a_search_is_counted_and_proven():
 
 def test_penalties_are_annealed_but_the_final_search_charges_them_in_full():
     problem = intercept_and_slope_search(4)
-    selector = Selector.of(problem, SelectionSettings())
+    selector = Selector.of(problem, SelectionSettings(criterion="bicc"))
     mean, cov = exact_posterior(problem, problem.initial)
     ok = np.ones(30, dtype=bool)
     sizes = [

@@ -8,7 +8,7 @@ from nlmevae.errors import SettingsError
 from nlmevae.selection.criterion import parse_criterion
 
 N, N_TOT, P = 120, 960, 24
-NUMBERS = {"n_subjects": N, "n_obs_total": N_TOT, "n_candidates": P}
+NUMBERS = {"n_subjects": N, "n_obs_total": N_TOT, "n_candidates": P, "n_on_parameter": np.array([10, 10, 4])}
 
 
 def penalties(name, coefficients=(1, 2, 1), random_effect=(True, True, False), **numbers):
@@ -26,7 +26,7 @@ def penalties(name, coefficients=(1, 2, 1), random_effect=(True, True, False), *
         ("lrt:0.01", chi2.isf(0.01, [1, 2, 1])),
         ("lrt:1e-3", chi2.isf(0.001, [1, 2, 1])),
         ("ebic", [np.log(N) + 2 * np.log(P), 2 * np.log(N) + 2 * np.log(P), np.log(N) + 2 * np.log(P)]),
-        ("mbic", [np.log(N) + 2 * np.log(P / 4), 2 * np.log(N) + 2 * np.log(P / 4), np.log(N) + 2 * np.log(P / 4)]),
+        ("mbic", [np.log(N) + 2 * np.log(5), 2 * np.log(N) + 2 * np.log(5), np.log(N_TOT) + 2 * np.log(2)]),
     ],
 )
 def test_penalties_are_those_of_the_literature(name, expected):
@@ -34,7 +34,7 @@ def test_penalties_are_those_of_the_literature(name, expected):
 
 
 def test_few_candidates_never_make_an_effect_cheaper_than_bic():
-    np.testing.assert_allclose(penalties("mbic", n_candidates=2), penalties("bic"))
+    np.testing.assert_allclose(penalties("mbic", n_on_parameter=np.array([1, 2, 2])), penalties("bicc"))
     np.testing.assert_allclose(penalties("ebic", n_candidates=1), penalties("bic"))
 
 
@@ -60,7 +60,7 @@ def test_other_texts_are_refused_with_a_hint(text):
         ("aic", ["2 per coefficient"]),
         ("lrt:0.01", ["6.63", "9.21"]),
         ("ebic", ["log(120) = 4.79", "2 log(24) = 6.36"]),
-        ("mbic", ["log(120) = 4.79", "2 log(24/4) = 3.58"]),
+        ("mbic", ["log(120) = 4.79", "2 log(10/2) = 3.22", "less where there are fewer"]),
     ],
 )
 def test_the_sentence_has_the_numbers(name, numbers):

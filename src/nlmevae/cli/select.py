@@ -67,7 +67,8 @@ def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--criterion",
         metavar="NAME",
-        help="what an effect must be worth: bicc (default), bic, aic, lrt:0.01 (any p), ebic, mbic",
+        help="what an effect must be worth: mbic (default; with --method vae bicc), bicc (the paper's), bic, aic, "
+        "lrt:0.01 (any p), ebic",
     )
     group.add_argument("--solver", choices=SOLVERS, help="exact solver of the search (default: auto, the built-in one)")
     group.add_argument(

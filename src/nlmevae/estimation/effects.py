@@ -39,6 +39,16 @@ class Effects:
         """(n_units,)."""
         return np.bincount(self.unit, minlength=self.n_units)
 
+    @property
+    def n_on_parameter(self) -> np.ndarray:
+        """(n_units,) candidates on the same parameter; forms of one pair count once."""
+        pairs = {
+            (c.parameter, c.covariate) if c.form != "categorical" else (c.parameter, c.name)
+            for c in self.space.candidates
+        }
+        counts = {p: sum(q == p for q, _ in pairs) for p in {q for q, _ in pairs}}
+        return np.array([counts[c.parameter] for c in self.space.candidates])
+
     def subset(self, subjects: np.ndarray) -> Effects:
         """Of some of the subjects."""
         return replace(self, values=np.ascontiguousarray(self.values[subjects]))

@@ -25,13 +25,14 @@ from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
 from nlmevae.estimation.improve import ESS_FLOOR, improve
 from nlmevae.estimation.newton import NOISY_SHARE, curvature
+from nlmevae.estimation.observed_selection import LEAST_SD
 from nlmevae.estimation.pool import Pool
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import Modes, best_start, prior_candidates, search_modes
 from nlmevae.estimation.sample import Sample, draw_batch
-from nlmevae.estimation.selector import SearchState, Selector
+from nlmevae.estimation.selector import SearchState, Selector, reduced
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, ProgressEvent
 from nlmevae.estimation.uncertainty import Uncertainty, uncertainty
@@ -49,8 +50,9 @@ LARGEST_NOISE = 0.15  # expected gain from noise above which a test proves nothi
 POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
 RIDGE = 0.02  # observed over complete-data information that makes a direction a ridge
 RIDGE_BATCHES, RIDGE_MEMORY = (4, 8), 400_000  # times the draws of an ordinary iteration; most of all subjects
-RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 16, 12, 0.1, 2
+RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 18, 12, 0.1, 2
 CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a variance collapsed
+SMALL_SD = 0.1  # of a random effect, in units of the latent's scale, that may have collapsed on a ridge
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 
 
@@ -269,9 +271,36 @@ class _Run:
         last = Sample.of(self.problem, self.coordinates, self.pool.batches[-1])
         better = self.selector.better_neighbour(self.search, last, self.population)
         if better is None:
-            return True
+            return not self._overturned()
         self._move(*better)
         self.gain = float("inf")
+        return False
+
+    def _overturned(self) -> bool:
+        """Whether a model that differs in one near tie is better when it is estimated itself.
+
+        On a ridge the maximum with another support can be far away, where cached draws do not reach.
+        """
+        if self.smallest_share >= RIDGE:
+            return False
+        for other in self.selector.ties(self.search, self.problem):
+            key = other.support.tobytes()
+            if key in self.search.estimated:
+                continue
+            self.search.estimated |= {key, self.problem.support.tobytes()}
+            settings = replace(self.settings, its_iterations=0)
+            start = reduced(self.problem, other, self.population)
+            run = _Run(other, start, None, settings, self.rng, None, (), None)
+            run.starts, run.moments = list(self.starts), self.moments
+            status, _ = run.iterate()
+            here = self.minus_two_ll + self.selector.total_penalty(self.problem)
+            difference = run.minus_two_ll + self.selector.total_penalty(other) - here
+            if status is FitStatus.CONVERGED and difference < 0:
+                self.search.sample, self.search.rivals = run.search.sample, [(self.problem.support, -difference)]
+                run.search = self.search
+                self._adopt(run)
+                return True
+            self.search.rivals.append((other.support, difference))
         return False
 
     def _challenged(self) -> bool:
@@ -281,7 +310,10 @@ class _Run:
         it has to vary with, and others cannot enter. Cached draws cannot tell more, because none lies where a
         larger variance would need it. So the search is repeated once from the model without these effects.
         """
-        rival = None if self.search.challenged else self.selector.revived(self.problem, self.population)
+        if self.search.challenged:
+            return False
+        below = SMALL_SD if self.smallest_share < RIDGE else LEAST_SD
+        rival = self.selector.revived(self.problem, self.population, below=below)
         if rival is None:
             return False
         settings = replace(self.settings, its_iterations=CHALLENGE_ITS)

@@ -93,7 +93,7 @@ def search_effects(
                 hint="give the parameters to be searched an ETA",
             )
         problem = base.searching(effects_of(model, base, requested))
-        selector = Selector.of(problem, selection)
+        selector = Selector.of(problem, selection, settings.method)
         clock.lap("setup")
         estimation = estimate(problem, decoders, settings, progress, clock, selector)
     finally:

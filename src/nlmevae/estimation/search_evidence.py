@@ -48,6 +48,7 @@ def evidence_of(outcome: SearchOutcome) -> Evidence:
     if outcome.estimation.status in ENDED_EARLY:
         return known
     try:
+        outcome.selector.certify()
         known = _decisions(outcome, known)
         outcome.clock.lap("decisions")
         if outcome.selection.resamples:

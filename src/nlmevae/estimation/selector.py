@@ -29,14 +29,19 @@ from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.profile import LinearMixedModel
 from nlmevae.estimation.sample import Sample
-from nlmevae.estimation.settings import SelectionSettings
+from nlmevae.estimation.settings import Method, SelectionSettings
 from nlmevae.likelihood.importance import weighted_moments
 from nlmevae.selection.criterion import Criterion, parse_criterion
 from nlmevae.selection.program import Budget, Program, Rules, Solution
 from nlmevae.selection.solve import Solver
 
 SUBJECTS_PER_EFFECT, FEWEST = 5, 4  # limit the size of the model
-BUDGET = Budget(nodes=20_000, seconds=60.0)  # nodes: a limit in seconds would give other results on a slower machine
+# Nodes, because a limit in seconds would give other results on a slower machine: of the programs on the way, whose
+# neighbours are looked at too, and of the last one.
+BUDGET, LAST_BUDGET = Budget(nodes=2_000, seconds=60.0), Budget(nodes=200_000, seconds=60.0)
+# Of the criterion: on a ridge, the models on both sides of a decision nearer than this are estimated, first those
+# without an effect (DOUBTFUL), so many of them.
+TIE, DOUBTFUL, MOST_TIES = 1.5, 5.0, 1
 MOST_DROPS = 12  # of effects in the model that are checked, the least certain first
 REVIVED_SD = 0.2  # in units of the latent's scale
 CLOSE = 6.0  # of the criterion: decisions nearer than this are checked on the exact likelihood
@@ -70,7 +75,8 @@ class SearchState:
     unchanged: iterations in a row with this support; exact: observed information has settled and only checks
     on the exact likelihood move the support; margin (n_units,) rise of the criterion if the decision on one effect
     is reversed; checked: unit -> the same by the exact likelihood; challenged: the search was repeated from
-    larger variances; rivals: where such a repetition ended, and how much worse; left: supports that were given up.
+    larger variances; rivals: supports that were estimated themselves, and how much worse they are; estimated: their
+    keys; left: supports that were given up.
     """
 
     unchanged: int = 0
@@ -81,6 +87,7 @@ class SearchState:
     challenged: bool = False
     rivals: list[tuple[np.ndarray, float]] = field(default_factory=list)
     sample: Sample | None = None
+    estimated: set[bytes] = field(default_factory=set)
     left: set[bytes] = field(default_factory=set)
 
     def observe(self, found: Observed, *, changed: bool) -> None:
@@ -97,7 +104,7 @@ class SearchState:
         for support, difference in self.rivals:
             reversed_ = np.flatnonzero(support != self.support)
             if len(reversed_) == 1:
-                margins[reversed_] = np.fmin(margins[reversed_], difference)
+                margins[reversed_] = difference
         return margins
 
 
@@ -136,13 +143,13 @@ class Selector:
         self._solver = Solver(solver)
 
     @classmethod
-    def of(cls, problem: Problem, settings: SelectionSettings) -> Selector:
-        """For the candidates of `problem`.
+    def of(cls, problem: Problem, settings: SelectionSettings, method: Method = "vae+polish") -> Selector:
+        """For the candidates of `problem`; `method` decides the criterion if the settings do not.
 
         Raises:
             SettingsError: a penalty for an effect that is not a candidate.
         """
-        criterion = parse_criterion(settings.criterion)
+        criterion = parse_criterion(settings.criterion_for(method))
         return cls(
             criterion,
             penalties_of(criterion, problem, settings),
@@ -158,6 +165,15 @@ class Selector:
         solution = self._solver.solve(program, warm=warm, budget=BUDGET)
         self.count.add(program, solution)
         return solution
+
+    def certify(self) -> None:
+        """Prove the last decision with a larger budget, if it is not proven yet."""
+        if self.count.last is None or self.count.last[1].certified:
+            return
+        program, solution = self.count.last
+        again = self._solver.solve(program, warm=solution.support, budget=LAST_BUDGET)
+        if again.objective <= solution.objective:
+            self.count.last = program, again
 
     def complete_data(
         self, problem: Problem, population: Population, statistics: SufficientStatistics, penalty_factor: float
@@ -229,7 +245,7 @@ class Selector:
             other = self._reversed(problem, unit)
             if other is None:
                 continue
-            start = other.restricted(population)
+            start = reduced(problem, other, population)
             sample = replace(here, problem=other, coordinates=Coordinates.of(other))
             moved, weighted = improve(sample, start, sample.weigh(start))
             difference = weighted.total + self.total_penalty(other) - base
@@ -238,10 +254,10 @@ class Selector:
                 best, found = difference, (other, moved)
         return found
 
-    def revived(self, problem: Problem, population: Population) -> Rival | None:
-        """The model without its effects on parameters whose OMEGA is nearly 0, with an OMEGA that is not; None if
-        no estimated variance has collapsed."""
-        scale, small = latent_scale(problem), collapsed_latents(problem, population)
+    def revived(self, problem: Problem, population: Population, *, below: float) -> Rival | None:
+        """The model without its effects on parameters whose standard deviation is `below` so many units of their
+        scale, with larger ones; None if no estimated one is."""
+        scale, small = latent_scale(problem), collapsed_latents(problem, population, below=below)
         if not len(small):
             return None
         effects, support = problem.effects, problem.support.copy()
@@ -263,6 +279,16 @@ class Selector:
         exploration = Exploration(search, problem.latent_omega(population), solver=self._count_program)
         exploration.profile(exploration.neighbours_of(problem.support), exploration.omega)
         return allowed_margins(exploration, problem.support)
+
+    def ties(self, search: SearchState, problem: Problem) -> list[Problem]:
+        """The models on the other side of the closest decisions."""
+        near = [
+            (not problem.support[unit], abs(value), unit)
+            for unit, value in search.checked.items()
+            if abs(value) < (DOUBTFUL if problem.support[unit] else TIE)
+        ]
+        others = [self._reversed(problem, unit) for _, _, unit in sorted(near)[:MOST_TIES]]
+        return [other for other in others if other is not None]
 
     def _close_decisions(self, search: SearchState, support: np.ndarray) -> list[int]:
         """Effects that are in (a rough margin can be far off where dropping one changes much else), and those
@@ -286,11 +312,26 @@ def rules_of(effects: Effects, n_subjects: int) -> Rules:
     return Rules(forced=forced, exclusive=effects.space.exclusive, at_most=most if most < effects.n_units else None)
 
 
-def collapsed_latents(problem: Problem, population: Population) -> np.ndarray:
+def reduced(problem: Problem, other: Problem, population: Population) -> Population:
+    """The population for a model with other effects: what those that leave explained becomes variance of their
+    parameters."""
+    effects = problem.effects
+    leaving = np.flatnonzero((problem.support & ~other.support)[effects.unit])
+    omega = population.omega.copy()
+    beta = effects.beta(population.thetas)
+    for k in np.unique(effects.latent[leaving]):
+        own = leaving[effects.latent[leaving] == k]
+        if problem.omega_mask[k, k]:
+            eta = problem.latent_index[k]
+            omega[eta, eta] += float(np.var(effects.values[:, own] @ beta[own]))
+    return replace(other.restricted(population), omega=omega)
+
+
+def collapsed_latents(problem: Problem, population: Population, *, below: float = LEAST_SD) -> np.ndarray:
     """Indices of the latents that are searched and whose estimated variance is nearly 0."""
     sd = np.sqrt(np.diag(problem.latent_omega(population)))
     free = np.isin(np.arange(problem.n_latents), problem.effects.latent) & np.diag(problem.omega_mask)
-    return np.flatnonzero((sd < LEAST_SD * latent_scale(problem)) & free)
+    return np.flatnonzero((sd < below * latent_scale(problem)) & free)
 
 
 def allowed_margins(exploration: Exploration, support: np.ndarray) -> np.ndarray:
@@ -312,6 +353,7 @@ def penalties_of(criterion: Criterion, problem: Problem, settings: SelectionSett
         n_subjects=problem.n_subjects,
         n_obs_total=problem.table.n_obs_total,
         n_candidates=effects.n_units,
+        n_on_parameter=effects.n_on_parameter,
     ).astype(float)
     for name, value in settings.penalties:
         if name not in names:

@@ -10,7 +10,7 @@ from nlmevae.errors import SettingsError
 Method = Literal["vae", "vae+polish"]
 Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
 Audit = Literal["", "auto", "highs", "scip", "gurobi"]
-DEFAULT_CRITERION = "bicc"
+DEFAULT_CRITERION: dict[str, str] = {"vae": "bicc", "vae+polish": "mbic"}
 Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
 
 
@@ -108,14 +108,15 @@ class SelectionSettings:
     """How a covariate search decides.
 
     Attributes:
-        criterion: what an effect must be worth: bicc (the paper's), bic, aic, lrt:p, ebic or mbic.
+        criterion: what an effect must be worth: bicc (the paper's), bic, aic, lrt:p, ebic or mbic; None: bicc for
+            method "vae", else mbic (measured: docs/decisions/0012).
         penalties: effect name -> penalty on the scale of -2LL, instead of the criterion's.
         solver: of the integer programs; "auto" is the built-in exact one.
         audit: solver that solves the last program again ("auto": the best one installed), "" for none.
         resamples: of subjects, for the frequency with which each effect is chosen (0: not computed).
     """
 
-    criterion: str = DEFAULT_CRITERION
+    criterion: str | None = None
     penalties: tuple[tuple[str, float], ...] = ()
     solver: Solver = "auto"
     audit: Audit = ""
@@ -124,12 +125,17 @@ class SelectionSettings:
     def __post_init__(self) -> None:
         from nlmevae.selection.criterion import parse_criterion
 
-        parse_criterion(self.criterion)
+        if self.criterion is not None:
+            parse_criterion(self.criterion)
         _require_choice("solver", self.solver, get_args(Solver))
         _require_choice("audit", self.audit, get_args(Audit))
         _require_at_least("resamples", self.resamples, 0)
         for name, value in self.penalties:
             _require_positive(f"penalty of {name}", value)
+
+    def criterion_for(self, method: Method) -> str:
+        """The criterion, or the method's default."""
+        return self.criterion or DEFAULT_CRITERION[method]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for result files."""

@@ -208,6 +208,8 @@ def _aliases(program: Program, correlation: np.ndarray, scale: np.ndarray, free:
     aliases: dict[int, tuple[int, ...]] = {}
     rules = _rule_membership(program)
     close = np.abs(correlation) >= 1.0 - _SAME
+    if not np.triu(close, 1).any():
+        return aliases
     for u in np.flatnonzero(free):
         for v in standing:
             if rules[u] == rules[v] and _same(program, correlation, scale, close, u, v):

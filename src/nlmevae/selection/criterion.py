@@ -7,8 +7,9 @@ aic    2 per coefficient
 lrt:p  the quantile 1 - p of chi-squared with as many degrees of freedom as the effect has coefficients
 ebic   log N per coefficient and 2 log(number of candidates) per effect (Chen and Chen, Biometrika 95 (2008) 759-771,
        with gamma = 1)
-mbic   log N per coefficient and 2 log(number of candidates / 4) per effect (Bogdan, Ghosh, Doerge, Genetics 167
-       (2004) 989-999; 4 is the number of effects expected beforehand), nothing extra up to 4 candidates
+mbic   log N per coefficient and 2 log(candidates on the parameter / 2) per effect, not below log N: the modified BIC
+       (Bogdan, Ghosh, Doerge, Genetics 167 (2004) 989-999) of one regression per parameter, with two effects
+       expected on each. With up to two candidates per parameter it is the BICc.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from nlmevae.errors import SettingsError
 
 NAMES = ("bicc", "bic", "aic", "lrt:p", "ebic", "mbic")
 _TITLES = {"bicc": "BICc", "bic": "BIC", "aic": "AIC", "ebic": "Extended BIC", "mbic": "Modified BIC"}
-#: Effects that the modified BIC expects before seeing data.
-_EXPECTED_EFFECTS = 4.0
+#: Effects on one parameter that the modified BIC expects before seeing data.
+_EXPECTED_EFFECTS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,12 @@ class Criterion:
         n_subjects: int,
         n_obs_total: int,
         n_candidates: int,
+        n_on_parameter: np.ndarray,
     ) -> np.ndarray:
         """(n_units,) charge of each effect, units of -2 log-likelihood.
 
-        n_coefficients (n_units,); random_effect (n_units,) bool: does the effect's parameter have one.
+        n_coefficients (n_units,); random_effect (n_units,) bool: does the effect's parameter have one; n_candidates:
+        of the whole search; n_on_parameter (n_units,): on the effect's parameter.
         """
         k = np.asarray(n_coefficients, dtype=np.float64)
         log_n = np.log(n_subjects)
@@ -56,11 +59,12 @@ class Criterion:
             return 2.0 * k
         if self.kind == "lrt":
             return chi_squared_quantile(self.level, k)
-        if self.kind == "bicc":
-            return k * np.where(np.asarray(random_effect, dtype=bool), log_n, np.log(n_obs_total))
-        return k * log_n + self._multiplicity(n_candidates)
+        if self.kind in ("bicc", "mbic"):
+            own = k * np.where(np.asarray(random_effect, dtype=bool), log_n, np.log(n_obs_total))
+            return own if self.kind == "bicc" else own + _for_number(n_on_parameter, _EXPECTED_EFFECTS)
+        return k * log_n + (_for_number(n_candidates, 1.0) if self.kind == "ebic" else 0.0)
 
-    def sentence(self, *, n_subjects: int, n_obs_total: int, n_candidates: int) -> str:
+    def sentence(self, *, n_subjects: int, n_obs_total: int, n_candidates: int, n_on_parameter: np.ndarray) -> str:
         """What it charges, with the numbers of this search."""
         log_n = f"log({n_subjects}) = {np.log(n_subjects):.2f}"
         if self.kind == "aic":
@@ -79,15 +83,24 @@ class Criterion:
             )
         if self.kind == "bic":
             return f"{title} charges {log_n} per coefficient."
-        ratio = n_candidates if self.kind == "ebic" else f"{n_candidates}/{_EXPECTED_EFFECTS:g}"
-        return (
-            f"{title} charges {log_n} per coefficient and 2 log({ratio}) = "
-            f"{self._multiplicity(n_candidates):.2f} per effect for the number of candidates."
-        )
+        if self.kind == "ebic":
+            multiplicity = f"2 log({n_candidates}) = {_for_number(n_candidates, 1.0):.2f} per effect for the candidates"
+        else:
+            most = int(np.max(n_on_parameter))
+            charge = float(_for_number(most, _EXPECTED_EFFECTS))
+            multiplicity = (
+                f"2 log({most}/{_EXPECTED_EFFECTS:g}) = {charge:.2f} per effect for the candidates on a parameter"
+            )
+            if most <= _EXPECTED_EFFECTS:
+                multiplicity = f"nothing more, with at most {most} candidates on a parameter"
+            elif np.min(n_on_parameter) < most:
+                multiplicity += ", less where there are fewer"
+        return f"{title} charges {log_n} per coefficient and {multiplicity}."
 
-    def _multiplicity(self, n_candidates: int) -> float:
-        divisor = {"ebic": 1.0, "mbic": _EXPECTED_EFFECTS}.get(self.kind)
-        return 0.0 if divisor is None else max(2.0 * float(np.log(max(n_candidates, 1) / divisor)), 0.0)
+
+def _for_number(n_candidates: np.ndarray | int, expected: float) -> np.ndarray:
+    """2 log(number of candidates / expected effects), not below 0."""
+    return np.maximum(2.0 * np.log(np.maximum(n_candidates, 1) / expected), 0.0)
 
 
 def parse_criterion(text: str) -> Criterion:
