@@ -182,8 +182,8 @@ def test_the_fit_is_of_the_written_model(result, tmp_path):
 
 def test_the_criterion_is_likelihood_plus_penalties(result):
     likelihood = result.fit.likelihood("is")
-    assert result.criterion == "bicc"
-    assert result.criterion_value == likelihood.bicc
+    assert result.criterion == "mbic"  # with two candidates on each parameter it is the BICc
+    assert result.criterion_value == pytest.approx(likelihood.bicc)
     # log 12 for three variances and two effects, log 120 for three typical values and sigma
     assert likelihood.bicc == pytest.approx(likelihood.minus_two_ll + 5 * np.log(12) + 4 * np.log(120))
     assert "log(12) = 2.48" in result.criterion_text
@@ -196,7 +196,10 @@ def test_what_a_criterion_charges_is_in_every_effect_and_in_the_value(criterion,
     found = nlmevae.select(BASE, covariates="WT", criterion=criterion, **BRIEF)
     assert [e.penalty for e in found.effects] == pytest.approx([penalty] * 3)
     likelihood = found.fit.likelihood("is")
-    expected = likelihood.aic if criterion == "aic" else likelihood.minus_two_ll + penalty * len(found.support)
+    expected = {
+        "aic": likelihood.aic,
+        "ebic": likelihood.bic + 2 * np.log(3) * len(found.support),
+    }.get(criterion, likelihood.minus_two_ll + penalty * len(found.support))
     assert found.criterion_value == pytest.approx(expected)
     assert found.settings["criterion"] == criterion
 
@@ -205,9 +208,9 @@ def test_the_users_penalty_is_charged(result):
     found = nlmevae.select(BASE, covariates="WT", penalties={"KA~WT": 80.0, "V~WT": 0.01}, **BRIEF)
     assert "KA~WT" not in found.support
     assert "V~WT" in found.support
-    assert found.criterion_value == pytest.approx(
-        found.fit.minus_two_ll + sum(e.penalty for e in found.effects if e.selected)
-    )
+    likelihood = found.fit.likelihood("is")
+    charged = sum(e.penalty - np.log(12) for e in found.effects if e.selected)
+    assert found.criterion_value == pytest.approx(likelihood.bicc + charged)
 
 
 def test_post_selection_estimates_come_with_standard_errors(result):

@@ -22,7 +22,11 @@ from nlmevae.selection.table import LARGEST
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(
+    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|check|code) .+)$|`nlmevae ((?:fit|select|check|code) [^`]+)`",
+    re.MULTILINE,
+)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -30,7 +34,8 @@ def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def examples() -> list[tuple[str, str, str]]:
+def examples() -> list[tuple[str, str, str, str]]:
+    """Document, language, code, what the document says it prints ("" if nothing)."""
     return [(d.name, *match) for d in DOCUMENTS for match in BLOCK.findall(d.read_text(encoding="utf-8"))]
 
 
@@ -41,11 +46,16 @@ def test_links_lead_to_files(document):
 
 
 def test_there_are_examples_to_run():
-    assert {language for _, language, _ in examples()} == {"python", "sh"}
+    assert {language for _, language, *_ in examples()} == {"python", "sh"}
+    assert any(printed for *_, printed in examples())
 
 
-@pytest.mark.parametrize(("document", "language", "code"), examples())
-def test_examples_marked_to_run_do_run(document, language, code):
+@pytest.mark.parametrize(
+    ("document", "language", "code", "printed"),
+    examples(),
+    ids=[f"{name}-{k}" for k, (name, *_) in enumerate(examples())],
+)
+def test_examples_marked_to_run_do_run(document, language, code, printed):
     if language == "python":
         lines = [[sys.executable, "-c", code]]
     else:
@@ -55,6 +65,28 @@ def test_examples_marked_to_run_do_run(document, language, code):
     for line in lines:
         process = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, env=dict(os.environ))
         assert process.returncode == 0, process.stderr
+        if printed:
+            assert words_and_numbers(process.stdout) == words_and_numbers(printed)
+
+
+def words_and_numbers(output: str) -> list[str | object]:
+    """Numbers compare to 2 %: the last digits of an estimate depend on the machine."""
+    return [
+        pytest.approx(float(word), rel=0.02) if re.fullmatch(r"-?[\d.]+", word) else word
+        for word in re.findall(r"-?\d+\.?\d*|[^\s\d]+", output)
+    ]
+
+
+def command_lines() -> list[tuple[str, str]]:
+    return [
+        (d.name, block or inline) for d in DOCUMENTS for block, inline in COMMAND.findall(d.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("document", "line"), command_lines())
+def test_every_command_line_in_the_documents_is_understood(document, line):
+    words = shlex.split(line)
+    assert build_parser().parse_args(words).verb == words[0]
 
 
 def option_strings() -> list[tuple[str, str]]:

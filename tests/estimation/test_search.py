@@ -257,7 +257,7 @@ def test_more_candidates_than_subjects_never_explain_every_subject(tmp_path):
     source = staged(tmp_path, lambda text: text.replace("WT SEX", f"WT SEX {' '.join(names)}"), wide)
     prepared = pipeline.prepare_selection(source, covariates=["WT", "SEX", *names])
     assert any(d.code == "many-candidates" for d in prepared.diagnostics)
-    result = nlmevae.select(source, covariates=["WT", "SEX", *names], **QUICK)
+    result = nlmevae.select(source, covariates=["WT", "SEX", *names], criterion="bicc", **QUICK)
     assert result.fit.status.completed
     assert len(result.effects) == 24
     assert 2 <= len(result.support) <= FEWEST

@@ -27,7 +27,7 @@ UNITS = ("A~X0", "A~X1", "A~X2", "B~X0", "B~X1", "B~X2")
 def outcome_of(seed: int, *, resamples: int = 30, **options) -> SearchOutcome:
     """A polished search of six candidates in 30 subjects."""
     problem = intercept_and_slope_search(seed, **options)
-    settings, selection = FitSettings(n_alternatives=0), SelectionSettings(resamples=resamples)
+    settings, selection = FitSettings(n_alternatives=0), SelectionSettings(resamples=resamples, criterion="bicc")
     selector = Selector.of(problem, selection)
     found = polish(problem, problem.initial, None, settings, np.random.default_rng(1), selector=selector)
     estimation = Estimation(

@@ -8,6 +8,8 @@ import numpy as np
 
 from nlmevae.estimation.search import SearchOutcome
 from nlmevae.estimation.search_evidence import Evidence
+from nlmevae.estimation.selector import penalties_of
+from nlmevae.estimation.settings import SelectionSettings
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.selection_result import (
     Certificate,
@@ -15,6 +17,7 @@ from nlmevae.results.selection_result import (
     SelectionResult,
     SelectionTrace,
 )
+from nlmevae.selection.criterion import parse_criterion
 from nlmevae.selection.program import Program, Solution
 
 
@@ -62,14 +65,21 @@ def search_report(
     )
 
 
+#: Criteria of whole models that the others differ from in what they charge for effects.
+_WHOLE_MODEL = {"bicc": "bicc", "mbic": "bicc", "bic": "bic", "ebic": "bic", "aic": "aic"}
+
+
 def _criterion_value(outcome: SearchOutcome, fit: FitResult) -> float:
-    """BICc, BIC and AIC of the whole model; the others charge effects only."""
+    """Of the whole model; `lrt` charges effects only."""
     likelihood = fit.likelihood("is")
     if likelihood is None:
         return float("nan")
-    if outcome.selector.criterion.kind in ("bicc", "bic", "aic") and not outcome.selection.penalties:
-        return getattr(likelihood, outcome.selector.criterion.kind)
-    return likelihood.minus_two_ll + outcome.selector.total_penalty(outcome.problem)
+    selector, problem = outcome.selector, outcome.problem
+    base = _WHOLE_MODEL.get(selector.criterion.kind)
+    if base is None:
+        return likelihood.minus_two_ll + selector.total_penalty(problem)
+    included = penalties_of(parse_criterion(base), problem, SelectionSettings())[problem.support].sum()
+    return getattr(likelihood, base) + selector.total_penalty(problem) - float(included)
 
 
 def _effects(

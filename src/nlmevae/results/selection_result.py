@@ -99,8 +99,9 @@ class SelectionResult:
 
     Attributes:
         fit: of the selected model, with its standard errors and likelihoods.
-        criterion: name as given; `criterion_value` of the selected model (-2LL by importance sampling plus all
-            penalties of this criterion); `criterion_text`: one sentence that says what it charges.
+        criterion: name as given; `criterion_text`: one sentence that says what it charges.
+        criterion_value: of the selected model by importance sampling: BICc, BIC or AIC with this criterion's charges
+            for the effects in place of theirs (`lrt`: -2LL plus the charges).
         effects: every candidate, in the search space's order.
         alternatives: criterion name -> support it would select by the final quadratic form.
         parameters: latent names, for `trace.omega_sd`; coefficients: names, for `trace.beta`.
