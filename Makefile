@@ -1,5 +1,6 @@
-# make demo   install into .venv and fit an example
-# make test   install into a new environment (.venv-test) and run all tests
+# make demo   install into .venv, fit an example and select its covariates
+# make test   install into a new environment (.venv-test), with SCIP for the audits and matplotlib for the plots, and
+#             run all tests
 # make lint   ruff, with the environment of `make test`
 
 PYTHON ?= python3
@@ -15,11 +16,12 @@ ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 demo: .venv/installed
 	.venv/bin/nlmevae fit fixtures/theophylline/run_wt.ctl --seed 1 --out demo
+	.venv/bin/nlmevae select fixtures/theophylline/run_base.ctl --covariates WT,SEX --seed 1 --out demo
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP_INSTALL) $(TORCH)
-	.venv/bin/python $(PIP_INSTALL) .
+	.venv/bin/python $(PIP_INSTALL) '.[report]'
 	touch $@
 
 test: test-environment
@@ -29,7 +31,7 @@ test-environment:
 	rm -rf .venv-test
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python $(PIP_INSTALL) $(TORCH)
-	.venv-test/bin/python $(PIP_INSTALL) '.[test,pharmpy]'
+	.venv-test/bin/python $(PIP_INSTALL) '.[test,pharmpy,scip,report]'
 
 lint:
 	.venv-test/bin/ruff check src translators tests

@@ -6,6 +6,7 @@ estimates THETAs estimates the effects of the support, and nothing else has to k
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,12 +42,8 @@ class Effects:
 
     @property
     def n_on_parameter(self) -> np.ndarray:
-        """(n_units,) candidates on the same parameter; forms of one pair count once."""
-        pairs = {
-            (c.parameter, c.covariate) if c.form != "categorical" else (c.parameter, c.name)
-            for c in self.space.candidates
-        }
-        counts = {p: sum(q == p for q, _ in pairs) for p in {q for q, _ in pairs}}
+        """(n_units,) candidates on the same parameter."""
+        counts = Counter(c.parameter for c in self.space.candidates)
         return np.array([counts[c.parameter] for c in self.space.candidates])
 
     def subset(self, subjects: np.ndarray) -> Effects:
