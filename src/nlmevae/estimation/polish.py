@@ -25,17 +25,16 @@ from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
 from nlmevae.estimation.improve import ESS_FLOOR, improve
 from nlmevae.estimation.newton import NOISY_SHARE, curvature
-from nlmevae.estimation.observed_selection import LEAST_SD
 from nlmevae.estimation.pool import Pool
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import Modes, best_start, prior_candidates, search_modes
 from nlmevae.estimation.sample import Sample, draw_batch
-from nlmevae.estimation.selector import SearchState, Selector, reduced
+from nlmevae.estimation.selector import SearchState, Selector, collapsed_latents, reduced
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, ProgressEvent
-from nlmevae.estimation.uncertainty import Uncertainty, uncertainty
+from nlmevae.estimation.uncertainty import Uncertainty, uncertainty, variance_errors
 from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import safe_cholesky
@@ -52,7 +51,8 @@ RIDGE = 0.02  # observed over complete-data information that makes a direction a
 RIDGE_BATCHES, RIDGE_MEMORY = (4, 8), 400_000  # times the draws of an ordinary iteration; most of all subjects
 RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 18, 12, 0.1, 2
 CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a variance collapsed
-SMALL_SD = 0.1  # of a random effect, in units of the latent's scale, that may have collapsed on a ridge
+SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale, and the relative error of its
+# variance, that may have collapsed on a ridge
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 
 
@@ -283,7 +283,7 @@ class _Run:
         """
         if self.smallest_share >= RIDGE:
             return False
-        for other in self.selector.ties(self.search, self.problem):
+        for other in self.selector.ties(self.search, self.problem, self.population, self._doubtful()):
             key = other.support.tobytes()
             if key in self.search.estimated:
                 continue
@@ -312,8 +312,7 @@ class _Run:
         """
         if self.search.challenged:
             return False
-        below = SMALL_SD if self.smallest_share < RIDGE else LEAST_SD
-        rival = self.selector.revived(self.problem, self.population, below=below)
+        rival = self.selector.revived(self.problem, self.population, self._doubtful())
         if rival is None:
             return False
         settings = replace(self.settings, its_iterations=CHALLENGE_ITS)
@@ -329,6 +328,16 @@ class _Run:
             return False
         self._adopt(run)
         return True
+
+    def _doubtful(self) -> np.ndarray:
+        """Indices of the latents whose variance is nearly 0, or small and hardly distinguishable from 0."""
+        sure = collapsed_latents(self.problem, self.population)
+        if self.smallest_share >= RIDGE:
+            return sure
+        small = collapsed_latents(self.problem, self.population, below=SMALL_SD)
+        sample = replace(self.search.sample, problem=self.problem, coordinates=self.coordinates)
+        vague = variance_errors(sample, self.population)[small] > VAGUE
+        return small[vague | np.isin(small, sure)]
 
     def _adopt(self, run: _Run) -> None:
         """Go on where another run ended."""

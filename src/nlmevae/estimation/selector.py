@@ -254,10 +254,10 @@ class Selector:
                 best, found = difference, (other, moved)
         return found
 
-    def revived(self, problem: Problem, population: Population, *, below: float) -> Rival | None:
-        """The model without its effects on parameters whose standard deviation is `below` so many units of their
-        scale, with larger ones; None if no estimated one is."""
-        scale, small = latent_scale(problem), collapsed_latents(problem, population, below=below)
+    def revived(self, problem: Problem, population: Population, small: np.ndarray) -> Rival | None:
+        """The model without its effects on the parameters `small` (indices of latents), with larger variances of
+        these; None if there are none."""
+        scale = latent_scale(problem)
         if not len(small):
             return None
         effects, support = problem.effects, problem.support.copy()
@@ -280,13 +280,21 @@ class Selector:
         exploration.profile(exploration.neighbours_of(problem.support), exploration.omega)
         return allowed_margins(exploration, problem.support)
 
-    def ties(self, search: SearchState, problem: Problem) -> list[Problem]:
-        """The models on the other side of the closest decisions."""
-        near = [
-            (not problem.support[unit], abs(value), unit)
-            for unit, value in search.checked.items()
-            if abs(value) < (DOUBTFUL if problem.support[unit] else TIE)
-        ]
+    def ties(self, search: SearchState, problem: Problem, population: Population, small: np.ndarray) -> list[Problem]:
+        """The models on the other side of the least certain decisions: first effects on the parameters `small`
+        (indices of latents), whose margins cannot be trusted, then other effects in the model."""
+        effects = problem.effects
+        sd = np.sqrt(np.diag(problem.latent_omega(population))) / latent_scale(problem)
+        untrusted = {
+            int(unit): float(sd[k]) for unit, k in zip(effects.unit, effects.latent, strict=True) if k in small
+        }
+        near = []
+        for unit, value in search.checked.items():
+            inside = bool(problem.support[unit])
+            if inside and unit in untrusted:
+                near.append((0, untrusted[unit], unit))
+            elif abs(value) < (DOUBTFUL if inside else TIE):
+                near.append((1 if inside else 2, abs(value), unit))
         others = [self._reversed(problem, unit) for _, _, unit in sorted(near)[:MOST_TIES]]
         return [other for other in others if other is not None]
 

@@ -15,6 +15,7 @@ from nlmevae.estimation.newton import curvature
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.sample import Sample
 
+LEAST_INFORMATION = 1e-5  # observed over complete-data information, for relative errors
 STEP = 1e-4  # of a coordinate, for central differences of the map to the natural scale
 SMALLEST_SHARE = 1e-3  # observed over complete-data information below which a direction has no information
 
@@ -48,6 +49,20 @@ def uncertainty(sample: Sample, population: Population) -> Uncertainty:
         return Uncertainty(covariance=np.full((n, n), np.nan), least_known=int(np.argmax(relative)))
     root = jacobian @ (vectors / scale[:, None] / np.sqrt(values))
     return Uncertainty(covariance=root @ root.T)
+
+
+def variance_errors(sample: Sample, population: Population) -> np.ndarray:
+    """(d,) relative standard error of every estimated variance; 0 for those that are not estimated."""
+    slopes = curvature(sample, population, sample.weigh(population))
+    scale = np.sqrt(np.maximum(np.diag(slopes.complete), 1e-300))
+    values, vectors = np.linalg.eigh(slopes.observed / np.outer(scale, scale))
+    spread = ((vectors / scale[:, None]) ** 2 / np.maximum(values, LEAST_INFORMATION)).sum(axis=1)
+    n_theta, n_omega, _ = sample.coordinates.sizes
+    errors = np.zeros(sample.problem.n_latents)
+    for basis, variance in zip(sample.coordinates.basis, spread[n_theta : n_theta + n_omega], strict=True):
+        diagonal = np.flatnonzero(np.diag(basis))
+        errors[diagonal] = np.maximum(errors[diagonal], np.sqrt(variance))
+    return errors
 
 
 def natural_jacobian(coordinates: Coordinates, sample: Sample, population: Population) -> np.ndarray:
