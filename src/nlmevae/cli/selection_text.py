@@ -16,6 +16,9 @@ N_EXCLUDED = 5
 
 _SOLVERS = {
     "table": "built-in comparison of all subsets",
+    "bnb": "built-in branch and bound",
+    "table+bnb": "built-in comparison of all subsets and branch and bound",
+    "bnb+table": "built-in comparison of all subsets and branch and bound",
     "native": "built-in exact search",
     "auto": "built-in exact search",
     "highs": "HiGHS",

@@ -290,7 +290,7 @@ class _Run:
             self.search.estimated |= {key, self.problem.support.tobytes()}
             settings = replace(self.settings, its_iterations=0)
             start = reduced(self.problem, other, self.population)
-            run = _Run(other, start, None, settings, self.rng, None, (), None)
+            run = _Run(other, start, None, settings, self.rng, self._second_run(), (), None)
             run.starts, run.moments = list(self.starts), self.moments
             status, _ = run.iterate()
             here = self.minus_two_ll + self.selector.total_penalty(self.problem)
@@ -316,7 +316,7 @@ class _Run:
         if rival is None:
             return False
         settings = replace(self.settings, its_iterations=CHALLENGE_ITS)
-        run = _Run(rival.problem, rival.population, None, settings, self.rng, None, (), self.selector)
+        run = _Run(rival.problem, rival.population, None, settings, self.rng, self._second_run(), (), self.selector)
         run.search.challenged = True
         run.approach(None)
         status, _ = run.iterate()
@@ -328,6 +328,11 @@ class _Run:
             return False
         self._adopt(run)
         return True
+
+    def _second_run(self) -> Progress | None:
+        """What shows the iterations of another model: its own phase, its own count."""
+        progress = self.progress
+        return None if progress is None else lambda event: progress(replace(event, phase="recheck"))
 
     def _doubtful(self) -> np.ndarray:
         """Indices of the latents whose variance is nearly 0, or small and hardly distinguishable from 0."""

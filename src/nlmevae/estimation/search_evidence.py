@@ -83,6 +83,9 @@ def _without_untrusted(outcome: SearchOutcome, known: Evidence) -> Evidence:
     collapsed = collapsed_latents(problem, outcome.estimation.population)
     untrusted = np.unique(effects.unit[np.isin(effects.latent, collapsed)])
     untrusted = untrusted[problem.support[untrusted]]
+    state = outcome.estimation.search
+    if state is not None and state.support is not None:
+        untrusted = np.setdiff1d(untrusted, state.compared)
     if not len(untrusted):
         return known
     margin = known.margin.copy()

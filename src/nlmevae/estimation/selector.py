@@ -95,6 +95,12 @@ class SearchState:
         self.margin, self.support = found.choice.margins, found.choice.support
 
     @property
+    def compared(self) -> np.ndarray:
+        """Units for which the model with the other decision was estimated itself."""
+        differing = [np.flatnonzero(support != self.support) for support, _ in self.rivals]
+        return np.array([units[0] for units in differing if len(units) == 1], dtype=int)
+
+    @property
     def margins(self) -> np.ndarray | None:
         """(n_units,) the best known."""
         if self.margin is None:
