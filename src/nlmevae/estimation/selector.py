@@ -38,7 +38,7 @@ from nlmevae.selection.solve import Solver
 SUBJECTS_PER_EFFECT, FEWEST = 5, 4  # limit the size of the model
 # Nodes, because a limit in seconds would give other results on a slower machine: of the programs on the way, whose
 # neighbours are looked at too, and of the last one.
-BUDGET, LAST_BUDGET = Budget(nodes=2_000, seconds=60.0), Budget(nodes=200_000, seconds=60.0)
+BUDGET, LAST_BUDGET = Budget(nodes=2_000, seconds=60.0), Budget(nodes=50_000, seconds=20.0)
 # Of the criterion: on a ridge, the models on both sides of a decision nearer than this are estimated, first those
 # without an effect (DOUBTFUL), so many of them.
 TIE, DOUBTFUL, MOST_TIES = 1.5, 5.0, 1
