@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.errors import UnsupportedError
-from nlmevae.estimation import decoders, fit
+from nlmevae.estimation import decoders, evaluate, fit
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
@@ -182,3 +183,11 @@ def test_settings_and_versions_are_in_the_result(default):
     assert default.settings["backend"] == "test"
     assert set(default.versions) >= {"nlmevae", "numpy", "torch"}
     assert set(default.seconds) == {"setup", "vae", "polish", "likelihood", "total"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_subjects", "draws"), [(None, 12, 4096), (None, 500, 2000), (None, 5000, 1024), (9000, 5000, 9000)]
+)
+def test_the_reported_likelihood_has_as_many_draws_as_asked_for_or_as_the_size_needs(asked, n_subjects, draws):
+    problem = SimpleNamespace(n_subjects=n_subjects)
+    assert evaluate._final_draws(problem, FitSettings(final_draws=asked)) == draws

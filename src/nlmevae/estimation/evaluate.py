@@ -12,7 +12,7 @@ from nlmevae.estimation.settings import FitSettings
 from nlmevae.likelihood.importance import importance_likelihood
 from nlmevae.likelihood.linearisation import linearised_minus_two_ll
 
-FEWEST_DRAWS, MOST_DRAWS = 1024, 1_000_000  # per subject; of all subjects together
+USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twice; of all subjects together
 MODE_ITERATIONS, MODE_TOLERANCE = 50, 1e-8
 
 
@@ -40,5 +40,7 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
 
 
 def _final_draws(problem: Problem, settings: FitSettings) -> int:
-    """Per subject: as asked, fewer where many subjects average the error themselves."""
-    return min(settings.final_draws, max(FEWEST_DRAWS, MOST_DRAWS // problem.n_subjects))
+    """Per subject: as asked; by default fewer where many subjects average the error themselves."""
+    if settings.final_draws is not None:
+        return settings.final_draws
+    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // problem.n_subjects))
