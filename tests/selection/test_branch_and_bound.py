@@ -157,3 +157,13 @@ def request(program: Program, block):
         linear=program.linear[block.columns] * block.scale, cost_factor=effect_cost(program), warm=None, state=None,
         tolerance=1e-6, tie=1e-9, budget=Budget(),
     )  # fmt: skip
+
+
+def test_a_search_without_nodes_is_the_local_search_and_proves_nothing():
+    program = random_program(5, n_subjects=189, n_columns=20, correlation=0.5)
+    rough = solve(program, solver="bnb", budget=Budget(nodes=0))
+    exact = solve(program, solver="bnb")
+    assert not rough.certified
+    assert rough.bound == -np.inf
+    assert rough.nodes == 0
+    assert rough.objective >= exact.objective - 1e-9

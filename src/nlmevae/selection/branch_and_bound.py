@@ -54,13 +54,20 @@ class TreeEngine:
         positive = block.cost[block.cost > 0]
         #: of the search, so that its constants mean the same at every scale
         self.unit_cost = float(np.median(positive)) if len(positive) else 1.0
-        self.pieces = pieces_of(block) if pieces is None else pieces
+        self._pieces = pieces
         self.conflict = _conflicts(block)
         self.requires = np.array(block.requires, dtype=np.int64).reshape(-1, 2)
         self.at_most = -1 if block.at_most is None else block.at_most
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Made when they are first needed: a search without nodes is the local search alone."""
+        if self._pieces is None:
+            self._pieces = pieces_of(self.block)
+        return self._pieces
+
     def minimise(self, request: Request) -> Answer | None:
-        """None: no support obeys the rules and the state."""
+        """None: no support obeys the rules and the state. With a budget of no nodes nothing is proven."""
         root = self._root(request.state)
         if root is None:
             return None
@@ -73,7 +80,9 @@ class TreeEngine:
         )
         progress = np.array([value, np.inf])
         nodes, began = 0, time.perf_counter()
-        for piece in self.pieces:
+        if request.budget.nodes < 1:
+            progress[1] = -np.inf
+        for piece in self.pieces if request.budget.nodes > 0 else ():
             nodes += self._search(piece, linear, cost, root, support, progress, request, unit, nodes, began)
         value, bound = progress[0], min(progress)
         return Answer(

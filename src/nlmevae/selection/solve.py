@@ -172,7 +172,8 @@ class Prepared:
         nodes, step = 0, np.inf
         for block, engine in zip(reduction.blocks, engines, strict=True):
             spent = Budget(
-                nodes=max(budget.nodes - nodes, 1), seconds=max(budget.seconds - time.perf_counter() + began, 0.01)
+                nodes=max(budget.nodes - nodes, min(budget.nodes, 1)),
+                seconds=max(budget.seconds - time.perf_counter() + began, 0.01),
             )
             answer = engine.minimise(
                 Request(
