@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nlmevae.estimation import search_evidence
 from nlmevae.estimation.assemble import Estimation
 from nlmevae.estimation.fit import Clock
 from nlmevae.estimation.polish import polish
@@ -188,3 +189,8 @@ def test_the_evidence_calls_no_decoder(outcome, monkeypatch):
     monkeypatch.setattr(decoder, "linearise", called)
     monkeypatch.setattr(decoder, "predict", called)
     assert evidence_of(outcome).path
+
+
+def test_resamples_that_time_did_not_allow_are_not_hidden(outcome, monkeypatch):
+    monkeypatch.setattr(search_evidence, "LONGEST", 0.0)
+    assert any("Frequencies are those of" in warning for warning in evidence_of(outcome).warnings)

@@ -10,7 +10,7 @@ from nlmevae.estimation.fit import ENDED_EARLY
 from nlmevae.estimation.observed_selection import EffectSearch
 from nlmevae.estimation.search import SearchOutcome
 from nlmevae.estimation.selection_path import PathPoint, path, supports_by_criterion
-from nlmevae.estimation.selection_stability import stability
+from nlmevae.estimation.selection_stability import Stability, stability
 from nlmevae.estimation.selector import SUBJECTS_PER_EFFECT, allowed_margins, collapsed_latents, penalties_of
 from nlmevae.likelihood.importance import weighted_moments
 from nlmevae.results.selection_result import PathStep
@@ -52,7 +52,11 @@ def evidence_of(outcome: SearchOutcome) -> Evidence:
         known = _decisions(outcome, known)
         outcome.clock.lap("decisions")
         if outcome.selection.resamples:
-            known = replace(known, frequency=_frequency(outcome))
+            found, asked = _frequency(outcome), outcome.selection.resamples
+            known = replace(known, frequency=found.frequency)
+            if found.n_done < asked:
+                note = f"Frequencies are those of {found.n_done} resamples; {asked} take over {LONGEST:g} s."
+                known = replace(known, warnings=(*known.warnings, note))
             outcome.clock.lap("resamples")
     except KeyboardInterrupt:
         note = "Interrupted after the estimation: what was not computed yet about its decisions is left out."
@@ -144,9 +148,9 @@ def _penalty(outcome: SearchOutcome, criterion: str) -> np.ndarray:
     return penalties_of(parse_criterion(criterion), outcome.problem, outcome.selection)
 
 
-def _frequency(outcome: SearchOutcome) -> np.ndarray:
+def _frequency(outcome: SearchOutcome) -> Stability:
     search, omega = _final_search(outcome)
-    found = stability(
+    return stability(
         search,
         omega,
         outcome.problem.support,
@@ -155,7 +159,6 @@ def _frequency(outcome: SearchOutcome) -> np.ndarray:
         seconds=LONGEST,
         profile_omega=False,
     )
-    return found.frequency
 
 
 def _step(outcome: SearchOutcome, point: PathPoint, names: np.ndarray) -> PathStep:
