@@ -31,7 +31,13 @@ ALLOWED = {
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report", "diagnostics",
+        "report", "fitted_run",
+    },
+    "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
+    "after_fit": {
+        "errors", "results", "data", "diagnostics", "writers", "prepared_run", "pipeline", "at_parameters",
+        "fitted_run",
     },
 }  # fmt: skip
 
@@ -59,6 +65,9 @@ THIRD_PARTY = {
     "prepared_run": set(),
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "fitted_run": set(),
+    "at_parameters": set(),
+    "after_fit": set(),
     "nlmevae": set(),
 }
 
@@ -74,7 +83,13 @@ ONLY_IN = {
 }
 
 #: Loaded for every command line.
-LIGHT = {f"nlmevae.cli.{name}" for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts")}
+LIGHT = {
+    f"nlmevae.cli.{name}"
+    for name in (
+        "main", "fit", "select", "tables", "simulate", "vpc", "check", "code", "run_arguments", "interrupts",
+        "step_progress",
+    )
+}  # fmt: skip
 
 IMPORTS = imports()
 

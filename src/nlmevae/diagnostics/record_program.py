@@ -65,8 +65,9 @@ class RecordProgram:
         """(n_rows, n_compartments)."""
         model, form_model = self.model, _states_model(self.model, self.thetas)
         read = names_read(model.program.des) | model.structural.program_names
-        parameters = {name: known[name] for name in sorted(read) if name in known and not name.startswith("THETA(")}
-        pk = tuple(Assign(name, Symbol(name)) for name in parameters)
+        names = [name for name in sorted(read) if name in known and not name.startswith("THETA(")]
+        parameters = {f"{name} of the record": known[name] for name in names}
+        pk = tuple(Assign(name, Symbol(f"{name} of the record")) for name in names)
         form_model = replace(form_model, program=replace(form_model.program, pk=pk))
         states = states_table(model, self.dataset, self.table, parameters)
         decoder = make_decoder(latent_form(form_model, states), states, threads=self.threads)
@@ -127,8 +128,13 @@ def run_records(statements: tuple[Statement, ...], ptr: np.ndarray, inputs: Mapp
     for rank in range(int(counts.max(initial=0))):
         rows = ptr[:-1][counts > rank] + rank
         env = {name: inputs[name][rows] for name in read}
-        env |= {name: values[name][rows - 1] if rank else np.full(len(rows), np.nan) for name in assigned}
+        env |= {name: values[name][rows - 1] if rank else np.full(len(rows), _start(name)) for name in assigned}
         after = run(statements, env)
         for name in assigned:
             values[name][rows] = after[name]
     return values
+
+
+def _start(name: str) -> float:
+    """Before the first assignment; NM-TRAN: A_0(n) is 0 where $PK does not assign it."""
+    return 0.0 if name.startswith("A_0(") else float("nan")

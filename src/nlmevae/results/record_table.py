@@ -31,7 +31,7 @@ class RecordTable:
         file = self.request.file or "the table"
         found = [f"{file}: {label} is NaN in every row: {why}" for label, why in self.missing.items()]
         found += [
-            f"{file}: {label} has no value in {n} of {len(self.values)} rows (NaN): the code assigns it only later"
+            f"{file}: {label} has no value in {n} of {len(self.values)} rows (NaN): not assigned yet there, or not computable"
             for label, n in self.undefined.items()
         ]
         return tuple(found)

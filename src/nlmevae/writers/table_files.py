@@ -91,6 +91,14 @@ class TableFiles:
         write_atomically(self.manifest, json.dumps(document, indent=1) + "\n")
         return (*texts, self.manifest)
 
+    def remove_previous(self) -> None:
+        """Remove what an earlier run wrote; call only after `prepare`."""
+        digests = self._digests()
+        for path in self.paths:
+            if path.is_file() and _digest(path.read_bytes()) == digests.get(path.resolve()):
+                path.unlink()
+        self.manifest.unlink(missing_ok=True)
+
     def _digests(self) -> dict[Path, str]:
         """What an earlier run wrote; nothing if it left no (readable) JSON file."""
         try:
