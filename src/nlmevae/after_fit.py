@@ -6,18 +6,24 @@ control stream + data + fit or parameter values -> RunWithFit -> AtEstimates (fi
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.at_parameters import prepare_at
-from nlmevae.errors import SettingsError
+from nlmevae.at_parameters import parameter_values, prepare_at
+from nlmevae.errors import DataError, SettingsError
 from nlmevae.fitted_run import Steps, WrittenTables, at_fit, check_same_model, table_files, write_tables
-from nlmevae.pipeline import ModelSource, prepare
+from nlmevae.ir import Diagnostic, Model
+from nlmevae.pipeline import ModelSource, prepare, read_model, with_data
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
 
 if TYPE_CHECKING:
+    from nlmevae.diagnostics.parameter_draws import ParameterDraws
+    from nlmevae.estimation.population import Population
     from nlmevae.results.diagnostics import Diagnostics
+    from nlmevae.writers.simulation_csv import DesignText
 
 PathLike = str | os.PathLike[str]
 
@@ -106,3 +112,170 @@ def diagnose(
     given = run_with_fit(source, fit=fit, params=params, data=data)
     with at_fit(given.run, given.fit, threads=threads) as here:
         return diagnose(here, given.run.dataset, n_simulations=n_simulations, seed=seed, stratify=stratify, steps=steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationOptions:
+    """What `simulate` does; None: as $SIMULATION says, without one 1 data set and seed 1.
+
+    Attributes:
+        n: data sets. seed: same seed, same numbers, whatever `threads`.
+        iiv: random effects between subjects. residual: residual error.
+        uncertainty: parameters of each data set are drawn from the covariance of the estimates.
+    """
+
+    n: int | None = None
+    seed: int | None = None
+    iiv: bool = True
+    residual: bool = True
+    uncertainty: bool = False
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("n", 1), ("seed", 0), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise SettingsError(f"{name} is {value!r}", hint=f"give a whole number from {least}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """The file, how many data sets are in it and from which seed; `origin`: where the parameters are from."""
+
+    path: Path
+    n: int
+    seed: int
+    origin: str
+
+
+def simulate(
+    source: ModelSource,
+    out: PathLike,
+    *,
+    fit: FitResult | PathLike | None = None,
+    params: Any = None,
+    data: PathLike | None = None,
+    overwrite: bool = False,
+    steps: Steps | None = None,
+    notice: Callable[[Iterable[Diagnostic]], None] | None = None,
+    **options: Any,
+) -> Simulation:
+    """Simulate data sets of a design and write them to a CSV file (`writers.simulation_csv`) as they come.
+
+    Args:
+        out: the file.
+        fit, params: parameter values, as `run_with_fit` takes them.
+        data: the design; None: the file $DATA names. Its observations need no values.
+        overwrite: also replace a file that another program wrote.
+        steps: told about every data set. notice: told what was noticed about model and design.
+        options: fields of `SimulationOptions`.
+
+    Raises:
+        ModelError, DataError, SettingsError, OutputError: before anything is simulated.
+    """
+    from nlmevae.diagnostics.fitted import population_at, problem_at
+    from nlmevae.diagnostics.simulated_data import simulated_data
+    from nlmevae.writers.simulation_csv import check_simulation_file, write_simulation
+
+    chosen = SimulationOptions(**options)
+    given = design_with_fit(source, fit=fit, params=params, data=data)
+    run, model, path = given.run, given.run.model, Path(out)
+    if notice is not None:
+        notice(run.diagnostics)
+    check_simulation_file(path, overwrite=overwrite, inputs=[model.source.path, run.dataset.path])
+    asked = model.simulation
+    n = chosen.n or (asked.n if asked else 1)
+    seed = chosen.seed if chosen.seed is not None else (asked.seed if asked and asked.seed is not None else 1)
+    population = population_at(model, given.fit)
+    draws = _draws(given, population) if chosen.uncertainty else None
+    problem = problem_at(model, run.table, given.fit)
+    try:
+        source_of_data = simulated_data(
+            problem,
+            population,
+            n,
+            seed=seed,
+            random_effects=chosen.iiv,
+            residual_error=chosen.residual,
+            uncertainty=draws,
+            threads=chosen.threads,
+            steps=steps,
+        )
+        names = tuple(latent.name.replace("(", "").replace(")", "") for latent in problem.form.latents)
+        write_simulation(path, _design_text(run, names), source_of_data)
+    finally:
+        problem.decoder.close()
+    return Simulation(path=path, n=n, seed=seed, origin=given.origin)
+
+
+def design_with_fit(
+    source: ModelSource, *, fit: FitResult | PathLike | None, params: Any, data: PathLike | None
+) -> RunWithFit:
+    """As `run_with_fit`, with data whose observations need no values.
+
+    Raises:
+        ModelError, DataError: as the readers say; DataError also where the design has no observation.
+    """
+    from nlmevae.data.event_table import event_table
+    from nlmevae.data.read import read_dataset
+    from nlmevae.results.model_at import model_at
+    from nlmevae.writers.results_json import read_results_json
+
+    model = source if isinstance(source, Model) else read_model(source)
+    if data is not None:
+        model = with_data(model, Path(data))
+    if fit is not None and params is not None:
+        raise SettingsError("a fit and parameter values are given", hint="give one of them")
+    origin, found = f"the initial estimates of {model.source.path or model.name}", None
+    if params is not None:
+        values = parameter_values(params)
+        model, origin = model_at(model, values), values.source
+    dataset = read_dataset(model, design=True)
+    table = event_table(model, dataset)
+    if not table.n_obs_total:
+        raise DataError(f"{dataset.path} has no observations", hint="a design needs records with MDV = 0 (EVID = 0)")
+    run = PreparedRun(model=model, dataset=dataset, table=table, diagnostics=(*model.diagnostics, *dataset.diagnostics))
+    if fit is not None:
+        found = fit if isinstance(fit, FitResult) else read_results_json(fit)  # type: ignore[arg-type]
+        check_same_model(run, found)
+        origin = f"the fit of {found.source_path}"
+    return RunWithFit(run=run, fit=found, origin=origin)
+
+
+def _draws(given: RunWithFit, population: Population) -> ParameterDraws:
+    from nlmevae.diagnostics.parameter_draws import ParameterDraws
+
+    uncertainty = getattr(given.fit, "uncertainty", None)
+    if uncertainty is None:
+        raise SettingsError(
+            "there is no covariance of the estimates to draw parameters from",
+            hint="give --fit with the results of a fit whose covariance step was run, or leave --uncertainty out",
+        )
+    return ParameterDraws.of(given.run.model, population, uncertainty.covariance)
+
+
+def _design_text(run: PreparedRun, parameters: tuple[str, ...]) -> DesignText:
+    import numpy as np
+
+    from nlmevae.writers.simulation_csv import DesignText, cell_text
+
+    dataset, columns = run.dataset, run.model.data.columns
+    subject = np.repeat(np.arange(dataset.n_subjects), np.diff(dataset.subject_ptr))
+    texts = []
+    for column in columns:
+        if column.role == "drop":
+            texts.append(["."] * dataset.n_rows)
+        elif column.role == "id":
+            texts.append([dataset.subject_labels[i] for i in subject])
+        else:
+            k = dataset.columns.index(column.name)
+            values, missing = dataset.values[:, k], dataset.missing[:, k]
+            texts.append([cell_text(v, missing=m) for v, m in zip(values, missing, strict=True)])
+    return DesignText(
+        names=tuple(c.name for c in columns),
+        cells=tuple(zip(*texts, strict=True)),
+        dv=next(k for k, c in enumerate(columns) if c.role == "dv"),
+        observations=run.table.ob_row.astype(int),
+        subject=subject,
+        parameters=parameters,
+    )

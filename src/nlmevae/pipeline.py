@@ -62,14 +62,15 @@ def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) 
 
     model = source if isinstance(source, Model) else read_model(source)
     if data is not None:
-        model = _with_data(model, Path(data))
+        model = with_data(model, Path(data))
     dataset = read_dataset(model)
     table = event_table(model, dataset)
     notes = (*model.diagnostics, *dataset.diagnostics, *check_observations(model, table, dataset))
     return PreparedRun(model=model, dataset=dataset, table=table, diagnostics=notes)
 
 
-def _with_data(model: Model, path: Path) -> Model:
+def with_data(model: Model, path: Path) -> Model:
+    """The model with other data; DataError if there is no such file."""
     if not path.is_file():
         what = "is a folder, not a data file" if path.is_dir() else "does not exist"
         raise DataError(f"the data file {path} {what}", hint="correct the path; it is taken from the current folder")

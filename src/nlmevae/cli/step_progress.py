@@ -27,7 +27,7 @@ class StepProgress:
 
         now = self._clock()
         if what != self._what:
-            self._what, self._start = what, now
+            self._what, self._start, self._next = what, now, max(self._next, now + FIRST_LINE_AFTER)
         if self._stream is None or now < self._next:
             return
         self._next = now + SECONDS_BETWEEN_LINES

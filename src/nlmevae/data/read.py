@@ -19,11 +19,12 @@ from nlmevae.ir import DataSpec, Diagnostic, Model
 LARGEST = 1e30
 
 
-def read_dataset(model: Model, *, base: Path | None = None) -> Dataset:
+def read_dataset(model: Model, *, base: Path | None = None, design: bool = False) -> Dataset:
     """Records of the model's data file that IGNORE and ACCEPT leave, as numbers grouped by subject.
 
     Args:
         base: folder that relative paths start from; the folder of the control stream if None.
+        design: the data are to be simulated: observations need no value.
 
     Raises:
         DataError: the file is absent, has no records, or holds something NM-TRAN would reject or
@@ -48,7 +49,8 @@ def read_dataset(model: Model, *, base: Path | None = None) -> Dataset:
     ptr, labels = _subjects(rows, records)
     rows = _relative_clock(rows, records, ptr)
     evid, mdv = event_types(model, rows)
-    _check_observed(rows, mdv)
+    if not design:
+        _check_observed(rows, mdv)
     if model.structural.compartments:
         _check_times(rows, ptr, evid)
     dataset = Dataset(

@@ -1,12 +1,13 @@
 """Simulated data sets of one design: random effects, predictions and residual errors, replicate by replicate.
 
-Every replicate has a random generator of its own, seeded by (seed, number): its numbers depend neither on how many
-replicates are computed together nor on the number of threads.
+Every replicate has a random generator of its own, seeded by (seed, number). Replicates are predicted in batches of a
+fixed size, by several threads at once where that is asked for: the numbers do not depend on how many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,8 @@ from nlmevae.likelihood.joint import JointDensity
 #: Told (what is being done, done, total).
 Steps = Callable[[str, int, int], None]
 
-#: Predictions per call of the decoder: enough to keep it busy, small enough for the memory.
-_PREDICTIONS_AT_ONCE = 500_000
+#: Predictions per batch: enough to keep a thread busy, small enough for the memory.
+_PREDICTIONS_AT_ONCE = 50_000
 #: Random numbers of simulations are apart from those of the fit, which uses [seed, 0], [seed, 1] and [seed, 2].
 _STREAM = 7
 
@@ -45,19 +46,34 @@ def replicates(
     first: int = 0,
     random_effects: bool = True,
     residual_error: bool = True,
+    threads: int = 1,
 ) -> Iterator[Replicate]:
-    """`n` replicates from number `first` on. NaN where a prediction failed."""
+    """`n` replicates from number `first` on. NaN where a prediction failed.
+
+    Args:
+        threads: batches predicted at once; the decoder itself should have one.
+    """
     at_once = max(1, _PREDICTIONS_AT_ONCE // max(1, len(joint.y), joint.n_subjects))
+    batches = [range(start, min(start + at_once, first + n)) for start in range(first, first + n, at_once)]
     factor = np.linalg.cholesky(joint.omega).T
-    for start in range(first, first + n, at_once):
-        numbers = range(start, min(start + at_once, first + n))
+
+    def compute(numbers: range) -> list[Replicate]:
         generators = [replicate_generator(seed, number) for number in numbers]
         white = np.stack([rng.standard_normal(joint.mean.shape) for rng in generators])
         z = joint.mean + (white @ factor if random_effects else 0.0 * white)
         prediction = joint.predict(z)
+        made = []
         for k, (number, rng) in enumerate(zip(numbers, generators, strict=True)):
             y = joint.simulate(z[k], prediction[k], rng) if residual_error else prediction[k]
-            yield Replicate(number=number, z=z[k], prediction=prediction[k], y=y)
+            made.append(Replicate(number=number, z=z[k], prediction=prediction[k], y=y))
+        return made
+
+    with ThreadPoolExecutor(threads) as pool:
+        # the first batch alone: it compiles, and settles what the decoder learns from the first call
+        groups = [batches[:1], *(batches[k : k + threads] for k in range(1, len(batches), threads))]
+        for group in groups:
+            for made in pool.map(compute, group):
+                yield from made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +89,11 @@ class SimulatedObservations:
 
 
 def simulate_observations(
-    joint: JointDensity, n: int, *, seed: int, steps: Steps | None = None
+    joint: JointDensity, n: int, *, seed: int, threads: int = 1, steps: Steps | None = None
 ) -> SimulatedObservations:
     """`n` simulated data sets with the design of the data."""
     y = np.empty((n, len(joint.y)))
-    for replicate in replicates(joint, n, seed=seed):
+    for replicate in replicates(joint, n, seed=seed, threads=threads):
         y[replicate.number] = replicate.y
         if steps is not None:
             steps("simulating", replicate.number + 1, n)
