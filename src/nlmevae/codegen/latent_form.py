@@ -3,7 +3,8 @@
 The program is executed symbolically. At the assignment that defines a mu-referenced individual
 parameter, the right-hand side becomes h^-1(Z(k)): everything computed only to get there (typical
 values, covariate effects) drops out, and the decoder depends on a THETA only if the code needs it
-elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natural scale.
+elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natural scale. An ETA that makes
+no single parameter random is a component of z itself, with mean 0: the code reads it as it stands.
 
     decoder input  x = [Z(1) .. Z(d) | structural THETAs]
     individual     x, covariates            -> p: the values the rest of the code reads
@@ -29,7 +30,8 @@ from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transfor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latent:
-    """One component of z. `name` is the individual parameter, `eta` its random effect."""
+    """One component of z. `name` is the individual parameter, `eta` its random effect; where both are the
+    same, z is the ETA itself, with mean 0."""
 
     name: str
     eta: str
@@ -51,7 +53,8 @@ class LatentForm:
     """All functions share one graph; argument orders are fixed here and nowhere else.
 
     Attributes:
-        latents: z_1 .. z_d in ETA order; input names ``Z(1)`` ...
+        latents: z_1 .. z_d in ETA order, one for every ETA that is not fixed at zero, whatever it acts on;
+            input names ``Z(1)`` ...
         structural: estimated THETAs that are decoder inputs, natural scale (fixed ones are constants).
         covariates: inputs of `individual` and `mu` after the above (EventTable.covariate_names).
         record_items: inputs of `output` (EventTable.record_names).
@@ -111,17 +114,17 @@ class _Builder:
         self.program = model.executed
         self.table = table
         self.graph = Graph()
-        zero_etas = _etas_fixed_at_zero(model)
-        self.zero_etas = zero_etas
-        self.parameters = [p for p in model.individual_parameters if p.eta not in zero_etas]
-        self.latent_of = {p.name: k for k, p in enumerate(self.parameters)}
+        self.zero_etas = model.zero_etas
+        self.latents = _latents(model)
+        self.latent_of = {latent.name: k for k, latent in enumerate(self.latents)}
+        self.parameters = {p.name: p for p in model.individual_parameters if p.name in self.latent_of}
         self.formula = not model.structural.compartments
         self.thetas = {t.name for t in model.thetas}
         # a fixed THETA is a number: no input, no sensitivities
         self.fixed = {t.name: t.init for t in model.thetas if t.fixed}
 
     def build(self) -> LatentForm:
-        _check_static(self.model, self.parameters, self.table)
+        _check_static(self.model, list(self.parameters.values()), self.table)
         individual_env = self._run_individual()
         output, output_reads = self._output(individual_env)
         rhs, rhs_reads = self._rhs(individual_env)
@@ -132,13 +135,13 @@ class _Builder:
         parameters = tuple(sorted(reads, key=self._parameter_order))
         nodes = [self._parameter_node(name, individual_env) for name in parameters]
         structural = tuple(sorted(self.graph.inputs_of(nodes) & self.thetas, key=_theta_number))
-        latent_names = tuple(f"Z({k + 1})" for k in range(len(self.parameters)))
+        latent_names = tuple(f"Z({k + 1})" for k in range(len(self.latents)))
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
         self._check_lagged_bioavailability(individual_env)
         return LatentForm(
             model=self.model,
-            latents=tuple(Latent(name=p.name, eta=p.eta, transform=p.transform) for p in self.parameters),
+            latents=self.latents,
             structural=structural,
             covariates=covariates,
             record_items=self.table.record_names,
@@ -178,29 +181,37 @@ class _Builder:
             return self.graph.constant(0.0)
         if name in self.fixed:
             return self.graph.constant(self.fixed[name])
+        if name in self.latent_of:  # an ETA that is a latent itself
+            return self.graph.input(name if self.formula else f"Z({self.latent_of[name] + 1})")
         known = name in self.thetas or name in self.model.etas or name in self.table.covariate_names
         known = known or (self.formula and name in self.table.record_names)
         return self.graph.input(name) if known else None
 
+    def _defines(self, statement: Assign, value: int) -> IndividualParameter | None:
+        """The individual parameter that gets its random effect here."""
+        parameter = self.parameters.get(statement.target)
+        carries = parameter is not None and parameter.eta in self.graph.inputs_of([value])
+        return parameter if carries else None
+
     def _replace_by_latent(self, env: dict[str, int], statement: Assign, value: int) -> int:
-        k = self.latent_of.get(statement.target)
-        if k is None or self.parameters[k].eta not in self.graph.inputs_of([value]):
+        parameter = self._defines(statement, value)
+        if parameter is None:
             return value
-        parameter = self.parameters[k]
+        k = self.latent_of[parameter.name]
         typical = substitute(self.graph, value, {parameter.eta: self.graph.constant(0.0)})
         env[_mu_name(k)] = _to_gaussian(self.graph, parameter.transform, typical)
         return _to_natural(self.graph, parameter.transform, self.graph.input(f"Z({k + 1})"))
 
     def _mu(self, env: dict[str, int]) -> Function:
-        names = tuple(_mu_name(k) for k in range(len(self.parameters)))
-        missing = [p for p, n in zip(self.parameters, names, strict=True) if n not in env]
+        names = tuple(_mu_name(k) for k in range(len(self.latents)))
+        missing = [p for p in self.parameters.values() if _mu_name(self.latent_of[p.name]) not in env]
         if missing:
             raise SemanticError(
                 f"{missing[0].name} does not get its random effect {missing[0].eta} on every path",
                 hint=f"assign {missing[0].name} once, after the IF block that prepares its typical value",
                 location=missing[0].at,
             )
-        nodes = [env[n] for n in names]
+        nodes = [env.get(n, self.graph.constant(0.0)) for n in names]
         thetas = sorted(self.graph.inputs_of(nodes) & self.thetas, key=_theta_number)
         return Function(
             name="mu",
@@ -243,10 +254,7 @@ class _Builder:
         return (("Y(0)", after["Y"]),), reads
 
     def _replace_by_input(self, env: dict[str, int], statement: Assign, value: int) -> int:
-        k = self.latent_of.get(statement.target)
-        if k is None or self.parameters[k].eta not in self.graph.inputs_of([value]):
-            return value
-        return self.graph.input(statement.target)
+        return value if self._defines(statement, value) is None else self.graph.input(statement.target)
 
     def _scaled_amount(self, compartment: Compartment, resolve) -> int:
         amount = self.graph.input(f"A({compartment.number})")
@@ -279,7 +287,7 @@ class _Builder:
                 return self.graph.constant(self.fixed[name])
             if name in state or name in items:
                 return self.graph.input(name)
-            if name in env or name in self.thetas or name in self.table.covariate_names:
+            if name in env or name in self.thetas or name in self.latent_of or name in self.table.covariate_names:
                 reads.add(name)
                 return self.graph.input(name)
             return None
@@ -287,14 +295,14 @@ class _Builder:
         return resolve
 
     def _parameter_node(self, name: str, env: dict[str, int]) -> int:
-        if self.formula and name in self.latent_of:
-            k = self.latent_of[name]
-            return _to_natural(self.graph, self.parameters[k].transform, self.graph.input(f"Z({k + 1})"))
+        k = self.latent_of.get(name)
+        if k is not None and (self.formula or name == self.latents[k].eta):
+            return _to_natural(self.graph, self.latents[k].transform, self.graph.input(f"Z({k + 1})"))
         return env[name] if name in env and not self.formula else self.graph.input(name)
 
     def _parameter_order(self, name: str) -> tuple[int, str]:
-        """Individual parameters in ETA order first, then the rest by name."""
-        return (self.latent_of.get(name, len(self.parameters)), name)
+        """Latents in ETA order first, then the rest by name."""
+        return (self.latent_of.get(name, len(self.latents)), name)
 
     def _amounts(self) -> tuple[str, ...]:
         return tuple(f"A({c.number})" for c in self.model.structural.compartments)
@@ -338,11 +346,16 @@ def _theta_number(name: str) -> int:
     return int(name[name.index("(") + 1 : -1])
 
 
-def _etas_fixed_at_zero(model: Model) -> set[str]:
-    """Random effects that are no random effects: variance 0 FIX."""
-    return {
-        name for block in model.omega for j, name in enumerate(block.names) if block.fixed and block.matrix[j][j] == 0.0
-    }
+def _latents(model: Model) -> tuple[Latent, ...]:
+    parameter = {p.eta: p for p in model.individual_parameters}
+    itself = Transform(kind="identity")
+    return tuple(
+        Latent(name=p.name, eta=eta, transform=p.transform)
+        if (p := parameter.get(eta))
+        else Latent(name=eta, eta=eta, transform=itself)
+        for eta in model.etas
+        if eta not in model.zero_etas
+    )
 
 
 def _check_static(model: Model, parameters: list[IndividualParameter], table: EventTable) -> None:

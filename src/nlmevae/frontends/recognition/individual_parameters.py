@@ -2,7 +2,8 @@
 
 The parameter is the first program variable that carries the ETA alone, for which a transform is
 verified and through which everything the ETA does to the data passes. A variable whose typical value
-reads a THETA is preferred to one that only holds the effect (``ECL = EXP(ETA(1))``).
+reads a THETA is preferred to one that only holds the effect (``ECL = EXP(ETA(1))``). An ETA without such
+a parameter is a latent variable of its own with mean 0, whatever it does: nothing is assumed about it.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.errors import Location, SemanticError
 from nlmevae.frontends.recognition.dependencies import (
     NOTHING,
     Cut,
     assigned_repeatedly,
     assignment_place,
+    error_program,
     individual_program,
     outputs,
     piecewise_inputs,
     place_of,
     trace,
 )
-from nlmevae.frontends.recognition.effect_forms import SEVERAL_EFFECTS, SEVERAL_VARIABLES, EffectForm, name_form
+from nlmevae.frontends.recognition.effect_forms import ELSEWHERE, OUTSIDE, SEVERAL_VARIABLES, EffectForm, name_form
 from nlmevae.frontends.recognition.individual_level import (
     Candidate,
     IndividualLevel,
     initial_dependencies,
     run_watching,
 )
-from nlmevae.frontends.recognition.points import zero_etas
 from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
-from nlmevae.ir import IndividualParameter, Model, Transform, assignments
+from nlmevae.ir import Diagnostic, IndividualParameter, Model, Transform
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
 
@@ -55,19 +56,20 @@ class TypicalValue:
     piecewise: frozenset[str]
 
 
-def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
-    """One entry per ETA, in ETA order; an ETA fixed at zero has one only if its form is known.
+def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[Diagnostic, ...]]:
+    """One entry per ETA that makes one parameter random, in ETA order, and a note on every other one. An ETA
+    fixed at zero has neither.
 
     Raises:
-        UnsupportedError: an ETA has a form that is not supported; SemanticError: it has no effect.
+        SemanticError: an ETA has no effect.
     """
     model = level.model
-    known = dict.fromkeys(zero_etas(model), NOTHING)
+    known = dict.fromkeys(model.zero_etas, NOTHING)
     reaches = NOTHING.union(*outputs(model, known).values())
-    _check_places(model)
-    found = []
+    found: list[TypicalValue] = []
+    notes: list[Diagnostic] = []
     for eta in model.etas:
-        if eta in zero_etas(model):
+        if eta in model.zero_etas:
             continue
         if eta not in reaches:
             raise SemanticError(
@@ -75,29 +77,16 @@ def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
                 hint=f"use {eta} in the code, or remove it and its OMEGA",
                 location=place_of(individual_program(model), eta) or _omega_place(model, eta),
             )
-        found.append(_parameter_of(level, eta))
-    return found
+        value = _parameter_of(level, eta)
+        if value is None:
+            notes.append(_general_note(level, eta))
+        else:
+            found.append(value)
+    return found, tuple(notes)
 
 
-def _check_places(model: Model) -> None:
-    """Random effects belong to the individual level: $PK or $PRED."""
-    if not model.structural.compartments:
-        return
-    known = {**{a.target: NOTHING for a in assignments(model.program.pk)}, **initial_dependencies(model)}
-    for statements, record in ((model.program.des, "$DES"), (model.program.error, "$ERROR")):
-        results = trace(statements, known)
-        reads = NOTHING.union(*(results[n] for n in results if n == "Y" or n.startswith("DADT(")))
-        for eta in model.etas:
-            if eta in reads:
-                raise UnsupportedError(
-                    f"{eta} acts in {record}, where this version supports no random effect",
-                    hint=f"define the individual parameter that carries {eta} in $PK and use it in {record}; a "
-                    "random effect on the residual error is planned for a later release",
-                    location=place_of(statements, eta),
-                )
-
-
-def _parameter_of(level: IndividualLevel, eta: str) -> TypicalValue:
+def _parameter_of(level: IndividualLevel, eta: str) -> TypicalValue | None:
+    """None: no parameter is verified."""
     verified = []
     for candidate in level.candidates[eta]:
         reason = _not_individual(level.model, candidate, eta)
@@ -105,16 +94,9 @@ def _parameter_of(level: IndividualLevel, eta: str) -> TypicalValue:
         if transform is not None and _captures(level.model, candidate, eta):
             verified.append((candidate, transform))
     chosen = _choose(verified)
-    if chosen is None:
-        raise _refusal(level, eta)
+    if chosen is None or level.unreached_arms(chosen[0]):
+        return None
     candidate, transform = chosen
-    unreached = level.unreached_arms(candidate)
-    if unreached:
-        raise UnsupportedError(
-            f"{candidate.name} cannot be verified: a branch it depends on was not reached at any point tried",
-            hint="compare the data item with a number directly, as in IF (SEX.EQ.1)",
-            location=unreached[0].at,
-        )
     return _typical_value(level, candidate, transform, eta)
 
 
@@ -135,9 +117,9 @@ def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Tra
 
 def _not_individual(model: Model, candidate: Candidate, eta: str) -> str:
     """Why the variable cannot be an individual parameter whatever its transform; "" if it can."""
-    others = sorted(candidate.reads & set(model.etas) - {eta})
+    others = [name for name in model.etas if name in candidate.reads and name != eta]
     if others:
-        return "effects"
+        return f"also depends on {', '.join(others)}"
     if assigned_repeatedly(individual_program(model)[candidate.index], candidate.name):
         return "is assigned more than once in one branch of an IF block"
     before = individual_program(model)[: candidate.index + 1]
@@ -224,39 +206,46 @@ def _column_order(model: Model):
     return lambda name: names.index(name)
 
 
-# refusals -----------------------------------------------------------------------------------------
-def _refusal(level: IndividualLevel, eta: str) -> UnsupportedError:
-    model = level.model
-    first = level.candidates[eta][0]
-    verifiable = [
-        c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)
-    ]
-    reason = _not_individual(model, first, eta)
-    if verifiable:
-        names = ", ".join(dict.fromkeys(c.name for c in verifiable))
-        form = EffectForm(SEVERAL_VARIABLES.name.format(others=names), SEVERAL_VARIABLES.remedy)
-    elif reason == "effects":
-        others = ", ".join(name for name in model.etas if name in first.reads)
-        form = EffectForm(SEVERAL_EFFECTS.name.format(others=others), SEVERAL_EFFECTS.remedy)
-    elif reason:
-        form = EffectForm(
-            f"a random effect on a value that {reason}",
-            "give the typical value times EXP({eta}) a line of its own that reads only THETAs and covariates, and "
-            "what is done to it afterwards another line and another name",
-        )
-    else:
-        form = _numerical_form(level, first, eta)
-    return UnsupportedError(
-        f"{eta}, first carried by {first.name}, is {form.name}",
-        hint=form.remedy.format(name=first.name, eta=eta),
-        location=_effect_place(model, eta),
+# other effects ------------------------------------------------------------------------------------
+def _general_note(level: IndividualLevel, eta: str) -> Diagnostic:
+    form, name = _form_of(level, eta)
+    return Diagnostic(
+        code="general-effect",
+        severity="note",
+        message=f"{eta} is not mu-referenced ({form.name}): it is a variable of its own with mean 0, and the typical "
+        "values it acts on are estimated with the structural model",
+        hint=form.remedy.format(name=name, eta=eta),
+        location=_effect_place(level.model, eta),
     )
+
+
+def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
+    """What the effect is instead, and the variable that first carries it."""
+    model = level.model
+    if not level.candidates[eta]:
+        record = "$DES" if place_of(model.program.des, eta) else "$ERROR" if model.structural.compartments else "Y"
+        return EffectForm(OUTSIDE.format(record=record)), eta
+    first = level.candidates[eta][0]
+    reason = _not_individual(model, first, eta)
+    usable = [c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)]
+    captured = [c for c in usable if _captures(model, c, eta)]
+    if captured:
+        return EffectForm(f"{captured[0].name} depends on a branch that was reached at no point tried"), first.name
+    if usable:
+        names = ", ".join(dict.fromkeys(c.name for c in usable))
+        several = "," in names
+        return EffectForm(
+            SEVERAL_VARIABLES.format(others=names) if several else ELSEWHERE.format(name=names)
+        ), first.name
+    if reason:
+        return EffectForm(f"{first.name} {reason}"), first.name
+    return _numerical_form(level, first, eta), first.name
 
 
 def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> EffectForm:
     value, slope = _value_and_slope(level, candidate, eta)
     if value is None:
-        return EffectForm("without a value at the points tried", "assign {name} on every path")
+        return EffectForm("without a value at the points tried")
     zero = seeded({**level.points, **dict.fromkeys(level.model.etas, 0.0)}, (eta,))
     key = (candidate.name, candidate.index)
     at_zero, _ = run_watching(level.statements[: candidate.index + 1], zero, {key})
@@ -266,7 +255,8 @@ def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> E
 
 
 def _effect_place(model: Model, eta: str) -> Location | None:
-    return place_of(individual_program(model), eta)
+    programs = (individual_program(model), model.program.des, error_program(model))
+    return next((place for program in programs if (place := place_of(program, eta))), None)
 
 
 def _omega_place(model: Model, eta: str) -> Location | None:
