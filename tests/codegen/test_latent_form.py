@@ -91,7 +91,7 @@ def test_an_effect_without_a_parameter_is_a_latent_with_mean_zero():
         individual_parameters=model.individual_parameters[1:],
     )
     form = latent_form(model, event_table())
-    assert [latent.name for latent in form.latents] == ["ETA(1)", "K", "S2", "ETA(4)", "ETA(5)"]
+    assert [latent.name for latent in form.latents] == ["ETA(1)", "K", "V", "ETA(4)", "ETA(5)"]
     assert form.structural == ("THETA(1)",)
     assert call(form.mu, 0.08, 32.0) == pytest.approx([0.0, np.log(0.08), np.log(32.0), 0.0, 0.0])
     values = dict(zip(form.parameters, call(form.individual, 0.5, 0.0, 0.0, 0.2, 0.0, 1.5), strict=True))

@@ -15,8 +15,8 @@ class EffectForm:
     remedy: str = ""
 
 
-SEVERAL_VARIABLES = "it acts on several variables ({others})"
-ELSEWHERE = "it acts on {name} and elsewhere"
+SEVERAL_VARIABLES = "it acts on several variables ({names})"
+ELSEWHERE = "it acts on {names} and elsewhere"
 OUTSIDE = "it acts in {record}"
 _SCALED = EffectForm("scaled, factor * ETA", "without the factor OMEGA is the variance of the effect itself")
 _SCALED_LOG = EffectForm(

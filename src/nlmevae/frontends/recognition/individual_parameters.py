@@ -23,7 +23,6 @@ from nlmevae.frontends.recognition.dependencies import (
     outputs,
     piecewise_inputs,
     place_of,
-    trace,
 )
 from nlmevae.frontends.recognition.effect_forms import ELSEWHERE, OUTSIDE, SEVERAL_VARIABLES, EffectForm, name_form
 from nlmevae.frontends.recognition.individual_level import (
