@@ -232,10 +232,8 @@ def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
         return EffectForm(f"{captured[0].name} depends on a branch that was reached at no point tried"), first.name
     if usable:
         names = ", ".join(dict.fromkeys(c.name for c in usable))
-        several = "," in names
-        return EffectForm(
-            SEVERAL_VARIABLES.format(others=names) if several else ELSEWHERE.format(name=names)
-        ), first.name
+        where = SEVERAL_VARIABLES if "," in names else ELSEWHERE
+        return EffectForm(where.format(names=names)), first.name
     if reason:
         return EffectForm(f"{first.name} {reason}"), first.name
     return _numerical_form(level, first, eta), first.name
