@@ -182,18 +182,6 @@ def test_transforms_and_their_inverses_agree_with_their_definitions(transform, p
     assert call(form.mu, psi, 0.08, 32.0)[0] == pytest.approx(z)
 
 
-def test_a_covariate_that_changes_within_a_subject_may_not_enter_mu():
-    table = event_table(n_subjects=1, covariates={"WT": np.array([70.0])})
-    table = dataclasses.replace(
-        table, cov_ptr=np.array([0, 2], dtype=np.int32), cov_time=np.array([0.0, 5.0]), cov=np.array([[70.0], [71.0]])
-    )
-    model = oral_model()
-    parameter = dataclasses.replace(model.individual_parameters[0], covariates=("WT",))
-    model = dataclasses.replace(model, individual_parameters=(parameter, *model.individual_parameters[1:]))
-    with pytest.raises(UnsupportedError, match="WT changes within a subject"):
-        latent_form(model, table)
-
-
 def test_a_name_without_a_value_on_the_branch_taken_is_not_a_number():
     late = If(arms=((Compare(">", Symbol("F"), Number(0.0)), (Assign("IPRED", Call("LOG", (Symbol("F"),))),)),))
     error = (late, Assign("Y", Binary("+", Symbol("IPRED"), Symbol("EPS(1)"))))

@@ -4,7 +4,8 @@ The program is executed symbolically. At the assignment that defines a mu-refere
 parameter, the right-hand side becomes h^-1(Z(k)): everything computed only to get there (typical
 values, covariate effects) drops out, and the decoder depends on a THETA only if the code needs it
 elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natural scale. An ETA that makes
-no single parameter random is a component of z itself, with mean 0: the code reads it as it stands.
+no single parameter random is a component of z itself, with mean 0: the code reads it as it stands. A parameter
+that changes within a subject is h^-1(Z(k) + rest), see typical_split.py.
 
     decoder input  x = [Z(1) .. Z(d) | structural THETAs]
     individual     x, covariates            -> p: the values the rest of the code reads
@@ -17,12 +18,13 @@ no single parameter random is a component of z itself, with mean 0: the code rea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
+from nlmevae.codegen.typical_split import Surroundings, split_typical
 from nlmevae.data.events import EventTable
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform
@@ -31,11 +33,13 @@ from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transfor
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latent:
     """One component of z. `name` is the individual parameter, `eta` its random effect; where both are the
-    same, z is the ETA itself, with mean 0."""
+    same, z is the ETA itself, with mean 0. `changing`: the parameter changes within a subject; z is then
+    without its changing part."""
 
     name: str
     eta: str
     transform: Transform
+    changing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,7 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
     """Derive the functions of `model`; `table` says which covariates are constant in each subject.
 
     Raises:
-        UnsupportedError: a typical value depends on a covariate that changes within a subject.
+        UnsupportedError: a delayed dose with a bioavailability that changes within a subject.
         SemanticError: a name has no value, or a random effect acts where recognition did not find it.
     """
     return _Builder(model, table).build()
@@ -115,16 +119,17 @@ class _Builder:
         self.table = table
         self.graph = Graph()
         self.zero_etas = model.zero_etas
-        self.latents = _latents(model)
+        self.latents = list(_latents(model))
         self.latent_of = {latent.name: k for k, latent in enumerate(self.latents)}
         self.parameters = {p.name: p for p in model.individual_parameters if p.name in self.latent_of}
+        self.whole: dict[str, int] = {}  # Z(k) of a parameter that changes within a subject -> Z(k) + rest
         self.formula = not model.structural.compartments
+        self.moving = set(table.record_names) if self.formula else _changing_covariates(table)
         self.thetas = {t.name for t in model.thetas}
         # a fixed THETA is a number: no input, no sensitivities
         self.fixed = {t.name: t.init for t in model.thetas if t.fixed}
 
     def build(self) -> LatentForm:
-        _check_static(self.model, list(self.parameters.values()), self.table)
         individual_env = self._run_individual()
         output, output_reads = self._output(individual_env)
         rhs, rhs_reads = self._rhs(individual_env)
@@ -141,7 +146,7 @@ class _Builder:
         self._check_lagged_bioavailability(individual_env)
         return LatentForm(
             model=self.model,
-            latents=self.latents,
+            latents=tuple(self.latents),
             structural=structural,
             covariates=covariates,
             record_items=self.table.record_names,
@@ -174,7 +179,8 @@ class _Builder:
         program = self.program.error if self.formula else self.program.pk
         # NM-TRAN: A_0(n) is 0 where $PK assigns it under a condition that does not hold
         empty = {c.initial: self.graph.constant(0.0) for c in self.model.structural.compartments if c.initial}
-        return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
+        env = Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
+        return self._settle_means(env)
 
     def _resolve_individual(self, name: str) -> int | None:
         if name in self.zero_etas or name.startswith("EPS("):
@@ -201,6 +207,51 @@ class _Builder:
         typical = substitute(self.graph, value, {parameter.eta: self.graph.constant(0.0)})
         env[_mu_name(k)] = _to_gaussian(self.graph, parameter.transform, typical)
         return _to_natural(self.graph, parameter.transform, self.graph.input(f"Z({k + 1})"))
+
+    def _settle_means(self, env: dict[str, int]) -> dict[str, int]:
+        """The environment with means that are constant within each subject, components of z with the rest added."""
+        pending = {k: env[_mu_name(k)] for k in self.latent_of.values() if _mu_name(k) in env}
+        pending = {k: mean for k, mean in pending.items() if self._changes(mean)}
+        means = {}
+        while pending:  # those first whose rest reads no other one that is still to be settled
+            waiting = {f"Z({k + 1})" for k in pending}
+            k = next(k for k, mean in pending.items() if not self.graph.inputs_of([mean]) & waiting)
+            mean = pending.pop(k)
+            split = split_typical(self.graph, mean, self._surroundings(env))
+            rest, means[_mu_name(k)] = (mean, self.graph.constant(0.0)) if split is None else (split.rest, split.mu)
+            eta = self.latents[k].eta
+            itself = Latent(name=eta, eta=eta, transform=Transform(kind="identity"))
+            self.latents[k] = itself if split is None else replace(self.latents[k], changing=True)
+            z = f"Z({k + 1})"
+            self.whole[z] = self.graph.add(self.graph.input(z), substitute(self.graph, rest, self.whole))
+        return {name: substitute(self.graph, node, self.whole) for name, node in env.items()} | means
+
+    def _changes(self, mean: int) -> bool:
+        """It reads a data item that changes within a subject, or another component of z."""
+        read = self.graph.inputs_of([mean])
+        return bool(read & self.moving or any(name.startswith(("Z(", "ETA(")) for name in read))
+
+    def _surroundings(self, env: dict[str, int]) -> Surroundings:
+        table, formula = self.table, self.formula
+        held = {n: table.cov[:, j] for j, n in enumerate(table.covariate_names) if n not in self.moving}
+        moving = {n: table.cov[:, j] for j, n in enumerate(table.covariate_names) if n in self.moving}
+        if formula:
+            moving = {n: table.ob_data[:, j] for j, n in enumerate(table.record_names)}
+        free = {t.name: t for t in self.model.thetas if not t.fixed}
+        usual = {f"Z({k + 1})": self._usual_mean(env, k, held) for k in range(len(self.latents))}
+        usual |= {latent.eta: 0.0 for latent in self.latents}
+        return Surroundings(held=held, moving=moving, latents=usual, thetas=free)
+
+    def _usual_mean(self, env: dict[str, int], k: int, held: dict[str, np.ndarray]) -> float:
+        """mu(k) at the initial estimates for the first subject; 0 if it is not known yet."""
+        node = env.get(_mu_name(k))
+        if node is None or not self.table.n_subjects:
+            return 0.0
+        values = {t.name: t.init for t in self.model.thetas} | {name: float(v[0]) for name, v in held.items()}
+        value = self.graph.value_of(
+            substitute(self.graph, node, {n: self.graph.constant(v) for n, v in values.items()})
+        )
+        return value if value is not None and math.isfinite(value) else 0.0
 
     def _mu(self, env: dict[str, int]) -> Function:
         names = tuple(_mu_name(k) for k in range(len(self.latents)))
@@ -254,7 +305,11 @@ class _Builder:
         return (("Y(0)", after["Y"]),), reads
 
     def _replace_by_input(self, env: dict[str, int], statement: Assign, value: int) -> int:
-        return value if self._defines(statement, value) is None else self.graph.input(statement.target)
+        parameter = self._defines(statement, value)
+        if parameter is None:
+            return value
+        z = self.whole.get(f"Z({self.latent_of[parameter.name] + 1})")
+        return self.graph.input(parameter.name) if z is None else _to_natural(self.graph, parameter.transform, z)
 
     def _scaled_amount(self, compartment: Compartment, resolve) -> int:
         amount = self.graph.input(f"A({compartment.number})")
@@ -296,7 +351,9 @@ class _Builder:
 
     def _parameter_node(self, name: str, env: dict[str, int]) -> int:
         k = self.latent_of.get(name)
-        if k is not None and (self.formula or name == self.latents[k].eta):
+        if name.startswith("ETA("):
+            return self.graph.input(f"Z({k + 1})")
+        if k is not None and self.formula:
             return _to_natural(self.graph, self.latents[k].transform, self.graph.input(f"Z({k + 1})"))
         return env[name] if name in env and not self.formula else self.graph.input(name)
 
@@ -356,22 +413,6 @@ def _latents(model: Model) -> tuple[Latent, ...]:
         for eta in model.etas
         if eta not in model.zero_etas
     )
-
-
-def _check_static(model: Model, parameters: list[IndividualParameter], table: EventTable) -> None:
-    """Typical values must be constant within a subject, else z has no single mean."""
-    moving = _changing_covariates(table)
-    if not model.structural.compartments:
-        moving |= set(table.record_names)
-    for parameter in parameters:
-        changing = sorted(moving & set(parameter.covariates))
-        if changing:
-            raise UnsupportedError(
-                f"{changing[0]} changes within a subject and is part of the typical value of {parameter.name}",
-                hint=f"use the baseline value of {changing[0]}, or apply its effect after the line that "
-                f"gives {parameter.name} its random effect",
-                location=parameter.at,
-            )
 
 
 def _changing_covariates(table: EventTable) -> set[str]:

@@ -296,6 +296,74 @@ def test_an_effect_of_another_form_is_a_variable_of_its_own(code, name):
     assert roles(model)[0] == "structural"
 
 
+def test_every_one_of_several_ifs_is_verified():
+    """Log-normal in the first, normal in the second."""
+    code = "IF (SEX.EQ.1) CL=THETA(1)*EXP(ETA(1))\nIF (SEX.NE.1) CL=THETA(3)+ETA(1)"
+    assert [p.eta for p in recognised(code, (0.0, 3.0)).individual_parameters] == ["ETA(2)"]
+    code = code.replace("THETA(3)+ETA(1)", "THETA(3)*EXP(ETA(1))")
+    assert recognised(code, (0.0, 3.0)).individual_parameters[0].thetas == ("THETA(1)", "THETA(3)")
+
+
+def test_a_later_if_without_the_effect_is_seen():
+    code = "IF (SEX.EQ.1) CL=THETA(1)*EXP(ETA(1))\nIF (SEX.NE.1) CL=THETA(3)"
+    assert [p.eta for p in recognised(code, (0.0, 3.0)).individual_parameters] == ["ETA(2)"]
+    code = "CL=THETA(1)*EXP(ETA(1))\nIF (SEX.EQ.1) CL=CL*THETA(3)"
+    assert recognised(code, (0.0, 3.0)).individual_parameters[0].thetas == ("THETA(1)",)
+
+
+def test_a_variable_that_first_holds_the_effect_and_then_the_parameter_is_the_effect():
+    cl = first("CL=ETA(1)\nCL=THETA(1)*EXP(CL)")
+    assert (cl.name, cl.transform.kind, cl.thetas) == ("CL", "identity", ())
+
+
+def test_an_effect_given_twice_is_a_variable_of_its_own():
+    assert first("CL=THETA(1)*EXP(ETA(1))\nCL=CL*EXP(ETA(1))").eta == "ETA(2)"
+
+
+OCCASIONS = {
+    "one IF for each": "IF (OCC.EQ.1) IOV=ETA(3)\nIF (OCC.EQ.2) IOV=ETA(4)\nCL=THETA(1)*EXP(ETA(1)+IOV)",
+    "else": "IOV=ETA(3)\nIF (OCC.EQ.2) IOV=ETA(4)\nCL=THETA(1)*EXP(ETA(1)+IOV)",
+    "indicator items": "CL=THETA(1)*EXP(ETA(1)+OCC*ETA(3)+(1-OCC)*ETA(4))",
+    "indicators": "O1=0\nO2=0\nIF (OCC.EQ.1) O1=1\nIF (OCC.EQ.2) O2=1\nCL=THETA(1)*EXP(ETA(1)+O1*ETA(3)+O2*ETA(4))",
+    "whole effect": "IF (OCC.EQ.1) THEN\nET=ETA(1)+ETA(3)\nELSE\nET=ETA(1)+ETA(4)\nENDIF\nCL=THETA(1)*EXP(ET)",
+    "a line each": "IF (OCC.EQ.1) CL=THETA(1)*EXP(ETA(1)+ETA(3))\nIF (OCC.EQ.2) CL=THETA(1)*EXP(ETA(1)+ETA(4))",
+    "after the parameter": "IOV=ETA(3)\nIF (OCC.EQ.2) IOV=ETA(4)\nCLI=THETA(1)*EXP(ETA(1))\nCL=CLI*EXP(IOV)",
+}
+
+
+@pytest.mark.parametrize("code", OCCASIONS.values(), ids=OCCASIONS.keys())
+def test_between_subjects_a_parameter_stays_mu_referenced_whatever_varies_between_occasions(code):
+    model = recognised(code, omega=(0.1, 0.2, 0.05, 0.05), items="ID TIME AMT DV OCC")
+    cl, v = model.individual_parameters
+    assert (cl.eta, cl.transform.kind, cl.thetas, cl.mu_linear) == ("ETA(1)", "log", ("THETA(1)",), True)
+    assert cl.covariates == ()
+    assert v.eta == "ETA(2)"
+    assert [d.message.split()[0] for d in model.diagnostics if d.code == "general-effect"] == ["ETA(3)", "ETA(4)"]
+    assert scales(model) == ["log", "log"]
+
+
+def test_dozens_of_occasions_are_all_reached():
+    lines = [f"IF (OCC.EQ.{k}) IOV=ETA({k + 2})" for k in range(1, 41)]
+    model = recognised(
+        "\n".join([*lines, "CL=THETA(1)*EXP(ETA(1)+IOV)"]), omega=(0.1,) * 42, items="ID TIME AMT DV OCC"
+    )
+    assert [p.eta for p in model.individual_parameters] == ["ETA(1)", "ETA(2)"]
+
+
+def test_a_parameter_computed_from_a_random_one_keeps_only_its_own_theta():
+    own = recognise(make_model(pk="CL=THETA(1)*EXP(ETA(1))\nV=CL*THETA(2)*EXP(ETA(2))"))
+    assert [p.thetas for p in own.individual_parameters] == [("THETA(1)",), ("THETA(2)",)]
+    none = recognise(make_model(pk="CL=THETA(1)*EXP(ETA(1))\nV=CL*10*EXP(ETA(2))", thetas=((0.0, 2.0),)))
+    assert [p.eta for p in none.individual_parameters] == ["ETA(1)"]
+    assert "computed from a parameter" in none.diagnostics[0].message
+
+
+def test_two_effects_on_one_parameter_make_it_random_once():
+    model = recognised("CL=THETA(1)*EXP(ETA(1)+ETA(3))", omega=(0.1, 0.2, 0.1))
+    assert [p.eta for p in model.individual_parameters] == ["ETA(1)", "ETA(2)"]
+    assert "another random effect" in model.diagnostics[0].message
+
+
 @pytest.mark.parametrize("shift", ["1E-4", "WT*1E-6", "THETA(3)*1E-5"])
 def test_a_tiny_departure_from_log_normal_is_noticed(shift):
     code = f"CL=THETA(1)*EXP(ETA(1))+{shift}"

@@ -17,6 +17,9 @@ class EffectForm:
 
 SEVERAL_VARIABLES = "it acts on several variables ({names})"
 ELSEWHERE = "it acts on {names} and elsewhere"
+UNREACHED = "{name} depends on a branch that was reached at no point tried"
+TAKEN = "{name} has another random effect that makes it random"
+DERIVED = "{name} is computed from a parameter that has its own random effect, and from no THETA"
 OUTSIDE = "it acts in {record}"
 _SCALED = EffectForm("scaled, factor * ETA", "without the factor OMEGA is the variance of the effect itself")
 _SCALED_LOG = EffectForm(

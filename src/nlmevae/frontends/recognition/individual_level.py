@@ -101,15 +101,16 @@ def initial_dependencies(model: Model) -> Dependencies:
 
 
 def find_candidates(model: Model) -> dict[str, tuple[Candidate, ...]]:
-    """Every variable that depends on each ETA, in the order in which they come to do so."""
+    """Every variable that depends on each ETA, in the order in which they come to do so; one that is assigned
+    several times counts again each time."""
     found: dict[str, list[Candidate]] = {name: [] for name in model.etas}
     env = initial_dependencies(model)
     for index, statement in enumerate(individual_program(model)):
         after = trace((statement,), env)
         for name in dict.fromkeys(a.target for a in assignments((statement,))):
-            fresh = after.get(name, NOTHING) - env.get(name, NOTHING)
+            reads = after.get(name, NOTHING)
             for eta in model.etas:
-                if eta in fresh:
+                if eta in reads:
                     found[eta].append(Candidate(name, index, after[name]))
         env = after
     return {eta: tuple(candidates) for eta, candidates in found.items()}

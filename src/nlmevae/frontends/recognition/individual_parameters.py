@@ -1,9 +1,10 @@
 """From each ETA to the individual parameter it makes random.
 
-The parameter is the first program variable that carries the ETA alone, for which a transform is
-verified and through which everything the ETA does to the data passes. A variable whose typical value
-reads a THETA is preferred to one that only holds the effect (``ECL = EXP(ETA(1))``). An ETA without such
-a parameter is a latent variable of its own with mean 0, whatever it does: nothing is assumed about it.
+The parameter is the first program variable for which h(psi) = something + ETA is verified and through
+which everything the ETA does to the data passes. The something may depend on other ETAs (those between
+occasions) and change within a subject. A variable whose typical value reads a THETA is preferred to one that
+only holds the effect (``ECL = EXP(ETA(1))``). An ETA without such a parameter is a latent variable of its
+own with mean 0, whatever it does: nothing is assumed about it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from nlmevae.errors import Location, SemanticError
 from nlmevae.frontends.recognition.dependencies import (
     NOTHING,
-    Cut,
+    Cuts,
     assigned_repeatedly,
     assignment_place,
     error_program,
@@ -23,8 +24,18 @@ from nlmevae.frontends.recognition.dependencies import (
     outputs,
     piecewise_inputs,
     place_of,
+    trace,
 )
-from nlmevae.frontends.recognition.effect_forms import ELSEWHERE, OUTSIDE, SEVERAL_VARIABLES, EffectForm, name_form
+from nlmevae.frontends.recognition.effect_forms import (
+    DERIVED,
+    ELSEWHERE,
+    OUTSIDE,
+    SEVERAL_VARIABLES,
+    TAKEN,
+    UNREACHED,
+    EffectForm,
+    name_form,
+)
 from nlmevae.frontends.recognition.individual_level import (
     Candidate,
     IndividualLevel,
@@ -32,7 +43,7 @@ from nlmevae.frontends.recognition.individual_level import (
     run_watching,
 )
 from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
-from nlmevae.ir import Diagnostic, IndividualParameter, Model, Transform
+from nlmevae.ir import Diagnostic, If, IndividualParameter, Model, Transform, assignments, names_read
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
 
@@ -65,8 +76,7 @@ def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[D
     model = level.model
     known = dict.fromkeys(model.zero_etas, NOTHING)
     reaches = NOTHING.union(*outputs(model, known).values())
-    found: list[TypicalValue] = []
-    notes: list[Diagnostic] = []
+    chosen: dict[str, tuple[Candidate, Transform]] = {}
     for eta in model.etas:
         if eta in model.zero_etas:
             continue
@@ -76,27 +86,39 @@ def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[D
                 hint=f"use {eta} in the code, or remove it and its OMEGA",
                 location=place_of(individual_program(model), eta) or _omega_place(model, eta),
             )
-        value = _parameter_of(level, eta)
-        if value is None:
-            notes.append(_general_note(level, eta))
-        else:
-            found.append(value)
-    return found, tuple(notes)
+        pair = _parameter_of(level, eta, taken={candidate.name for candidate, _ in chosen.values()})
+        if pair is not None:
+            chosen[eta] = pair
+    cuts = {candidate.name: eta for eta, (candidate, _) in chosen.items()}
+    derived = {eta for eta, (candidate, _) in chosen.items() if _is_derived(model, candidate, eta, cuts)}
+    values = [_typical_value(level, *pair, eta, cuts) for eta, pair in chosen.items() if eta not in derived]
+    general = [eta for eta in model.etas if eta not in model.zero_etas and (eta not in chosen or eta in derived)]
+    return values, tuple(_general_note(level, eta, chosen.get(eta)) for eta in general)
 
 
-def _parameter_of(level: IndividualLevel, eta: str) -> TypicalValue | None:
-    """None: no parameter is verified."""
+def _parameter_of(level: IndividualLevel, eta: str, taken: set[str]) -> tuple[Candidate, Transform] | None:
+    """None: no parameter is verified that is not `taken` by another ETA."""
     verified = []
     for candidate in level.candidates[eta]:
-        reason = _not_individual(level.model, candidate, eta)
-        transform = None if reason else _transform_of(level, candidate, eta)
+        usable = candidate.name not in taken and not _not_individual(level.model, candidate, eta)
+        transform = _transform_of(level, candidate, eta) if usable else None
         if transform is not None and _captures(level.model, candidate, eta):
             verified.append((candidate, transform))
     chosen = _choose(verified)
-    if chosen is None or level.unreached_arms(chosen[0]):
-        return None
-    candidate, transform = chosen
-    return _typical_value(level, candidate, transform, eta)
+    return None if chosen is None or level.unreached_arms(chosen[0]) else chosen
+
+
+def _is_derived(model: Model, candidate: Candidate, eta: str, cuts: Cuts) -> bool:
+    """It has other random effects in it and no THETA of its own (V = CL*EXP(ETA(2))): nothing is left for a mean."""
+    others = candidate.reads & set(model.etas) - {eta}
+    return bool(others) and not _own_reads(model, candidate, cuts) & {t.name for t in model.thetas}
+
+
+def _own_reads(model: Model, candidate: Candidate, cuts: Cuts) -> frozenset[str]:
+    """What the variable depends on, other individual parameters counting as known."""
+    others = {name: eta for name, eta in cuts.items() if name != candidate.name}
+    before = individual_program(model)[: candidate.index + 1]
+    return trace(before, initial_dependencies(model), others)[candidate.name]
 
 
 def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Transform] | None:
@@ -116,17 +138,31 @@ def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Tra
 
 def _not_individual(model: Model, candidate: Candidate, eta: str) -> str:
     """Why the variable cannot be an individual parameter whatever its transform; "" if it can."""
-    others = [name for name in model.etas if name in candidate.reads and name != eta]
-    if others:
-        return f"also depends on {', '.join(others)}"
     if assigned_repeatedly(individual_program(model)[candidate.index], candidate.name):
         return "is assigned more than once in one branch of an IF block"
     before = individual_program(model)[: candidate.index + 1]
+    if _builds_on_itself(model, candidate, eta):
+        return "is computed from itself after it has the effect"
+    if _replaced_later(model, candidate):
+        return "is assigned again, without its earlier value, in some branches"
     if eta in piecewise_inputs(before, (candidate.name,), initial_dependencies(model)):
         return "is limited or piecewise in it (IF, MIN, MAX, ABS)"
-    thetas = {t.name for t in model.thetas}
-    varying = candidate.reads - thetas - _covariates(model) - {eta}
+    varying = candidate.reads - {t.name for t in model.thetas} - set(model.etas) - model.data_items
     return f"varies with {', '.join(sorted(varying))}" if varying else ""
+
+
+def _builds_on_itself(model: Model, candidate: Candidate, eta: str) -> bool:
+    """The statement reads the variable's own earlier value, which already had the effect."""
+    program = individual_program(model)
+    earlier = trace(program[: candidate.index], initial_dependencies(model)).get(candidate.name, NOTHING)
+    return eta in earlier and candidate.name in names_read((program[candidate.index],))
+
+
+def _replaced_later(model: Model, candidate: Candidate) -> bool:
+    """An IF further down gives the variable another value on some paths: what it was is not all it is."""
+    later = [s for s in individual_program(model)[candidate.index + 1 :] if isinstance(s, If)]
+    found = [a for a in assignments(tuple(later)) if a.target == candidate.name]
+    return any(candidate.name not in a.value.names() for a in found)
 
 
 def _covariates(model: Model) -> frozenset[str]:
@@ -136,15 +172,20 @@ def _covariates(model: Model) -> frozenset[str]:
 
 def _captures(model: Model, candidate: Candidate, eta: str) -> bool:
     """Nothing the data can see depends on the ETA except through the candidate."""
-    seen = outputs(model, initial_dependencies(model), Cut(candidate.name, eta))
+    seen = outputs(model, initial_dependencies(model), {candidate.name: eta}, until=candidate.index + 1)
     return all(eta not in reads for reads in seen.values())
 
 
 def _transform_of(level: IndividualLevel, candidate: Candidate, eta: str) -> Transform | None:
     value, slope = _value_and_slope(level, candidate, eta)
-    typical = level.typical.get((candidate.name, candidate.index))
-    if value is None or typical is None:
+    if value is None:
         return None
+    if candidate.reads & set(level.model.etas) == {eta}:
+        typical = level.typical[(candidate.name, candidate.index)]
+    else:  # the other effects as they are
+        key = (candidate.name, candidate.index)
+        at_zero, _ = run_watching(level.statements[: candidate.index + 1], {**level.points, eta: 0.0}, {key})
+        typical = at_zero[key]
     return find_transform(value, slope, _full(level, value_of(typical)), level.points[eta])
 
 
@@ -162,7 +203,9 @@ def _full(level: IndividualLevel, value) -> np.ndarray:
     return np.broadcast_to(np.asarray(value, dtype=float), (rows * columns,))
 
 
-def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str) -> TypicalValue:
+def _typical_value(
+    level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str, cuts: Cuts
+) -> TypicalValue:
     model = level.model
     found = level.typical[(candidate.name, candidate.index)]
     before = individual_program(model)[: candidate.index + 1]
@@ -175,10 +218,11 @@ def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Tran
         exact = (transform.kind == "identity") | (rounding(transform, psi) < 1e-10)
         mu = np.where(np.isfinite(mu) & exact, mu, np.nan)
         chain = np.where(np.isfinite(mu), gaussian_slope(transform, psi), np.nan)
-    thetas = tuple(t.name for t in model.thetas if t.name in candidate.reads)
+    reads = _own_reads(model, candidate, cuts)
+    thetas = tuple(t.name for t in model.thetas if t.name in reads)
     rows = {name: tangent[level.thetas.index(name)].reshape(level.shape) for name in thetas}
     psi_slope = {name: np.where(np.isfinite(mu), row, np.nan) for name, row in rows.items()}
-    covariates = sorted(candidate.reads & model.data_items, key=_column_order(model))
+    covariates = sorted(reads & _covariates(model), key=_column_order(model))
     return TypicalValue(
         parameter=IndividualParameter(
             name=candidate.name,
@@ -206,8 +250,8 @@ def _column_order(model: Model):
 
 
 # other effects ------------------------------------------------------------------------------------
-def _general_note(level: IndividualLevel, eta: str) -> Diagnostic:
-    form, name = _form_of(level, eta)
+def _general_note(level: IndividualLevel, eta: str, derived: tuple[Candidate, Transform] | None) -> Diagnostic:
+    form, name = _form_of(level, eta) if derived is None else (EffectForm(DERIVED.format(name=derived[0].name)), "")
     return Diagnostic(
         code="general-effect",
         severity="note",
@@ -229,7 +273,8 @@ def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
     usable = [c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)]
     captured = [c for c in usable if _captures(model, c, eta)]
     if captured:
-        return EffectForm(f"{captured[0].name} depends on a branch that was reached at no point tried"), first.name
+        form = UNREACHED if level.unreached_arms(captured[0]) else TAKEN
+        return EffectForm(form.format(name=captured[0].name)), first.name
     if usable:
         names = ", ".join(dict.fromkeys(c.name for c in usable))
         where = SEVERAL_VARIABLES if "," in names else ELSEWHERE
@@ -243,7 +288,7 @@ def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> E
     value, slope = _value_and_slope(level, candidate, eta)
     if value is None:
         return EffectForm("without a value at the points tried")
-    zero = seeded({**level.points, **dict.fromkeys(level.model.etas, 0.0)}, (eta,))
+    zero = seeded({**level.points, eta: 0.0}, (eta,))
     key = (candidate.name, candidate.index)
     at_zero, _ = run_watching(level.statements[: candidate.index + 1], zero, {key})
     typical = _full(level, value_of(at_zero[key]))

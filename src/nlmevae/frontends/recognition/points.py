@@ -80,6 +80,8 @@ def _sample_item(column: Column, special: list[float], n: int, rng: np.random.Ge
         share = 0.75 if len(special) > 1 else 0.5
         where = rng.uniform(size=n)
         drawn = np.where(where < share, rng.choice(special, n), np.where(where < share + 0.12, near, drawn))
+        every = rng.permutation(n)[: len(special)]  # dozens of occasions must all come up
+        drawn[every] = special[: len(every)]
     return drawn
 
 

@@ -32,10 +32,14 @@ def recognise(model: Model) -> Model:
         scaled = decide_scales(model, values)
         effects = find_covariate_effects(level, values, scaled.thetas, rng)
         error = find_residual_error(model, rng)
+    influences = {(e.parameter, e.covariate) for e in effects}
+    parameters = tuple(
+        replace(p, covariates=tuple(c for c in p.covariates if (p.name, c) in influences)) for p in scaled.parameters
+    )
     return replace(
         model,
         thetas=_with_error_roles(scaled.thetas, error),
-        individual_parameters=scaled.parameters,
+        individual_parameters=parameters,
         covariate_effects=effects,
         observations=(error.observation,),
         diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *error.diagnostics),
