@@ -91,7 +91,7 @@ def model_of(code: str):
             omega=(0.1,) * n_etas,
             scale="S",
             items="ID TIME AMT DV OCC CRCL WT",
-        )  # fmt: skip
+        )
     )
 
 
