@@ -28,6 +28,7 @@ ALLOWED = {
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
+    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
         "report",
@@ -46,7 +47,7 @@ THIRD_PARTY = {
     "data": {"numpy", "pandas"},
     "codegen": {"numpy", "scipy", "llvmlite", "numba", "torch"},
     "frontends": {"lark", "numpy"},
-    "comparison": {"pandas"},
+    "comparison": set(),
     "decoder": {"numpy", "numba", "llvmlite", "torch", "torchode"},
     "writers": {"numpy", "pandas"},
     "hosts": {"pharmpy"},
@@ -57,6 +58,7 @@ THIRD_PARTY = {
     "prepared_run": set(),
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "at_parameters": set(),
     "nlmevae": set(),
 }
 
@@ -72,7 +74,10 @@ ONLY_IN = {
 }
 
 #: Loaded for every command line.
-LIGHT = {f"nlmevae.cli.{name}" for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts")}
+LIGHT = {
+    f"nlmevae.cli.{name}"
+    for name in ("main", "fit", "select", "likelihood", "check", "code", "run_arguments", "interrupts")
+}
 
 IMPORTS = imports()
 
@@ -174,7 +179,9 @@ def loaded_by(*line: str) -> set[str]:
     return set(process.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("line", [["--help"], ["fit", "--help"], ["select", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "line", [["--help"], ["fit", "--help"], ["select", "--help"], ["likelihood", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(line):
     assert loaded_by(*line) & {"numpy", "torch", "pandas", "scipy", "numba", "rich", "lark", "pharmpy"} == set()
 

@@ -75,6 +75,10 @@ class Model:
         """The same of the residual errors."""
         return zero_effects(self.sigma)
 
+    def evaluates_only(self) -> bool:
+        """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
+        return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
+
     @property
     def data_items(self) -> frozenset[str]:
         """Names of data columns programs may read."""
