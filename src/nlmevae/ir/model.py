@@ -75,6 +75,7 @@ class Model:
         """The same of the residual errors."""
         return zero_effects(self.sigma)
 
+    @property
     def evaluates_only(self) -> bool:
         """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
         return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
