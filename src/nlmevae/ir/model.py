@@ -11,7 +11,7 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -49,6 +49,7 @@ class Model:
     estimation: tuple[EstimationStep, ...] = ()
     covariance_step: bool = False
     tables: tuple[TableRequest, ...] = ()
+    simulation: SimulationRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
