@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.errors import DataError, ModelError, SettingsError
+from nlmevae.errors import DataError, ModelError, SettingsError, UnsupportedError
 from nlmevae.fitted_run import table_files, write_tables
 from nlmevae.ir import Candidate, Diagnostic, Model
 from nlmevae.prepared_run import PreparedRun
@@ -287,6 +287,12 @@ def prepare_selection(
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
+    if run.model.evaluates_only:
+        raise UnsupportedError(
+            "$ESTIMATION asks to evaluate the model without estimating, so there is no search",
+            hint="remove MAXEVAL=0 or EONLY=1 to select covariates",
+            location=run.model.estimation[0].at,
+        )
     search = search_space(run.model, run.dataset, run.table, spec)
     check_can_be_written(run.model, _kinds(run.model, search.space.candidates))
     return PreparedSelection(run=run, search=search, diagnostics=(*run.diagnostics, *search.diagnostics))

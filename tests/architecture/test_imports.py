@@ -53,7 +53,7 @@ THIRD_PARTY = {
     "data": {"numpy", "pandas"},
     "codegen": {"numpy", "scipy", "llvmlite", "numba", "torch"},
     "frontends": {"lark", "numpy"},
-    "comparison": {"pandas"},
+    "comparison": set(),
     "decoder": {"numpy", "numba", "llvmlite", "torch", "torchode"},
     "writers": {"numpy", "pandas"},
     "hosts": {"pharmpy"},
@@ -86,8 +86,8 @@ ONLY_IN = {
 LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
-        "main", "fit", "select", "tables", "simulate", "vpc", "check", "code", "run_arguments", "interrupts",
-        "step_progress",
+        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
+        "interrupts", "step_progress",
     )
 }  # fmt: skip
 
@@ -191,7 +191,9 @@ def loaded_by(*line: str) -> set[str]:
     return set(process.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("line", [["--help"], ["fit", "--help"], ["select", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "line", [["--help"], ["fit", "--help"], ["select", "--help"], ["likelihood", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(line):
     assert loaded_by(*line) & {"numpy", "torch", "pandas", "scipy", "numba", "rich", "lark", "pharmpy"} == set()
 

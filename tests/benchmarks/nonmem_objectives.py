@@ -121,8 +121,8 @@ def main() -> None:
                 print(f"| {line.run} | {line.method} | {line.theirs:.4f} | {line.reason} | | |", flush=True)
         else:
             difference = line.ours - line.theirs
-            row = f"| {line.run} | {line.method} | {line.theirs:.4f} | {line.ours:.4f} | {difference:+.4f} | {line.error:.1g} |"
-            print(row, flush=True)
+            numbers = f"{line.theirs:.4f} | {line.ours:.4f} | {difference:+.4f} | {line.error:.1g}"
+            print(f"| {line.run} | {line.method} | {numbers} |", flush=True)
     for reason, count in reasons.most_common():
         print(f"\n{count} not compared: {reason}")
 

@@ -6,6 +6,8 @@ information, at three step sizes extrapolated to zero (Richardson; error of orde
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from nlmevae.likelihood.expansion import Expansion, expand, log_determinant
@@ -56,7 +58,7 @@ def exact_hessian(joint: JointDensity, z: np.ndarray, here: Expansion) -> tuple[
     """
     axes = posterior_axes(here)
     slopes = [_slope(joint, z, axes, factor * STEP) for factor in (1, 2, 4)]
-    first = [(4.0 * fine - coarse) / 3.0 for fine, coarse in zip(slopes, slopes[1:], strict=False)]
+    first = [(4.0 * fine - coarse) / 3.0 for fine, coarse in pairwise(slopes)]
     second = (16.0 * first[0] - first[1]) / 15.0
     return _symmetric(second, axes), _symmetric(first[0], axes)
 

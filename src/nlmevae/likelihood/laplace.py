@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlmevae.likelihood.expansion import expand, gaussian_integral, log_determinant, stepped
-from nlmevae.likelihood.hessian import exact_hessian
+from nlmevae.likelihood.expansion import expand, gaussian_integral, log_determinant
+from nlmevae.likelihood.hessian import exact_hessian, sharpened
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.marginal import Marginal, of_subjects
 
 
 def laplace(joint: JointDensity, mode: np.ndarray) -> Marginal:
-    """At conditional modes (N, d), which are improved by one Newton step. NaN where H is not positive definite."""
-    mode = stepped(joint, mode)
+    """At conditional modes (N, d), which are sharpened first. NaN where H is not positive definite.
+
+    The error: of the second derivatives, and of the modes as far as log det H may follow them.
+    """
+    mode = sharpened(joint, mode)
     here = expand(joint, mode)
     hessian, coarser = exact_hessian(joint, mode, here)
-    left = (here.gradient * here.newton_step).sum(axis=-1)  # what -2 log p(y, m) still lacks of its minimum
-    error = np.abs(log_determinant(hessian)[1] - log_determinant(coarser)[1]) + np.abs(left)
+    distance = np.sqrt(np.maximum((here.gradient * here.newton_step).sum(axis=-1), 0.0))  # in standard deviations
+    error = np.abs(log_determinant(hessian)[1] - log_determinant(coarser)[1]) + distance
     return of_subjects(joint, gaussian_integral(here.log_joint, hessian), error)
