@@ -7,6 +7,8 @@
     value = nlmevae.likelihoods("run1.ctl", params="run1.ext")   # -2LL at given parameters; fits nothing
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
 
+    nlmevae.simulate("run1.ctl", "sim.csv", fit="run1.results.json", n=100)   # also vpc, tables, diagnose
+
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
 """
 
@@ -16,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlmevae.after_fit import diagnose, simulate, tables, vpc
     from nlmevae.at_parameters import likelihoods
     from nlmevae.errors import (
         DataError,
@@ -65,10 +68,18 @@ __all__ = [
     "read_results",
     "read_selection",
     "select",
+    "diagnose",
+    "simulate",
+    "tables",
+    "vpc",
 ]
 
 #: Public name -> (module, name there).
 _HOME = {
+    "diagnose": ("nlmevae.after_fit", "diagnose"),
+    "simulate": ("nlmevae.after_fit", "simulate"),
+    "tables": ("nlmevae.after_fit", "tables"),
+    "vpc": ("nlmevae.after_fit", "vpc"),
     "FitResult": ("nlmevae.results.fit_result", "FitResult"),
     "FitSettings": ("nlmevae.estimation.settings", "FitSettings"),
     "FitStatus": ("nlmevae.results.status", "FitStatus"),

@@ -22,7 +22,7 @@ from nlmevae.results.fit_result import FitResult
 if TYPE_CHECKING:
     from nlmevae.diagnostics.parameter_draws import ParameterDraws
     from nlmevae.estimation.population import Population
-    from nlmevae.results.diagnostics import Diagnostics
+    from nlmevae.results.diagnostics import Diagnostics, PredictiveChecks
     from nlmevae.writers.simulation_csv import DesignText
 
 PathLike = str | os.PathLike[str]
@@ -279,3 +279,91 @@ def _design_text(run: PreparedRun, parameters: tuple[str, ...]) -> DesignText:
         subject=subject,
         parameters=parameters,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenChecks:
+    """Checks, their files, and where the parameters are from."""
+
+    checks: PredictiveChecks
+    paths: tuple[Path, ...]
+    origin: str
+
+
+def vpc(
+    source: ModelSource,
+    *,
+    fit: FitResult | PathLike | None = None,
+    params: Any = None,
+    data: PathLike | None = None,
+    n: int = 1000,
+    seed: int = 1,
+    stratify: str | None = None,
+    against: str | None = None,
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    threads: int = 1,
+    steps: Steps | None = None,
+    notice: Callable[[Iterable[Diagnostic]], None] | None = None,
+    **options: Any,
+) -> WrittenChecks:
+    """Visual predictive check of a fit; with `out`, also as ``<run>.vpc.csv`` and ``<run>.vpc.svg``.
+
+    Args:
+        fit, params, data: as `run_with_fit` takes them.
+        n, seed: simulated data sets.
+        stratify: data item whose values are panels of their own.
+        against: independent variable: None for TIME, "TAD" for the time after the last dose, or a data item.
+        out: folder of the files; None: none is written. The plot needs matplotlib.
+        overwrite: also replace files that another program wrote.
+        options: fields of `CheckOptions` (prediction_corrected, bins, n_bins, edges, levels, confidence).
+
+    Raises:
+        ModelError, DataError, SettingsError, OutputError: before anything is simulated.
+    """
+    from nlmevae.diagnostics.checks import check_fit
+    from nlmevae.diagnostics.vpc import CheckOptions
+
+    chosen = CheckOptions(**options)
+    if not isinstance(n, int) or n < 1:
+        raise SettingsError(f"n is {n!r}", hint="ask for 1 or more simulated data sets")
+    given = run_with_fit(source, fit=fit, params=params, data=data)
+    if notice is not None:
+        notice(given.run.diagnostics)
+    paths = () if out is None else _vpc_files(given.run, Path(out), overwrite=overwrite)
+    with at_fit(given.run, given.fit, threads=threads) as here:
+        found = check_fit(
+            here,
+            given.run.dataset,
+            [chosen],
+            n_simulations=n,
+            seed=seed,
+            stratify=stratify,
+            against=against,
+            steps=steps,
+        )
+    return WrittenChecks(checks=found, paths=_write_vpc(found, paths), origin=given.origin)
+
+
+def _vpc_files(run: PreparedRun, folder: Path, *, overwrite: bool) -> tuple[Path, Path]:
+    from nlmevae.results.run_folder import check_replaceable, make_folder
+    from nlmevae.writers.vpc_csv import is_own_vpc
+
+    make_folder(folder)
+    stem = Path(run.model.source.path or run.model.name).stem
+    table, plot = (folder / f"{stem}.vpc.{suffix}" for suffix in ("csv", "png"))
+    inputs = [run.model.source.path, run.dataset.path]
+    check_replaceable([table], overwrite=overwrite, inputs=inputs, own=is_own_vpc)
+    check_replaceable([plot], overwrite=overwrite, inputs=inputs)
+    return table, plot
+
+
+def _write_vpc(checks: PredictiveChecks, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The table, and the plot where matplotlib is installed."""
+    from nlmevae.writers.vpc_csv import write_vpc
+
+    if not paths:
+        return ()
+    table, _plot = paths
+    write_vpc(table, checks)
+    return (table,)

@@ -31,6 +31,10 @@ def test_predictions_at_all_records_of_phenobarbital_are_nonmems():
 @pytest.mark.parametrize("path", STREAMS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_the_code_run_record_by_record_gives_the_prediction_of_the_decoder(path):
     """Two ways that share the integrator only: the code as written at every record, and the latent form."""
+    agree_with_the_decoder(path)
+
+
+def agree_with_the_decoder(path):
     run = prepare(path)
     form = latent_form(run.model, run.table)
     population = Population.initial(run.model)
@@ -47,6 +51,43 @@ def test_the_code_run_record_by_record_gives_the_prediction_of_the_decoder(path)
     size = np.abs(expected).max()
     # integrators: 1e-8 of the amounts
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7 * size)
+
+
+OCCASIONS = """CL = THETA(1)*EXP(ETA(1))*(WT/70)**0.75
+V = THETA(2)*EXP(ETA(2))
+KA = THETA(3) + ETA(3)
+KIOV = 0
+IF (OCC.EQ.1) KIOV = ETA(4)
+IF (OCC.EQ.2) KIOV = ETA(5)
+CL = CL*EXP(KIOV)
+F1 = 1/(1 + EXP(-ETA(6)))
+S2 = V
+"""
+FORMS = {
+    "occasions and a covariate that changes": OCCASIONS,
+    "a lag and a shared effect": OCCASIONS.replace("F1 = 1/(1 + EXP(-ETA(6)))", "ALAG1 = 0.2*EXP(ETA(6))"),
+}
+DATA = """ID,TIME,AMT,DV,WT,OCC
+1,0,100,.,70,1
+1,1,.,3.2,70,1
+1,4,.,4.0,75,1
+1,12,100,.,80,2
+1,13,.,4.1,80,2
+2,0,100,.,55,1
+2,2,.,4.5,55,1
+2,24,.,0.4,60,2
+"""
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_every_kind_of_random_effect_gives_the_prediction_of_the_decoder(form, tmp_path):
+    (tmp_path / "data.csv").write_text(DATA)
+    (tmp_path / "run1.ctl").write_text(
+        "$PROBLEM\n$INPUT ID TIME AMT DV WT OCC\n$DATA data.csv IGNORE=@\n$SUBROUTINES ADVAN2 TRANS2\n"
+        f"$PK\n{form}$ERROR\nY = F*(1 + EPS(1))\n$THETA (0, 2) (0, 20) (0, 1.5)\n"
+        "$OMEGA 0.09 0.04 0.04\n$OMEGA BLOCK(1) 0.02\n$OMEGA BLOCK(1) SAME\n$OMEGA 0.1\n$SIGMA 0.04\n"
+    )
+    agree_with_the_decoder(tmp_path / "run1.ctl")
 
 
 def test_a_variable_keeps_its_value_from_record_to_record_within_a_subject():

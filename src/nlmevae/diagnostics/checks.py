@@ -7,18 +7,73 @@ from collections.abc import Sequence
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.data.times import observation_times, time_after_dose
+from nlmevae.data.times import observation_times, time_after_dose, time_name
 from nlmevae.diagnostics.censoring import censoring
-from nlmevae.diagnostics.endpoints import Endpoints
-from nlmevae.diagnostics.replicates import SimulatedObservations
+from nlmevae.diagnostics.endpoints import Endpoints, endpoints
+from nlmevae.diagnostics.replicates import SimulatedObservations, Steps, simulate_observations
 from nlmevae.diagnostics.vpc import CheckedValues, CheckOptions, visual_predictive_check
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.ir import Model
-from nlmevae.results.diagnostics import VisualPredictiveCheck
+from nlmevae.results.diagnostics import PredictiveChecks, VisualPredictiveCheck
 
 #: A data item with more distinct values is split in two, at its median.
 MOST_STRATA = 6
+
+
+def check_fit(
+    at: AtEstimates,
+    dataset: Dataset,
+    options: Sequence[CheckOptions],
+    *,
+    n_simulations: int,
+    seed: int = 1,
+    stratify: str | None = None,
+    against: str | None = None,
+    threads: int = 1,
+    steps: Steps | None = None,
+) -> PredictiveChecks:
+    """Predictive checks alone, options as `predictive_checks` takes them.
+
+    Raises:
+        SettingsError: there is no such data item, or an option is impossible.
+    """
+    model, table = at.problem.model, at.problem.table
+    independent(at, dataset, against)  # before minutes are spent on simulations
+    strata(model, dataset, table.ob_row, stratify)
+    kinds = endpoints(at.problem)
+    simulated = simulate_observations(at.joint, n_simulations, seed=seed, threads=threads, steps=steps)
+    pred = at.joint.predict(at.joint.mean)
+    found = predictive_checks(at, dataset, simulated, kinds, pred, options, stratify=stratify, against=against)
+    return PredictiveChecks(
+        endpoints=kinds.kinds,
+        vpcs=found,
+        n_simulations=n_simulations,
+        seed=seed,
+        time_name=against or time_name(model) or "RECORD",
+        warnings=_warnings(simulated, found, independent(at, dataset, against)),
+    )
+
+
+def _warnings(
+    simulated: SimulatedObservations, found: Sequence[VisualPredictiveCheck], x: np.ndarray
+) -> tuple[str, ...]:
+    warnings = []
+    if simulated.n_failed:
+        warnings.append(
+            f"{simulated.n_failed} of {len(simulated.y)} simulated data sets have predictions that failed; "
+            "the rest was used."
+        )
+    lost = int(np.isnan(x).sum())
+    if lost:
+        warnings.append(f"{lost} observations before the first dose have no time after dose and are left out.")
+    outside = sum(len(v.time) - int(v.count.sum()) for v in found)
+    if outside:
+        warnings.append(f"{outside} observations are outside the bins and do not count.")
+    empty = sum(int((v.count == 0).sum()) for v in found)
+    if empty:
+        warnings.append(f"{empty} bins have no observation.")
+    return tuple(warnings)
 
 
 def predictive_checks(
@@ -45,7 +100,7 @@ def predictive_checks(
     """
     table = at.problem.table
     model = at.problem.model
-    x = _independent(at, dataset, against)
+    x = independent(at, dataset, against)
     stratum, names = strata(model, dataset, table.ob_row, stratify)
     limits = censoring(table)
     found = []
@@ -62,7 +117,7 @@ def predictive_checks(
     return tuple(check for check in found if check is not None)
 
 
-def _independent(at: AtEstimates, dataset: Dataset, against: str | None) -> np.ndarray:
+def independent(at: AtEstimates, dataset: Dataset, against: str | None) -> np.ndarray:
     """(M,) values of the independent variable; NaN where there is none (before the first dose)."""
     model, table = at.problem.model, at.problem.table
     if against is None:

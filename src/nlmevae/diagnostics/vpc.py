@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.diagnostics.bins import bin_edges, bin_of
+from nlmevae.diagnostics.bins import METHODS, bin_edges, bin_of
+from nlmevae.errors import SettingsError
 from nlmevae.results.diagnostics import VisualPredictiveCheck
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -32,6 +33,19 @@ class CheckOptions:
     edges: tuple[float, ...] | None = None
     levels: tuple[float, ...] = LEVELS
     confidence: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for an impossible value."""
+        if self.bins not in METHODS:
+            raise SettingsError(f"there is no binning '{self.bins}'", hint=f"use one of {', '.join(METHODS)}, or edges")
+        if self.n_bins is not None and self.n_bins < 1:
+            raise SettingsError(f"{self.n_bins} bins are asked for", hint="ask for 1 or more")
+        if self.edges is not None:
+            bin_edges(np.zeros(1), edges=self.edges)
+        if not self.levels or not all(0.0 < level < 1.0 for level in self.levels):
+            raise SettingsError(f"the quantiles {self.levels} are not all between 0 and 1", hint="use 0.05, 0.5, 0.95")
+        if not 0.0 < self.confidence < 1.0:
+            raise SettingsError(f"the confidence is {self.confidence:g}", hint="give a number between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,18 @@ class VisualPredictiveCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictiveChecks:
+    """Visual predictive checks on their own; fields as in `Diagnostics`, `time_name` the independent variable."""
+
+    endpoints: tuple[Endpoint, ...]
+    vpcs: tuple[VisualPredictiveCheck, ...]
+    n_simulations: int
+    seed: int
+    time_name: str = "TIME"
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectCovariates:
     """Values (N, C) at each subject's first record; `categorical` (C,) names those with few distinct values."""
 
