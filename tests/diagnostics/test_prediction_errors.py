@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
 from scipy.special import ndtri
-from scipy.stats import kstest, norm
+from scipy.stats import kstest
 
+from nlmevae.diagnostics.censoring import Censoring
 from nlmevae.diagnostics.prediction_errors import prediction_errors
 
 
-def errors(y, simulated, ptr, below=None, seed=1):
-    below = np.zeros(len(y), dtype=bool) if below is None else below
-    return prediction_errors(y, simulated, np.array(ptr), below=below, seed=seed)
+def errors(y, simulated, ptr, lower=None, upper=None):
+    nothing = np.full(len(y), np.nan)
+    known = Censoring(
+        lower=nothing if lower is None else lower, upper=nothing if upper is None else upper, limit=-np.inf * nothing
+    )
+    return prediction_errors(y, simulated, np.array(ptr), censoring=known, seed=1)
 
 
 def correlated(n_subjects, n_obs, n_draws, rng):
@@ -49,16 +53,19 @@ def test_beyond_all_simulations_the_error_stays_finite():
     assert errors(np.array([-9.0]), simulated, [0, 1]).npd == pytest.approx(ndtri(1 / 8))
 
 
-def test_values_below_a_limit_get_errors_of_the_model_truncated_there():
-    """y ~ N(0, 1), limit -0.5: with the limit in place of the value npd has to be standard normal all the same."""
+@pytest.mark.parametrize("lower", [-np.inf, -1.0])
+def test_values_known_as_intervals_get_errors_of_the_model_truncated_there(lower):
+    """y ~ N(0, 1), known to lie in (lower, -0.5) only: npd has to be standard normal all the same."""
     rng = np.random.default_rng(3)
     simulated = rng.standard_normal((2000, 1500))
     y = rng.standard_normal(1500)
-    below = y < -0.5
-    y[below] = -0.5
-    found = errors(y, simulated, np.arange(1501), below)
+    censored = (y > lower) & (y < -0.5)
+    y[censored] = 99.0  # whatever the data file has
+    ends = np.where(censored, lower, np.nan), np.where(censored, -0.5, np.nan)
+    found = errors(y, simulated, np.arange(1501), *ends)
     assert kstest(found.npd, "norm").pvalue > 0.01
-    assert found.npd[below].max() < norm.ppf(norm.cdf(-0.5)) + 0.1
+    assert found.npd[censored].max() < -0.5 + 0.1
+    assert found.npd[censored].min() > lower - 0.1
 
 
 def test_too_few_simulations_give_no_npde_but_npd():

@@ -74,7 +74,7 @@ def test_draws_that_can_never_be_parameters_end_with_a_message(problem):
     centre = Population(thetas=problem.initial.thetas, omega=-np.eye(2), sigma=problem.initial.sigma)
     draws = ParameterDraws(
         population=centre,
-        covariance=np.zeros((6, 6)),
+        root=np.zeros((6, 6)),
         lower=np.full(2, 100.0),
         upper=np.full(2, 200.0),
     )

@@ -69,6 +69,14 @@ def test_values_below_the_limit_are_the_smallest_and_their_share_is_shown():
     assert np.isnan(check.value[:2]).all()
 
 
+def test_values_above_an_upper_limit_are_the_largest():
+    data = values(np.zeros(4), [1.0, 2.0, np.inf, np.inf], np.ones((4, 4)))
+    check = visual_predictive_check(data, CheckOptions(levels=(1 / 3, 0.9)))
+    assert check.observed[0, 0] == pytest.approx(2.0)
+    assert np.isnan(check.observed[0, 1])
+    assert np.isnan(check.value[2:]).all()
+
+
 def test_without_censoring_there_is_no_panel_of_shares(some):
     assert visual_predictive_check(some, CheckOptions()).below is None
 

@@ -1,4 +1,3 @@
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +63,9 @@ def test_an_error_leaves_the_old_file_and_no_new_one(tmp_path):
 
     def source():
         yield made(1)
-        raise ValueError
+        raise ValueError("no more")
 
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="no more"):
         write_simulation(path, design(), source())
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["sim.csv"]
@@ -91,5 +90,4 @@ def test_columns_of_the_data_keep_their_names(tmp_path):
 
 @pytest.mark.parametrize("value", [0.1, 1e-7, 123456789.123, -3.0, 1e20])
 def test_numbers_of_the_design_are_read_back_bit_for_bit(value):
-    frame = pd.read_csv(io.StringIO(f"x\n{cell_text(value)}\n"), float_precision="round_trip")
-    assert float(frame["x"][0]) == value
+    assert float(cell_text(value)) == value

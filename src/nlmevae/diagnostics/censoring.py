@@ -1,4 +1,4 @@
-"""Observations that are only known to lie below a limit."""
+"""Observations of which only an interval is known: below a limit of quantification, or above one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,50 @@ from nlmevae.data.events import EventTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Censoring:
-    """`below` (M,) bool: DV is a limit of quantification and the value lies below it. `limit` (M,): the limit that
-    would apply to each observation, -inf where none is known."""
+    """lower, upper (M,): the interval in which a censored value lies (infinite where it is open); NaN for known values.
 
-    below: np.ndarray
+    limit (M,): the lower limit of quantification that would apply to each observation, -inf where none is known.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
     limit: np.ndarray
 
     @property
-    def present(self) -> bool:
-        return bool(self.below.any())
+    def censored(self) -> np.ndarray:
+        """(M,) bool."""
+        return ~np.isnan(self.upper)
+
+    @property
+    def below(self) -> np.ndarray:
+        """(M,) bool: known to lie below a limit of quantification."""
+        return self.lower == -np.inf
 
 
 def censoring(table: EventTable) -> Censoring:
-    """From the event table; nothing is censored where it has no such column."""
-    n = table.n_obs_total
-    return Censoring(below=np.zeros(n, dtype=bool), limit=np.full(n, -np.inf))
+    """From the event table; nothing is censored where it knows no intervals."""
+    limits = getattr(table, "ob_limits", None)
+    if limits is None:
+        limits = np.full((table.n_obs_total, 2), np.nan)
+    kind = getattr(table, "ob_endpoint", None)
+    return censored_by(limits[:, 0], limits[:, 1], table.ob_value, table.ob_cmt if kind is None else kind)
+
+
+def censored_by(lower: np.ndarray, upper: np.ndarray, y: np.ndarray, kind: np.ndarray) -> Censoring:
+    """The limit of a known value is the largest limit of its kind (M,) that does not exceed it, since it was measured;
+    the smallest one if all exceed it. An interval that begins at 0 or below counts as open where all known values of
+    its kind are positive."""
+    limit = np.full(len(y), -np.inf)
+    opened = lower.copy()
+    for k in np.unique(kind):
+        own = kind == k
+        known = own & np.isnan(upper)
+        if np.all(y[known] > 0.0):
+            opened[own & (lower <= 0.0)] = -np.inf
+        limits = np.unique(upper[own & (opened == -np.inf)])
+        if len(limits):
+            place = np.maximum(np.searchsorted(limits, y[known], side="right") - 1, 0)
+            limit[known] = limits[place]
+    below = opened == -np.inf
+    limit[below] = upper[below]
+    return Censoring(lower=opened, upper=upper, limit=limit)

@@ -8,7 +8,7 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.times import observation_times, time_after_dose, time_name
-from nlmevae.diagnostics.censoring import censoring
+from nlmevae.diagnostics.censoring import Censoring, censoring
 from nlmevae.diagnostics.endpoints import Endpoints, endpoints
 from nlmevae.diagnostics.replicates import SimulatedObservations, Steps, simulate_observations
 from nlmevae.diagnostics.vpc import CheckedValues, CheckOptions, visual_predictive_check
@@ -110,11 +110,18 @@ def predictive_checks(
             if not which.any():
                 continue
             values = CheckedValues(
-                x=x, y=at.joint.y, pred=pred, simulated=simulated.y, below=limits.below, limit=limits.limit,
+                x=x, y=_values(at.joint.y, limits), pred=pred, simulated=simulated.y, below=limits.below, limit=limits.limit,
                 log_scale=kind.log_scale,
             ).part(which)  # fmt: skip
             found += [visual_predictive_check(values, o, endpoint=number, stratum=name) for o in options]
     return tuple(check for check in found if check is not None)
+
+
+def _values(y: np.ndarray, limits: Censoring) -> np.ndarray:
+    """(M,) y; infinite above an upper limit, the middle of an interval that is closed."""
+    with np.errstate(invalid="ignore"):
+        middle = np.where(limits.upper == np.inf, np.inf, 0.5 * (limits.lower + limits.upper))
+    return np.where(limits.censored & ~limits.below, middle, y)
 
 
 def independent(at: AtEstimates, dataset: Dataset, against: str | None) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.estimation.problem import Problem
+from nlmevae.ir import ObservationModel
 from nlmevae.results.diagnostics import Endpoint
 
 
@@ -24,15 +25,21 @@ class Endpoints:
 
 
 def endpoints(problem: Problem) -> Endpoints:
-    """One kind for each observed compartment."""
-    observation = problem.model.observations[0]
-    log_scale = observation.scale == "log"
-    compartments, of = np.unique(problem.table.ob_cmt, return_inverse=True)
-    if len(compartments) < 2:
-        kinds = (Endpoint(name=observation.name, log_scale=log_scale),)
-        return Endpoints(kinds=kinds, of=np.zeros(problem.table.n_obs_total, dtype=int))
-    names = {c.number: c.name for c in problem.model.structural.compartments}
-    kinds = tuple(
-        Endpoint(name=f"{observation.name} in {names.get(int(c), int(c))}", log_scale=log_scale) for c in compartments
-    )
-    return Endpoints(kinds=kinds, of=of.reshape(-1))
+    """One kind for each observation model and observed compartment that has observations."""
+    table, models = problem.table, problem.model.observations
+    model = getattr(table, "ob_endpoint", None)
+    model = np.zeros(table.n_obs_total, dtype=int) if model is None else model
+    pairs, of = np.unique(np.column_stack([model, table.ob_cmt]), axis=0, return_inverse=True)
+    if not len(pairs):
+        return Endpoints(kinds=(_kind(models[0], ""),), of=np.zeros(0, dtype=int))
+    compartments = {c.number: c.name for c in problem.model.structural.compartments}
+    kinds = []
+    for k, compartment in pairs:
+        several = (pairs[:, 0] == k).sum() > 1
+        kinds.append(_kind(models[k], str(compartments.get(int(compartment), int(compartment))) if several else ""))
+    return Endpoints(kinds=tuple(kinds), of=of.reshape(-1))
+
+
+def _kind(model: ObservationModel, compartment: str) -> Endpoint:
+    name = f"{model.name} in {compartment}" if compartment else model.name
+    return Endpoint(name=name, log_scale=model.scale == "log")

@@ -22,19 +22,21 @@ class ParameterDraws:
 
     Attributes:
         population: the estimates.
-        covariance (P, P): in the order THETA, SIGMA lower triangle, OMEGA lower triangle; 0 for what is fixed.
+        root (P, P): root @ root.T is the covariance, in the order THETA, SIGMA lower triangle, OMEGA lower triangle.
         lower, upper (n_theta,): bounds of the THETAs.
     """
 
     population: Population
-    covariance: np.ndarray
+    root: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
 
     @classmethod
     def of(cls, model: Model, population: Population, covariance: np.ndarray) -> ParameterDraws:
-        """Raises:
-        SettingsError: the covariance has no number for a parameter, or is of other parameters.
+        """With the covariance (P, P) of the estimates, 0 for what is fixed.
+
+        Raises:
+            SettingsError: the covariance has no number for a parameter, or is of other parameters.
         """
         covariance = np.asarray(covariance, dtype=float)
         if covariance.shape != (len(population.vector()),) * 2:
@@ -48,7 +50,9 @@ class ParameterDraws:
                 hint="simulate without --uncertainty, or simplify the model until all standard errors are known",
             )
         bounds = np.array([(t.lower, t.upper) for t in model.thetas], dtype=float).reshape(-1, 2)
-        return cls(population=population, covariance=covariance, lower=bounds[:, 0], upper=bounds[:, 1])
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return cls(population=population, root=root, lower=bounds[:, 0], upper=bounds[:, 1])
 
     def draw(self, number: int, *, seed: int) -> Population:
         """Draw `number` (from 0), which depends on it and the seed only.
@@ -57,11 +61,9 @@ class ParameterDraws:
             SettingsError: almost no draw is a set of parameters.
         """
         rng = np.random.default_rng([seed, _STREAM, number])
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
         centre = self.population.vector()
         for _ in range(_MOST_TRIES):
-            drawn = self._population(centre + root @ rng.standard_normal(len(centre)))
+            drawn = self._population(centre + self.root @ rng.standard_normal(len(centre)))
             if self._allowed(drawn):
                 return drawn
         raise SettingsError(

@@ -5,10 +5,10 @@ simulated vectors of subject i and V = L L' (Cholesky),
 
     y* = L^-1 (y - E),   pde_j = share of simulated y*_j below the observed one,   npde_j = Phi^-1(pde_j),
 
-pde kept within [1/(2K), 1 - 1/(2K)]; npd is the same without decorrelation. A value known to be below a limit is
-first replaced by a random one: its prediction discrepancy is uniform on (0, share of simulated values below the
-limit) and its value that quantile of the simulated ones (Nguyen, Comets and Mentre, J Pharmacokinet Pharmacodyn 39,
-2012, method "cdf").
+pde kept within [1/(2K), 1 - 1/(2K)]; npd is the same without decorrelation. A value known to lie in an interval is
+first replaced by a random one: its prediction discrepancy is uniform between the shares of simulated values below the
+ends of the interval, and its value that quantile of the simulated ones (Nguyen, Comets and Mentre, J Pharmacokinet
+Pharmacodyn 39, 2012, method "cdf").
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtri
 
+from nlmevae.diagnostics.censoring import Censoring
 from nlmevae.diagnostics.weighted_residuals import whitened
 
 #: Apart from the numbers of the simulations.
@@ -40,14 +41,14 @@ class PredictionErrors:
 
 
 def prediction_errors(
-    y: np.ndarray, simulated: np.ndarray, ob_ptr: np.ndarray, *, below: np.ndarray, seed: int
+    y: np.ndarray, simulated: np.ndarray, ob_ptr: np.ndarray, *, censoring: Censoring, seed: int
 ) -> PredictionErrors:
     """Compare y (M,) with simulated (K, M), subject by subject; replicates that failed for a subject do not count
     there.
 
     Args:
         ob_ptr: (N + 1,) range of each subject's observations.
-        below: (M,) bool, y is a limit and the value lies below it.
+        censoring: which values are known as intervals only.
         seed: of the values drawn for those.
     """
     position = np.random.default_rng([seed, _STREAM]).random(len(y))
@@ -57,18 +58,23 @@ def prediction_errors(
         own = simulated[:, rows]
         own = own[np.isfinite(own).all(axis=1)]
         if first < last and len(own) > 1:
-            found[:, rows] = _of_subject(y[rows], own, below[rows], position[rows])
+            found[:, rows] = _of_subject(y[rows], own, (censoring.lower[rows], censoring.upper[rows]), position[rows])
     return PredictionErrors(expected=found[0], weighted=found[1], npd=found[2], npde=found[3])
 
 
-def _of_subject(y: np.ndarray, simulated: np.ndarray, below: np.ndarray, position: np.ndarray) -> np.ndarray:
+def _of_subject(
+    y: np.ndarray, simulated: np.ndarray, interval: tuple[np.ndarray, np.ndarray], position: np.ndarray
+) -> np.ndarray:
     """(4, n): expected, weighted, npd, npde of y (n,) among simulated (K, n); `position` in (0, 1) places values
-    that are only known to be `below`."""
+    that are only known to lie in an `interval`."""
+    lower, upper = interval
+    censored = ~np.isnan(upper)
     share = _share_below(simulated, y)
-    if below.any():
-        share = np.where(below, share * position, share)
+    if censored.any():
+        ends = _share_below(simulated, lower), _share_below(simulated, upper)
+        share = np.where(censored, ends[0] + (ends[1] - ends[0]) * position, share)
         y = y.copy()
-        y[below] = [np.quantile(simulated[:, j], share[j]) for j in np.flatnonzero(below)]
+        y[censored] = [np.quantile(simulated[:, j], share[j]) for j in np.flatnonzero(censored)]
     weighted, decorrelated = _decorrelated(y, simulated)
     n = len(simulated)
     return np.stack([simulated.mean(axis=0), weighted, _normal_quantile(share, n), _normal_quantile(decorrelated, n)])

@@ -114,7 +114,8 @@ class RecordItems:
         if name in RESIDUALS:
             return self._at_observations(getattr(observations, RESIDUALS[name]))
         if name in DIFFERENCES:
-            return self._at_observations(observations.dv - getattr(observations, DIFFERENCES[name]))
+            difference = observations.dv - getattr(observations, DIFFERENCES[name])
+            return self._at_observations(np.where(observations.censored, np.nan, difference))
         if name in SIMULATED and errors is not None:
             value = getattr(errors, SIMULATED[name])
             return self._at_observations(observations.dv - value if name == "ERES" else value)
@@ -148,7 +149,7 @@ def all_etas(at: AtEstimates) -> np.ndarray:
 
 def _by_cholesky(at: AtEstimates) -> dict[str, np.ndarray]:
     """WRES and CWRES with the Cholesky factor of the variance."""
-    joint, usable = at.joint, ~censoring(at.problem.table).below
+    joint, usable = at.joint, ~censoring(at.problem.table).censored
     found = at.modes.ok[at.problem.table.ob_subject]
     return {
         "WRES": weighted_residuals(joint, linearised_at(joint, joint.mean), usable, cholesky=True),

@@ -56,7 +56,7 @@ def columns_of(request: TableRequest) -> tuple[tuple[str, str], ...]:
 def _errors(at: AtEstimates, samples: int, seed: int, steps: Steps | None) -> PredictionErrors:
     simulated = simulate_observations(at.joint, samples, seed=seed, steps=steps)
     table = at.problem.table
-    return prediction_errors(at.joint.y, simulated.y, table.ob_ptr, below=censoring(table).below, seed=seed)
+    return prediction_errors(at.joint.y, simulated.y, table.ob_ptr, censoring=censoring(table), seed=seed)
 
 
 def _table(items: RecordItems, request: TableRequest, errors: PredictionErrors | None) -> RecordTable:

@@ -4,7 +4,7 @@ Prediction correction (Bergstrand, Hooker, Wallin and Karlsson, AAPS J 13, 2011)
 bin are multiplied by median(PRED of the bin) / PRED, on a logarithmic scale shifted by the difference. It removes
 what doses and covariates do to a bin's spread.
 
-Values below a limit of quantification count as smaller than everything: a quantile that falls on one is NaN, and the
+Values below a limit of quantification count as smaller than everything, values above an upper one as larger: a quantile that falls on one is NaN, and the
 share of such values is a panel of its own (`below`). Simulated values below the observation's limit are treated the
 same way.
 """
@@ -103,7 +103,7 @@ def visual_predictive_check(
         confidence=options.confidence,
         count=np.array([b.count for b in bins]),
         time=values.x,
-        value=np.where(values.below, np.nan, y),
+        value=np.where(values.below | ~np.isfinite(y), np.nan, y),
         below=np.array([b.below for b in bins]) if values.below.any() else None,
     )
 
