@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nlmevae.diagnostics.parameter_draws import ParameterDraws
     from nlmevae.estimation.population import Population
     from nlmevae.results.diagnostics import Diagnostics, PredictiveChecks
-    from nlmevae.writers.simulation_csv import DesignText
 
 PathLike = str | os.PathLike[str]
 
@@ -173,6 +172,7 @@ def simulate(
     Raises:
         ModelError, DataError, SettingsError, OutputError: before anything is simulated.
     """
+    from nlmevae.diagnostics.design_text import design_text
     from nlmevae.diagnostics.fitted import population_at, problem_at
     from nlmevae.diagnostics.simulated_data import simulated_data
     from nlmevae.writers.simulation_csv import check_simulation_file, write_simulation
@@ -201,8 +201,7 @@ def simulate(
             threads=chosen.threads,
             steps=steps,
         )
-        names = tuple(latent.name.replace("(", "").replace(")", "") for latent in problem.form.latents)
-        write_simulation(path, _design_text(run, names), source_of_data)
+        write_simulation(path, design_text(problem, run.dataset), source_of_data)
     finally:
         problem.decoder.close()
     return Simulation(path=path, n=n, seed=seed, origin=given.origin)
@@ -252,33 +251,6 @@ def _draws(given: RunWithFit, population: Population) -> ParameterDraws:
             hint="give --fit with the results of a fit whose covariance step was run, or leave --uncertainty out",
         )
     return ParameterDraws.of(given.run.model, population, uncertainty.covariance)
-
-
-def _design_text(run: PreparedRun, parameters: tuple[str, ...]) -> DesignText:
-    import numpy as np
-
-    from nlmevae.writers.simulation_csv import DesignText, cell_text
-
-    dataset, columns = run.dataset, run.model.data.columns
-    subject = np.repeat(np.arange(dataset.n_subjects), np.diff(dataset.subject_ptr))
-    texts = []
-    for column in columns:
-        if column.role == "drop":
-            texts.append(["."] * dataset.n_rows)
-        elif column.role == "id":
-            texts.append([dataset.subject_labels[i] for i in subject])
-        else:
-            k = dataset.columns.index(column.name)
-            values, missing = dataset.values[:, k], dataset.missing[:, k]
-            texts.append([cell_text(v, missing=m) for v, m in zip(values, missing, strict=True)])
-    return DesignText(
-        names=tuple(c.name for c in columns),
-        cells=tuple(zip(*texts, strict=True)),
-        dv=next(k for k, c in enumerate(columns) if c.role == "dv"),
-        observations=run.table.ob_row.astype(int),
-        subject=subject,
-        parameters=parameters,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,8 @@ ALLOWED = {
     "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
     "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "after_fit": {
-        "errors", "results", "data", "diagnostics", "writers", "prepared_run", "pipeline", "at_parameters",
-        "fitted_run",
+        "errors", "ir", "results", "data", "diagnostics", "estimation", "writers", "report", "prepared_run",
+        "pipeline", "at_parameters", "fitted_run",
     },
 }  # fmt: skip
 

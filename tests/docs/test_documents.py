@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|likelihood|check|code) .+)$|`nlmevae ((?:fit|select|likelihood|check|code) [^`]+)`",
+    r"^(?:\.venv/bin/)?nlmevae ((?:VERBS) .+)$|`nlmevae ((?:VERBS) [^`]+)`".replace(
+        "VERBS", "fit|select|likelihood|tables|simulate|vpc|check|code"
+    ),
     re.MULTILINE,
 )
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")

@@ -110,9 +110,14 @@ def predictive_checks(
             if not which.any():
                 continue
             values = CheckedValues(
-                x=x, y=_values(at.joint.y, limits), pred=pred, simulated=simulated.y, below=limits.below, limit=limits.limit,
+                x=x,
+                y=_values(at.joint.y, limits),
+                pred=pred,
+                simulated=simulated.y,
+                below=limits.below,
+                limit=limits.limit,
                 log_scale=kind.log_scale,
-            ).part(which)  # fmt: skip
+            ).part(which)
             found += [visual_predictive_check(values, o, endpoint=number, stratum=name) for o in options]
     return tuple(check for check in found if check is not None)
 

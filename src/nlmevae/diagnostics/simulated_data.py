@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,23 +11,7 @@ from nlmevae.diagnostics.replicates import Steps, replicates
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
 from nlmevae.ir import Transform
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedData:
-    """One data set.
-
-    Attributes:
-        number: of the replicate, from 1.
-        dv, ipred, pred (M,): simulated value, prediction at the simulated random effects, prediction at ETA = 0.
-        psi (N, d): individual parameters, in the order of the latents.
-    """
-
-    number: int
-    dv: np.ndarray
-    ipred: np.ndarray
-    pred: np.ndarray
-    psi: np.ndarray
+from nlmevae.results.simulated_data import SimulatedData
 
 
 def simulated_data(

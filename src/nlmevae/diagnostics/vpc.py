@@ -4,9 +4,9 @@ Prediction correction (Bergstrand, Hooker, Wallin and Karlsson, AAPS J 13, 2011)
 bin are multiplied by median(PRED of the bin) / PRED, on a logarithmic scale shifted by the difference. It removes
 what doses and covariates do to a bin's spread.
 
-Values below a limit of quantification count as smaller than everything, values above an upper one as larger: a quantile that falls on one is NaN, and the
-share of such values is a panel of its own (`below`). Simulated values below the observation's limit are treated the
-same way.
+Values below a limit of quantification count as smaller than everything, values above an upper one as larger: a
+quantile that falls on one is NaN, and the share of values below is a panel of its own (`below`). Simulated values below
+the observation's limit are treated the same way.
 """
 
 from __future__ import annotations

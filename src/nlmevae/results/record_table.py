@@ -30,8 +30,9 @@ class RecordTable:
         """What the user has to know before using the file."""
         file = self.request.file or "the table"
         found = [f"{file}: {label} is NaN in every row: {why}" for label, why in self.missing.items()]
+        reason = "not assigned yet there, or not computable"
         found += [
-            f"{file}: {label} has no value in {n} of {len(self.values)} rows (NaN): not assigned yet there, or not computable"
+            f"{file}: {label} has no value in {n} of {len(self.values)} rows (NaN): {reason}"
             for label, n in self.undefined.items()
         ]
         return tuple(found)

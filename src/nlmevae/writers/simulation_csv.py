@@ -13,57 +13,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from nlmevae.errors import OutputError
 from nlmevae.results.run_folder import check_replaceable, make_folder
+from nlmevae.results.simulated_data import DesignText, SimulatedData
 
-#: What we add to the data, by which a file of ours is recognised.
-ADDED = ("REP", "IPRED", "PRED")
+#: The header of a file of ours.
 _OWN = re.compile(r",REP_*,IPRED_*,PRED_*(,|$)")
 _DIGITS = 9
-
-
-class Simulated(Protocol):
-    """One data set: number from 1; dv, ipred, pred (M,); psi (N, d)."""
-
-    number: int
-    dv: np.ndarray
-    ipred: np.ndarray
-    pred: np.ndarray
-    psi: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesignText:
-    """What is the same in every replicate, as text.
-
-    Attributes:
-        names: columns of the data file; cells: of every row; dv: the index of DV among them.
-        observations: (M,) rows of the simulated values; subject: (n_rows,) index of each row's subject.
-        parameters: names of the individual parameters.
-    """
-
-    names: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
-    dv: int
-    observations: np.ndarray
-    subject: np.ndarray
-    parameters: tuple[str, ...]
-
-    @property
-    def header(self) -> str:
-        """Added columns get a "_" where the data have one of their name."""
-        names = list(self.names)
-        for name in (*ADDED, *self.parameters):
-            while name in names:
-                name += "_"
-            names.append(name)
-        return ",".join(names) + "\n"
 
 
 def check_simulation_file(
@@ -86,7 +47,7 @@ def _is_own(path: Path) -> bool:
         return False
 
 
-def write_simulation(path: Path, design: DesignText, data: Iterable[Simulated]) -> int:
+def write_simulation(path: Path, design: DesignText, data: Iterable[SimulatedData]) -> int:
     """Write every data set; the number written. The file appears when all are done.
 
     Ctrl-C leaves a file with the complete ones and goes on to the caller.
@@ -108,7 +69,7 @@ def write_simulation(path: Path, design: DesignText, data: Iterable[Simulated]) 
     return count
 
 
-def _write_all(stream: TextIO, design: DesignText, data: Iterable[Simulated], temporary: Path, path: Path) -> int:
+def _write_all(stream: TextIO, design: DesignText, data: Iterable[SimulatedData], temporary: Path, path: Path) -> int:
     stream.write(design.header)
     count, complete = 0, 0
     try:
@@ -124,7 +85,7 @@ def _write_all(stream: TextIO, design: DesignText, data: Iterable[Simulated], te
     return count
 
 
-def _text(design: DesignText, one: Simulated) -> str:
+def _text(design: DesignText, one: SimulatedData) -> str:
     """All rows of one data set."""
     observation = np.full(len(design.cells), -1)
     observation[design.observations] = np.arange(len(design.observations))
@@ -143,10 +104,3 @@ def _text(design: DesignText, one: Simulated) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.{_DIGITS}g}" if np.isfinite(value) else "."
-
-
-def cell_text(value: float, *, missing: bool = False) -> str:
-    """A number of the data file as it can be read back bit for bit; "." where it is missing."""
-    if missing:
-        return "."
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
