@@ -25,12 +25,13 @@ ALLOWED = {
     "writers": {"errors", "ir", "results", "frontends"},
     "likelihood": {"errors", "data", "decoder"},
     "estimation": {"errors", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
+    "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report",
+        "report", "diagnostics",
     },
 }  # fmt: skip
 
@@ -52,6 +53,7 @@ THIRD_PARTY = {
     "hosts": {"pharmpy"},
     "likelihood": {"numpy", "scipy", "numba", "torch"},
     "estimation": {"numpy", "scipy", "torch"},
+    "diagnostics": {"numpy", "scipy"},
     "report": {"numpy", "matplotlib", "jinja2"},
     "cli": {"rich"},
     "prepared_run": set(),
