@@ -24,7 +24,7 @@ PHASES = {
 
 
 def mark_phases(axes: Axes, phases: Sequence[str], *, start: int = 1) -> None:
-    """Strip, dotted lines where phases begin, and the limits of the axis; `start` is the number of the first iteration."""
+    """Strip, dotted lines where phases begin, and the limits of the axis; iterations count from `start`."""
     bare(axes)
     axes.set_xlim(start - 0.5, start + max(len(phases), 1) - 0.5)
     begins = [0, *(k for k in range(1, len(phases)) if phases[k] != phases[k - 1]), len(phases)]
