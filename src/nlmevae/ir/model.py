@@ -65,6 +65,11 @@ class Model:
         return tuple(name for block in self.sigma for name in block.names)
 
     @property
+    def evaluates_only(self) -> bool:
+        """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
+        return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
+
+    @property
     def data_items(self) -> frozenset[str]:
         """Names of data columns programs may read."""
         columns = [c for c in self.data.columns if c.role != "drop"]

@@ -10,10 +10,12 @@ from nlmevae.errors import Location
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationStep:
-    """One $ESTIMATION record: its method as written and all options, in order."""
+    """One $ESTIMATION record: its method as written and all options, in order. `evaluates_only`: it asks for the
+    objective at the initial estimates and estimates nothing (MAXEVAL=0, EONLY=1)."""
 
     method: str
     options: tuple[tuple[str, str | None], ...] = ()
+    evaluates_only: bool = False
     at: Location | None = field(default=None, compare=False, repr=False)
 
 

@@ -22,6 +22,9 @@ METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
 #: First key of our JSON files and the software named in our pictures; only files with it are recognised as ours.
 GENERATOR = "nlmevae"
 
+#: First columns of our tables per subject (CSV), by which they are recognised as ours.
+SUBJECT_COLUMNS = "ID,n_obs,"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
@@ -112,6 +115,8 @@ def is_own_file(path: Path) -> bool:
         return f"Software\0{GENERATOR}" in head
     if path.suffix == ".json":
         return f'"generator": "{GENERATOR}"' in head
+    if path.suffix == ".csv":
+        return head.startswith(SUBJECT_COLUMNS)
     return METHOD_TITLE in head.split("\n", 1)[0]
 
 

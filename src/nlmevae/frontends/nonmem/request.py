@@ -20,19 +20,9 @@ def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
     """One step for each record; METHOD is 0 (first order) where none is written.
 
     Raises:
-        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL), or no step estimates (MAXEVAL=0, EONLY=1).
+        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL).
     """
-    steps = tuple(_step(record) for record in records)
-    evaluating = [next((o for o in read_options(r) if _evaluates_only(o)), None) for r in records]
-    if evaluating and None not in evaluating:
-        option = evaluating[0]
-        raise UnsupportedError(
-            f"$ESTIMATION {option.token.text}={option.value} asks to evaluate the model without estimating, "
-            "which is not supported",
-            hint="remove the option to estimate; nlmevae does not evaluate at given parameters yet",
-            location=option.at,
-        )
-    return steps
+    return tuple(_step(record) for record in records)
 
 
 def _step(record: Record) -> EstimationStep:
@@ -47,7 +37,12 @@ def _step(record: Record) -> EstimationStep:
             )
         if abbreviates(option.key, "METHOD") and option.value is not None:
             method = option.value
-    return EstimationStep(method=method, options=tuple(_pair(o) for o in options), at=record.head)
+    return EstimationStep(
+        method=method,
+        options=tuple(_pair(o) for o in options),
+        evaluates_only=any(_evaluates_only(o) for o in options),
+        at=record.head,
+    )
 
 
 def _evaluates_only(option: Option) -> bool:
