@@ -28,6 +28,11 @@ ALLOWED = {
     "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
+    "run_description": {"data", "estimation", "model_summary", "prepared_run", "results"},
+    "reporting": {
+        "errors", "ir", "results", "writers", "estimation", "diagnostics", "report", "pipeline", "prepared_run",
+        "run_description",
+    },
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
@@ -54,9 +59,11 @@ THIRD_PARTY = {
     "likelihood": {"numpy", "scipy", "numba", "torch"},
     "estimation": {"numpy", "scipy", "torch"},
     "diagnostics": {"numpy", "scipy"},
-    "report": {"numpy", "matplotlib", "jinja2"},
+    "report": {"numpy", "scipy", "matplotlib", "jinja2"},
     "cli": {"rich"},
     "prepared_run": set(),
+    "run_description": {"numpy"},
+    "reporting": {"numpy"},
     "model_summary": {"numpy"},
     "pipeline": set(),
     "nlmevae": set(),
@@ -74,7 +81,10 @@ ONLY_IN = {
 }
 
 #: Loaded for every command line.
-LIGHT = {f"nlmevae.cli.{name}" for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts")}
+LIGHT = {
+    f"nlmevae.cli.{name}"
+    for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts", "report")
+}
 
 IMPORTS = imports()
 

@@ -94,7 +94,11 @@ def _endpoint(k: int, n: int, seed: int, limit: float | None, n_times: int):
         ipred=ipred,
         iwres=hidden * (dv - ipred) / (CV * ipred),
         cwres=hidden * (dv - simulated.mean(axis=0)) / spread,
+        wres=hidden * (dv - pred) / spread,
+        cpred=simulated.mean(axis=0),
         epred=simulated.mean(axis=0),
+        ewres=hidden * (dv - simulated.mean(axis=0)) / spread,
+        npd=npde,
         npde=npde,
         censored=censored,
     )

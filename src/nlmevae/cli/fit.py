@@ -29,8 +29,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import settings_from_text
+    from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.pipeline import open_files, prepare
 
+    if arguments.report:
+        require_report_packages()
     settings = settings_from_text(arguments.settings, named_settings(arguments))
     prepared = prepare(arguments.model, data=arguments.data)
     print_diagnostics(prepared.diagnostics)
@@ -38,7 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     with termination_as_interrupt():
         result = _fit(prepared, settings, files, quiet=arguments.quiet)
     with interrupts_held():
-        return _finish(result, files, quiet=arguments.quiet)
+        code = _finish(result, files, quiet=arguments.quiet)
+    if arguments.report:
+        report_after(arguments, arguments.model, result, files.folder.report)
+    return code
 
 
 def _fit(prepared: PreparedRun, settings: Any, files: RunFiles, *, quiet: bool) -> FitResult:

@@ -150,14 +150,6 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as an SVG file: the same bytes for the same figure, text as outlines. Layers drawn with
-    ``rasterized=True`` are pictures in it."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="svg", dpi=DOTS_PER_INCH, metadata={"Date": None, "Creator": GENERATOR})
-    return stream.getvalue()
-
-
 def shorten(text: str, longest: int) -> str:
     """The text on one line, or its beginning and an ellipsis; bytes that are no text as ``\\xe9``."""
     line = " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())

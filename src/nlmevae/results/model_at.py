@@ -154,8 +154,11 @@ def _blocks_at(
             tuple(chosen[canonical_name(f"{kind}({start + i},{start + j})")] for j in range(n)) for i in range(n)
         )
         if not block.fixed and np.linalg.eigvalsh(np.array(matrix))[0] <= 0.0:
-            place = f"{kind}({start},{start})" if n == 1 else f"the block {kind}({start},{start}) to ({start + n - 1}," \
-                f"{start + n - 1})"
+            place = (
+                f"{kind}({start},{start})"
+                if n == 1
+                else f"the block {kind}({start},{start}) to ({start + n - 1},{start + n - 1})"
+            )
             raise DataError(
                 f"{place} in {given.source} is not positive definite, so the likelihood does not exist there",
                 hint="a variance estimated as 0 must be fixed at 0 in the control stream; a correlation of 1 cannot be "

@@ -23,9 +23,7 @@ class ParameterValues:
     objective: float = float("nan")
 
     @classmethod
-    def of(
-        cls, pairs: Iterable[tuple[str, float]], *, source: str, objective: float = float("nan")
-    ) -> ParameterValues:
+    def of(cls, pairs: Iterable[tuple[str, float]], *, source: str, objective: float = float("nan")) -> ParameterValues:
         """From names in any of NONMEM's spellings.
 
         Raises:

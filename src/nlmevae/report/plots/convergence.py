@@ -23,18 +23,18 @@ BOUND_PHASES = ("burn-in", "vae")
 
 @in_house_style
 def objective_figure(fit: FitResult, *, theme: Theme = COLOUR) -> Figure:
-    """The objective over all iterations, and that of the last phase enlarged."""
-    figure, (whole, last) = grid(2, columns=2, height=2.7)
+    """The objective over all iterations, and that of the last phase enlarged if there are others."""
     rows = fit.trace
+    last_rows = _last_phase(rows) if rows else ()
+    figure, panels = grid(2 if len(last_rows) < len(rows) else 1, columns=2, height=2.7)
     if not rows:
-        for axes in (whole, last):
-            empty(axes, "no iteration was recorded")
+        empty(panels[0], "no iteration was recorded")
         return figure
-    last_rows = _last_phase(rows)
-    _objective(whole, rows, theme)
-    _objective(last, last_rows, theme, start=len(rows) - len(last_rows) + 1)
-    whole.set_title("all iterations")
-    last.set_title(f"last phase: {shorten(rows[-1].phase, 24)}")
+    _objective(panels[0], rows, theme)
+    panels[0].set_title("all iterations")
+    if len(panels) > 1:
+        _objective(panels[1], last_rows, theme, start=len(rows) - len(last_rows) + 1)
+        panels[1].set_title(f"last phase: {shorten(rows[-1].phase, 24)}")
     phase_legend(figure, [row.phase for row in rows])
     return figure
 

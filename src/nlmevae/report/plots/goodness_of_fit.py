@@ -90,7 +90,8 @@ def _two_layers(axes: Axes, x: np.ndarray, y: np.ndarray, shown: np.ndarray, lim
     if (shown & limit).any():
         both = shown & limit
         points(
-            axes, x[both], y[both], color=theme.censored, total=len(x), marker="v", label="beyond the limit of quantification"
+            axes, x[both], y[both], color=theme.censored, total=len(x), marker="v", label="beyond the limit of "
+            "quantification"
         )  # fmt: skip
 
 

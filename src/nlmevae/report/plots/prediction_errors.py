@@ -84,7 +84,8 @@ def npde_figure(diagnostics: Diagnostics, endpoint: int = 0, *, theme: Theme = C
 def normal_histogram(
     axes: Axes, values: np.ndarray, *, name: str, theme: Theme, sd: float = 1.0, expected: str = "N(0, 1)"
 ) -> None:
-    """Density histogram (bins by Freedman and Diaconis, at most 40) and the density of N(0, sd^2), called `expected`."""
+    """Density histogram (bins by Freedman and Diaconis, at most 40) and the density of N(0, sd^2), called "
+    "`expected`."""
     values = values[np.isfinite(values)]
     if len(values) < 3:
         empty(axes, f"fewer than 3 values of {name}")

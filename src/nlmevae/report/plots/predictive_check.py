@@ -99,11 +99,13 @@ def _panel(axes: Axes, check: VisualPredictiveCheck, theme: Theme, *, logarithmi
         label="data",
         zorder=3,
     )
+    bottom = _axes_limits(axes, check, shown, logarithmic=logarithmic)
     for q in range(len(check.levels)):
         colour = theme.middle if q == middle else theme.outer
         words = "median" if q == middle else others
         label = f"{percent(check.confidence)} interval of simulated {words}"
-        _band(axes, check, check.simulated[:, q, 0], check.simulated[:, q, 2], color=colour, label=label)
+        low, high = (np.maximum(check.simulated[:, q, side], bottom) for side in (0, 2))
+        _band(axes, check, low, high, color=colour, label=label)
     for q in range(len(check.levels)):
         style = "-" if q == middle else (0, (5, 2))
         words = "observed median" if q == middle else f"observed {others}"
@@ -117,12 +119,12 @@ def _panel(axes: Axes, check: VisualPredictiveCheck, theme: Theme, *, logarithmi
             check.middle[bins], check.observed[bins, quantiles], "x", color=theme.outside, markersize=5,
             markeredgewidth=1.4, label="observed outside its interval", zorder=5,
         )  # fmt: skip
-    _axes_limits(axes, check, shown, logarithmic=logarithmic)
     if (~shown & np.isfinite(check.value)).any():
         note(axes, f"{int((~shown & np.isfinite(check.value)).sum())} not above 0 left out")
 
 
-def _axes_limits(axes: Axes, check: VisualPredictiveCheck, shown: np.ndarray, *, logarithmic: bool) -> None:
+def _axes_limits(axes: Axes, check: VisualPredictiveCheck, shown: np.ndarray, *, logarithmic: bool) -> float:
+    """Set limits and bin edges; the lower end of a logarithmic axis, where bands that reach 0 end, else -inf."""
     values = (check.value[shown], check.observed.ravel(), check.simulated.ravel())
     if logarithmic:
         axes.set_yscale("log")
@@ -136,6 +138,7 @@ def _axes_limits(axes: Axes, check: VisualPredictiveCheck, shown: np.ndarray, *,
         check.edges, np.ones(len(check.edges)), marker=3, markersize=5, color=QUIET, linestyle="none",
         transform=axes.get_xaxis_transform(), clip_on=False,
     )  # fmt: skip
+    return axes.get_ylim()[0] if logarithmic else -np.inf
 
 
 def _band(

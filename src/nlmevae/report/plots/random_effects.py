@@ -137,7 +137,9 @@ def eta_precision_figure(fit: FitResult, *, theme: Theme = COLOUR) -> Figure:
         boxprops={"facecolor": theme.outer, "edgecolor": QUIET, "linewidth": 0.7},
         medianprops={"color": theme.reference, "linewidth": 1.3}, whiskerprops={"color": QUIET, "linewidth": 0.8},
         capprops={"color": QUIET, "linewidth": 0.8},
-        flierprops={"marker": "o", "markersize": 2.5, "markerfacecolor": theme.points, "markeredgewidth": 0, "alpha": 0.5},
+        flierprops={
+            "marker": "o", "markersize": 2.5, "markerfacecolor": theme.points, "markeredgewidth": 0, "alpha": 0.5,
+        },
     )  # fmt: skip
     axes.axvline(1.0, color=theme.reference, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     axes.set_yticks(places, [effect_name(fit, k) for k in shown])
