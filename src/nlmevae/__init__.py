@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlmevae import report
     from nlmevae.at_parameters import likelihoods
     from nlmevae.errors import (
         DataError,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
     from nlmevae.pipeline import check, fit, read_model, select
-    from nlmevae import report
     from nlmevae.reporting import write_report
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.likelihood_result import LikelihoodResult

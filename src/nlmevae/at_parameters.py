@@ -144,9 +144,7 @@ def _of_mapping(params: Mapping[str, Any]) -> ParameterValues:
 
 
 def _of_result(result: FitResult, source: str) -> ParameterValues:
-    return ParameterValues.of(
-        ((e.name, e.value) for e in result.estimates), source=source, objective=result.ofv_nonmem
-    )
+    return ParameterValues.of(((e.name, e.value) for e in result.estimates), source=source, objective=result.ofv_nonmem)
 
 
 def _of_file(path: Path, table: int | None) -> ParameterValues:

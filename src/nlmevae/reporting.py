@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.errors import DataError, NlmevaeError, SettingsError
+from nlmevae.fitted_run import Steps, at_fit, check_same_model
 from nlmevae.pipeline import ModelSource, prepare
 from nlmevae.results.run_folder import RunFolder, check_replaceable, make_folder
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from nlmevae.results.effect_size import EffectSize
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.selection_result import SelectionResult
-
-#: Told (what is being done, done, total).
-Steps = Callable[[str, int, int], None]
 
 N_SUBJECTS, N_SIMULATIONS, THEME = 24, 500, "colour"
 
@@ -140,17 +138,12 @@ def _diagnose(run: PreparedRun, fit: FitResult, options: ReportOptions, steps: S
     """A model that cannot be evaluated at the estimates has a report without diagnostics, which says why."""
     import numpy as np
 
-    from nlmevae.diagnostics.fitted import at_result
-
     values = np.concatenate([fit.thetas, fit.omega.ravel(), fit.sigma.ravel()])
     if not np.isfinite(values).all():
         return _Computed(diagnostics=None, reason="No diagnostics: some estimates are not finite numbers.")
     try:
-        here = at_result(run.model, run.table, fit, threads=int(fit.settings.get("threads") or 1))
-        try:
+        with at_fit(run, fit, threads=int(fit.settings.get("threads") or 1)) as here:
             return _computed_at(here, run, fit, options, steps)
-        finally:
-            here.problem.decoder.close()
     except SettingsError:
         raise
     except (NlmevaeError, np.linalg.LinAlgError) as error:
@@ -247,19 +240,12 @@ def _run_of(source: ModelSource, fit: FitResult, data: str | os.PathLike[str] | 
     """Model and data, checked to be those of the fit."""
     used = data if data is not None else fit.data_path if os.path.isfile(fit.data_path) else None
     run = prepare(source, data=used)
+    check_same_model(run, fit)
     if run.table.subject_labels != fit.individuals.labels or run.table.n_obs_total != fit.n_obs_total:
         raise DataError(
             f"the results are of {fit.n_subjects} subjects with {fit.n_obs_total} observations, not of the "
             f"{run.table.n_subjects} subjects with {run.table.n_obs_total} observations in {run.dataset.path}",
             hint="give the control stream, data (--data) and results (--fit) of one run",
-        )
-    names = {e.name for e in fit.estimates}
-    missing = [t.name for t in run.model.thetas if t.name not in names]
-    if missing or sum(e.kind == "theta" for e in fit.estimates) != len(run.model.thetas):
-        raise DataError(
-            f"the results are not of this model: it has {len(run.model.thetas)} THETAs, they have "
-            f"{sum(e.kind == 'theta' for e in fit.estimates)}",
-            hint="give the control stream that was fitted, or fit it again",
         )
     return run
 

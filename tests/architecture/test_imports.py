@@ -31,12 +31,18 @@ ALLOWED = {
     "run_description": {"data", "estimation", "model_summary", "prepared_run", "results"},
     "reporting": {
         "errors", "ir", "results", "writers", "estimation", "diagnostics", "report", "pipeline", "prepared_run",
-        "run_description",
+        "run_description", "fitted_run",
     },
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report", "diagnostics",
+        "report", "fitted_run",
+    },
+    "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
+    "after_fit": {
+        "errors", "results", "data", "diagnostics", "writers", "prepared_run", "pipeline", "at_parameters",
+        "fitted_run",
     },
 }  # fmt: skip
 
@@ -52,7 +58,7 @@ THIRD_PARTY = {
     "data": {"numpy", "pandas"},
     "codegen": {"numpy", "scipy", "llvmlite", "numba", "torch"},
     "frontends": {"lark", "numpy"},
-    "comparison": {"pandas"},
+    "comparison": set(),
     "decoder": {"numpy", "numba", "llvmlite", "torch", "torchode"},
     "writers": {"numpy", "pandas"},
     "hosts": {"pharmpy"},
@@ -66,6 +72,9 @@ THIRD_PARTY = {
     "reporting": {"numpy"},
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "fitted_run": set(),
+    "at_parameters": set(),
+    "after_fit": set(),
     "nlmevae": set(),
 }
 
@@ -83,8 +92,11 @@ ONLY_IN = {
 #: Loaded for every command line.
 LIGHT = {
     f"nlmevae.cli.{name}"
-    for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts", "report")
-}
+    for name in (
+        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
+        "interrupts", "report", "step_progress",
+    )
+}  # fmt: skip
 
 IMPORTS = imports()
 
@@ -186,7 +198,9 @@ def loaded_by(*line: str) -> set[str]:
     return set(process.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("line", [["--help"], ["fit", "--help"], ["select", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "line", [["--help"], ["fit", "--help"], ["select", "--help"], ["likelihood", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(line):
     assert loaded_by(*line) & {"numpy", "torch", "pandas", "scipy", "numba", "rich", "lark", "pharmpy"} == set()
 

@@ -81,6 +81,10 @@ def evaluated(folder: Path, name: str, stream: Path, table: ExtTable) -> tuple[L
         theirs = given.objective
         if not method:
             return Line(name, table.method, theirs, reason="no method of ours"), digest
+        if table.problem > 1:
+            return Line(name, method, theirs, reason="of another $PROBLEM than the first"), digest
+        if re.search(r"^\s*\$SIM", stream.read_text(errors="replace"), re.M | re.I):
+            return Line(name, method, theirs, reason="of data that NONMEM simulated ($SIMULATION)"), digest
         data = missing_data(folder, stream)
         at = prepare_at(stream, given, data=data)
         content = stream.read_bytes() + Path(at.run.dataset.path).read_bytes() + repr(given.values).encode()
@@ -97,7 +101,9 @@ def missing_data(folder: Path, stream: Path) -> Path | None:
     found = re.search(r"^\s*\$DATA?\w*\s+[\"']?([^\s\"']+)", stream.read_text(errors="replace"), re.M | re.I)
     if found is None or (stream.parent / found[1]).is_file():
         return None
-    others = sorted(folder.rglob(Path(found[1]).name), key=lambda p: (len(set(p.parents) ^ set(stream.parents)), str(p)))
+    others = sorted(
+        folder.rglob(Path(found[1]).name), key=lambda p: (len(set(p.parents) ^ set(stream.parents)), str(p))
+    )
     return others[0] if others else None
 
 
@@ -115,8 +121,8 @@ def main() -> None:
                 print(f"| {line.run} | {line.method} | {line.theirs:.4f} | {line.reason} | | |", flush=True)
         else:
             difference = line.ours - line.theirs
-            row = f"| {line.run} | {line.method} | {line.theirs:.4f} | {line.ours:.4f} | {difference:+.4f} | {line.error:.1g} |"
-            print(row, flush=True)
+            numbers = f"{line.theirs:.4f} | {line.ours:.4f} | {difference:+.4f} | {line.error:.1g}"
+            print(f"| {line.run} | {line.method} | {numbers} |", flush=True)
     for reason, count in reasons.most_common():
         print(f"\n{count} not compared: {reason}")
 

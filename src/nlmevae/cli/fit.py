@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "fit",
-        help="fit a model and write .ext, .phi and .results.json",
+        help="fit a model and write .ext, .phi, .results.json and its $TABLE files",
         description="Fit a model. Files are written beside the control stream unless --out names a folder.",
     )
     parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import settings_from_text
     from nlmevae.cli.report import report_after, require_report_packages
+    from nlmevae.cli.tables import checked_tables, show_tables
     from nlmevae.pipeline import open_files, prepare
 
     if arguments.report:
@@ -38,10 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     prepared = prepare(arguments.model, data=arguments.data)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
+    tables = checked_tables(prepared, arguments)
     with termination_as_interrupt():
         result = _fit(prepared, settings, files, quiet=arguments.quiet)
     with interrupts_held():
         code = _finish(result, files, quiet=arguments.quiet)
+    show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
     if arguments.report:
         report_after(arguments, arguments.model, result, files.folder.report)
     return code

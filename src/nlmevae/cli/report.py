@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nlmevae.results.fit_result import FitResult
 
-#: What ends sooner shows nothing.
-FIRST_LINE_AFTER, SECONDS_BETWEEN_LINES = 2.0, 5.0
 THEMES = ("colour", "grey")
 
 
@@ -76,6 +73,7 @@ def report_options(arguments: argparse.Namespace) -> dict[str, object]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0: the report was written, whatever the fit was like."""
+    from nlmevae.cli.step_progress import StepProgress
     from nlmevae.reporting import write_report
 
     path = write_report(
@@ -85,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         data=arguments.data,
         overwrite=arguments.overwrite,
-        progress=None if arguments.quiet else ReportProgress(),
+        progress=StepProgress(quiet=arguments.quiet),
         **report_options(arguments),
     )
     if not arguments.quiet:
@@ -126,23 +124,3 @@ def size(path: Path) -> str:
     """``850 kB``, ``1.4 MB``."""
     n = path.stat().st_size
     return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.0f} kB"
-
-
-class ReportProgress:
-    """A line every few seconds: what is done, how much of it, time left."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + FIRST_LINE_AFTER
-        self._what, self._start = "", 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        from nlmevae.cli.text_table import duration
-
-        now = time.monotonic()
-        if what != self._what:
-            self._what, self._start = what, now
-        if now < self._next or done >= total:
-            return
-        self._next = now + SECONDS_BETWEEN_LINES
-        left = f", about {duration((now - self._start) * (total - done) / done)} left" if done else ""
-        print(f"{what}: {done} of {total}{left}", file=sys.stderr, flush=True)

@@ -12,7 +12,8 @@ Separators are blanks, commas or tabs (FORMAT= of $ESTIMATION). The order of the
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nlmevae.errors import DataError, Location
@@ -21,16 +22,19 @@ from nlmevae.results.parameter_values import ParameterValues
 FINAL = -1000000000
 #: A table of an evaluation at design points, which is no estimation.
 _DESIGN = "OPTIMALITY"
+_PROBLEM = re.compile(r"\bProblem=(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtTable:
-    """One estimation step. `number` is NONMEM's ("TABLE NO."), `method` its words; `columns` the names behind
-    ITERATION; `rows` iteration -> values in column order (the last of equal iterations)."""
+    """One estimation step. `number` is NONMEM's ("TABLE NO."), `method` its words, `problem` the number of its
+    $PROBLEM; `columns` the names behind ITERATION; `rows` iteration -> values in column order (the last of equal
+    iterations)."""
 
     path: str
     number: int
     method: str
+    problem: int
     columns: tuple[str, ...]
     rows: dict[int, tuple[float, ...]]
 
@@ -66,7 +70,7 @@ def read_ext(path: str | os.PathLike[str]) -> tuple[ExtTable, ...]:
         DataError: it cannot be read, or a line is not what NONMEM writes; with its line.
     """
     tables: list[ExtTable] = []
-    title: tuple[int, str] | None = None
+    title: _Title | None = None
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -76,10 +80,10 @@ def read_ext(path: str | os.PathLike[str]) -> tuple[ExtTable, ...]:
         if not words:
             continue
         if words[0].upper() == "TABLE":
-            title = _title(line, len(tables) + 1)
+            title = _Title.read(line, otherwise=len(tables) + 1)
         elif words[0].upper() == "ITERATION":
-            count, method = title or (len(tables) + 1, "")
-            tables.append(ExtTable(path=str(path), number=count, method=method, columns=tuple(words[1:]), rows={}))
+            named = title or _Title(number=len(tables) + 1, method="", problem=1)
+            tables.append(ExtTable(path=str(path), **asdict(named), columns=tuple(words[1:]), rows={}))
             title = None
         elif not tables or title is not None:
             raise _unreadable(path, number, line, "stands before the line ITERATION THETA1 ... that names the columns")
@@ -92,25 +96,40 @@ def read_ext(path: str | os.PathLike[str]) -> tuple[ExtTable, ...]:
 
 
 def final_estimates(path: str | os.PathLike[str], *, table: int | None = None) -> ParameterValues:
-    """The final estimates of the last estimation, or of TABLE NO. `table`.
+    """The final estimates of the last estimation of the first $PROBLEM, or of TABLE NO. `table`.
 
     Raises:
         DataError: the file cannot be read, has no such table, or the table no final estimates.
     """
     tables = [t for t in read_ext(path) if not t.is_design]
-    chosen = tables if table is None else [t for t in tables if t.number == table]
+    first = min((t.problem for t in tables), default=1)
+    chosen = [t for t in tables if (t.problem == first if table is None else t.number == table)]
     if not chosen:
+        which = "of an estimation" if table is None else str(table)
         numbers = ", ".join(str(t.number) for t in tables) or "none"
-        raise DataError(f"{path} has no table {table}", hint=f"tables of estimations in the file: {numbers}")
+        raise DataError(f"{path} has no table {which}", hint=f"tables of estimations in the file: {numbers}")
     return chosen[-1].final()
 
 
-def _title(line: str, otherwise: int) -> tuple[int, str]:
-    """``TABLE NO.     1: First Order: Goal Function=...`` -> (1, "First Order")."""
-    head, _, rest = line.strip().partition(":")
-    number = head.split()[-1]
-    method = rest.split(": Goal Function")[0].split(": Problem=")[0].strip()
-    return (int(number) if number.isdigit() else otherwise), method
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Title:
+    """What ``TABLE NO.     1: First Order: Goal Function=...: Problem=1 Subproblem=0 ...`` says."""
+
+    number: int
+    method: str
+    problem: int
+
+    @classmethod
+    def read(cls, line: str, *, otherwise: int) -> _Title:
+        """`otherwise`: the number if the line has none."""
+        head, _, rest = line.strip().partition(":")
+        number = head.split()[-1]
+        problem = _PROBLEM.search(rest)
+        return cls(
+            number=int(number) if number.isdigit() else otherwise,
+            method=rest.split(": Goal Function")[0].split(": Problem=")[0].strip(),
+            problem=int(problem[1]) if problem else 1,
+        )
 
 
 def _cells(line: str) -> list[str]:

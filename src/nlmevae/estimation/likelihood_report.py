@@ -17,7 +17,10 @@ from nlmevae.estimation.likelihoods import MethodValue, Report, likelihoods_at, 
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.settings import FitSettings, method_names
 from nlmevae.ir import Model
+from nlmevae.results.likelihood_names import EXACT
 from nlmevae.results.likelihood_result import LikelihoodResult, SubjectLikelihood
+
+APART, NOTICED = 5, 0.01  # standard errors, and -2LL beyond them, at which two exact values of a subject disagree
 
 
 def likelihood_report(
@@ -101,9 +104,36 @@ def _result(
         n_obs=np.diff(problem.table.ob_ptr),
         ess=unknown if importance is None else importance.ess,
         khat=unknown if importance is None else importance.khat,
-        warnings=tuple([*_mode_warnings(problem, here), *(v.marginal.remark for v in values if v.marginal.remark), *left_out]),
+        warnings=(
+            *_mode_warnings(problem, here),
+            *(v.marginal.remark for v in values if v.marginal.remark),
+            *_disagreement(problem, values),
+            *left_out,
+        ),
         versions=versions(),
     )
+
+
+def _disagreement(problem: Problem, values: Sequence[MethodValue]) -> list[str]:
+    """Both exact methods have errors of their own making that they cannot see: a part of the posterior that neither
+    the points of one nor the draws of the other have met."""
+    exact = [v.marginal for v in values if v.method in EXACT]
+    if len(exact) < 2:
+        return []
+    difference = np.abs(exact[0].minus_two_ll - exact[1].minus_two_ll)
+    error = np.sqrt(exact[0].error ** 2 + exact[1].error ** 2)
+    apart = [
+        label
+        for label, far in zip(problem.table.subject_labels, difference > APART * error + NOTICED, strict=True)
+        if far
+    ]
+    if not apart:
+        return []
+    shown = ", ".join(apart[:10]) + (", ..." if len(apart) > 10 else "")
+    return [
+        f"Importance sampling and Gauss-Hermite quadrature differ by more than {APART} times their errors for "
+        f"{len(apart)} subjects: {shown}. Trust neither there; try more draws (--draws)."
+    ]
 
 
 def _mode_warnings(problem: Problem, here: AtEstimates) -> list[str]:

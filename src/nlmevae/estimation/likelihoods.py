@@ -14,12 +14,17 @@ from nlmevae.likelihood.first_order import first_order
 from nlmevae.likelihood.foce import foce
 from nlmevae.likelihood.focei import focei
 from nlmevae.likelihood.gauss_hermite import MOST_LATENTS, gauss_hermite
+from nlmevae.likelihood.hessian import sharpened
 from nlmevae.likelihood.importance import ImportanceLikelihood, importance_likelihood
+from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.laplace import laplace
 from nlmevae.likelihood.linearisation import linearised
 from nlmevae.likelihood.marginal import Marginal
 from nlmevae.likelihood.pareto import RELIABLE
 from nlmevae.results.likelihood_names import METHODS
+
+#: Methods that start from the conditional modes.
+AT_MODE = {"gauss-hermite", "laplace", "focei", "lin"}
 
 #: (method, share): how much of a method is done, from 0 to 1.
 Report = Callable[[str, float], None]
@@ -44,6 +49,7 @@ def likelihoods_at(
     report: Report | None = None,
 ) -> tuple[MethodValue, ...]:
     """All of `methods` (names in METHODS), in the order of METHODS."""
+    mode = sharpened(here.joint, here.mode) if set(methods) & AT_MODE else here.mode
     found = []
     for method in (m for m in METHODS if m in methods):
         if report is not None:
@@ -54,7 +60,7 @@ def likelihoods_at(
             importance = by_importance_sampling(here, n_draws=n_draws, rng=rng, report=_part(report, method))
             marginal = _marginal_of(importance, here.problem.table.subject_labels)
         else:
-            marginal = _deterministic(here, method, report)
+            marginal = _deterministic(here.joint, mode, method, _part(report, method))
         seconds = time.perf_counter() - start
         found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, importance=importance))
     return tuple(found)
@@ -114,11 +120,12 @@ def unreliable_sentence(labels: Sequence[str], khat: np.ndarray) -> str:
     )
 
 
-def _deterministic(here: AtEstimates, method: str, report: Report | None) -> Marginal:
-    joint, mode = here.joint, here.mode
+def _deterministic(
+    joint: JointDensity, mode: np.ndarray, method: str, report: Callable[[float], None] | None
+) -> Marginal:
     match method:
         case "gauss-hermite":
-            return gauss_hermite(joint, mode, report=_part(report, method))
+            return gauss_hermite(joint, mode, report=report)
         case "laplace":
             return laplace(joint, mode)
         case "focei":

@@ -31,7 +31,7 @@ def expand(joint: JointDensity, z: np.ndarray) -> Expansion:
     d = joint.n_latents
     solution = joint.decoder.linearise(joint.inputs(z), joint.rows(z))
     prediction = solution.prediction.reshape(*z.shape[:-2], len(joint.y))
-    jacobian = solution.jacobian.reshape(*prediction.shape, -1)
+    jacobian = solution.jacobian.reshape(*prediction.shape, joint.decoder.n_inputs)
     slopes = joint.slopes(z, prediction, jacobian)
     precision = np.linalg.inv(joint.omega)
     return Expansion(

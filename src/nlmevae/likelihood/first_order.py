@@ -1,6 +1,6 @@
 """NONMEM's first-order method (METHOD=0): the model is linear around the typical individual.
 
-    y_i ~ N(f(mean_i), J Omega J' + R),  f, J and R at z = mean_i (Beal and Sheiner 1980)
+y_i ~ N(f(mean_i), J Omega J' + R),  f, J and R at z = mean_i (Beal and Sheiner 1980)
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from nlmevae.likelihood.importance import restrict
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.marginal import Marginal, at_mode
 
-MAX_ITERATIONS, TOLERANCE = 50, 1e-10
+MAX_ITERATIONS, TOLERANCE = 200, 1e-13
 
 
 def foce(joint: JointDensity, start: np.ndarray) -> Marginal:

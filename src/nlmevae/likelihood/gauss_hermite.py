@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nlmevae.likelihood.expansion import expand, log_determinant, stepped
+from nlmevae.likelihood.expansion import expand, log_determinant
+from nlmevae.likelihood.hessian import exact_hessian, posterior_axes
 from nlmevae.likelihood.importance import restrict
 from nlmevae.likelihood.joint import JointDensity
-from nlmevae.likelihood.laplace import exact_hessian, posterior_axes
 from nlmevae.likelihood.marginal import Marginal, of_subjects
 from nlmevae.likelihood.proposal import safe_cholesky
 
@@ -34,34 +34,40 @@ def gauss_hermite(
     tolerance: float = TOLERANCE,
     report: Callable[[float], None] | None = None,
 ) -> Marginal:
-    """At conditional modes (N, d), d at most 4. The error is the last change between two orders, which is larger
-    than what is left; a subject whose value still changes by more than `tolerance` is named in the remark.
+    """At conditional modes (N, d), d at most 4. The order grows until two changes in a row are at most `tolerance`
+    (one small change may be chance: a tail far away is seen only by high orders); the error is the larger one. The
+    remark counts the subjects that do not get there.
 
     `report` is told the share that is done of the points that may be needed.
     """
-    mode = stepped(joint, mode)
     axes = _axes(joint, mode)
-    orders = [n for n in ORDERS if n ** joint.n_latents <= MOST_NODES]
+    orders = [n for n in ORDERS if n**joint.n_latents <= MOST_NODES]
     value = np.full(joint.n_subjects, np.nan)
-    change = np.full(joint.n_subjects, np.inf)
+    last, before = np.full((2, joint.n_subjects), np.inf)  # the last changes of each subject's value
     open_ = np.flatnonzero(np.diff(joint.decoder.table.ob_ptr) > 0)
     points = np.cumsum([n**joint.n_latents for n in (0, *orders)])
     for order, done in zip(orders, points, strict=False):
         if report is not None:
             report(float(done / points[-1]))
         new = _quadrature(restrict(joint, open_), mode[open_], axes[open_], order)
-        change[open_], value[open_] = np.abs(new - value[open_]), new
-        change[open_] = np.where(np.isnan(change[open_]), np.inf, change[open_])
-        open_ = open_[change[open_] > tolerance]
+        before[open_], last[open_] = last[open_], _change(value[open_], new)
+        value[open_] = new
+        open_ = open_[np.maximum(last, before)[open_] > tolerance]
         if not len(open_):
             break
+    change = np.maximum(last, before)
     remark = ""
     if len(open_):
         remark = (
             f"Gauss-Hermite quadrature has not settled for {len(open_)} subjects: their values still change by up to "
-            f"{change[open_].max():.2g} between the last two orders."
+            f"{change[open_].max():.2g} between the last orders."
         )
     return of_subjects(joint, value, change, remark=remark)
+
+
+def _change(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """inf where one of them is not known."""
+    return np.where(np.isfinite(new - old), np.abs(new - old), np.inf)
 
 
 def _axes(joint: JointDensity, mode: np.ndarray) -> np.ndarray:

@@ -41,12 +41,12 @@ class Marginal:
 def of_subjects(joint: JointDensity, minus_two_ll: np.ndarray, error: np.ndarray, *, remark: str = "") -> Marginal:
     """Deterministic values with subjects without observations at exactly 0: their integral is 1."""
     seen = np.diff(joint.decoder.table.ob_ptr) > 0
-    return Marginal(
-        minus_two_ll=np.where(seen, minus_two_ll, 0.0), error=np.where(seen, error, 0.0), remark=remark
-    )
+    return Marginal(minus_two_ll=np.where(seen, minus_two_ll, 0.0), error=np.where(seen, error, 0.0), remark=remark)
 
 
-def at_mode(joint: JointDensity, value: Callable[[np.ndarray], np.ndarray], modes: tuple[np.ndarray, np.ndarray]) -> Marginal:
+def at_mode(
+    joint: JointDensity, value: Callable[[np.ndarray], np.ndarray], modes: tuple[np.ndarray, np.ndarray]
+) -> Marginal:
     """A method that depends on the modes alone; its error is what the last step of their search still changed.
 
     `value(z)`: (N,) -2LL for modes z (N, d); `modes`: the last two of each subject.

@@ -43,13 +43,12 @@ def model_at(model: Model, given: ParameterValues) -> Model:
     _check_complete([e for e in elements if e.name not in repeats], values, given)
     chosen = {e.name: e.value if e.settled else values.get(e.name, math.nan) for e in elements}
     chosen |= {name: chosen[source] for name, source in repeats.items()}
-    changed = replace(
+    return replace(
         model,
         thetas=tuple(_theta_at(t, chosen[canonical_name(t.name)], given) for t in model.thetas),
         omega=tuple(_blocks_at("OMEGA", model.omega, chosen, given)),
         sigma=tuple(_blocks_at("SIGMA", model.sigma, chosen, given)),
     )
-    return changed
 
 
 def _theta_elements(model: Model) -> Iterator[_Element]:
@@ -154,11 +153,8 @@ def _blocks_at(
             tuple(chosen[canonical_name(f"{kind}({start + i},{start + j})")] for j in range(n)) for i in range(n)
         )
         if not block.fixed and np.linalg.eigvalsh(np.array(matrix))[0] <= 0.0:
-            place = (
-                f"{kind}({start},{start})"
-                if n == 1
-                else f"the block {kind}({start},{start}) to ({start + n - 1},{start + n - 1})"
-            )
+            first, last = f"{kind}({start},{start})", f"{kind}({start + n - 1},{start + n - 1})"
+            place = first if n == 1 else f"the block {first} to {last}"
             raise DataError(
                 f"{place} in {given.source} is not positive definite, so the likelihood does not exist there",
                 hint="a variance estimated as 0 must be fixed at 0 in the control stream; a correlation of 1 cannot be "

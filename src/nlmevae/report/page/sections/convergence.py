@@ -18,7 +18,7 @@ def convergence(contents: Contents) -> Section:
     last = fit.trace[-1]
     blocks: list[Block] = []
     if contents.selection is not None:
-        text = "Iterations of the selected model, after the search; those of the search are in the section on the selection."
+        text = "Iterations of the selected model, after the search; those of the search are in its own section."
         blocks.append(Paragraph(text=text))
     blocks.append(
         picture(
