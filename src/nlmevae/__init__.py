@@ -6,7 +6,7 @@
     result = nlmevae.fit("run1.ctl", out="run1")   # also run1/run1.ext, .phi, .results.json
     value = nlmevae.likelihoods("run1.ctl", params="run1.ext")   # -2LL at given parameters; fits nothing
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
-
+    nlmevae.report("run1.ctl", fit=result)      # writes run1.html
     nlmevae.simulate("run1.ctl", "sim.csv", fit="run1.results.json", n=100)   # also vpc, tables, diagnose
 
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlmevae import report
     from nlmevae.after_fit import diagnose, simulate, tables, vpc
     from nlmevae.at_parameters import likelihoods
     from nlmevae.errors import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
     from nlmevae.pipeline import check, fit, read_model, select
+    from nlmevae.reporting import write_report
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.likelihood_result import LikelihoodResult
     from nlmevae.results.selection_result import SelectionResult
@@ -62,19 +64,21 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "check",
+    "diagnose",
     "fit",
     "likelihoods",
     "read_model",
     "read_results",
     "read_selection",
+    "report",
     "select",
-    "diagnose",
     "simulate",
     "tables",
     "vpc",
+    "write_report",
 ]
 
-#: Public name -> (module, name there).
+#: Public name -> (module, name there; "": the module itself).
 _HOME = {
     "diagnose": ("nlmevae.after_fit", "diagnose"),
     "simulate": ("nlmevae.after_fit", "simulate"),
@@ -93,7 +97,9 @@ _HOME = {
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),
+    "report": ("nlmevae.report", ""),
     "select": ("nlmevae.pipeline", "select"),
+    "write_report": ("nlmevae.reporting", "write_report"),
 }
 
 
@@ -101,7 +107,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nlmevae' has no attribute {name!r}")
     module, attribute = _HOME.get(name, ("nlmevae.errors", name))
-    value = getattr(importlib.import_module(module), attribute)
+    home = importlib.import_module(module)
+    value = getattr(home, attribute) if attribute else home
     globals()[name] = value
     return value
 

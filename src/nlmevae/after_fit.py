@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.at_parameters import parameter_values, prepare_at
-from nlmevae.errors import DataError, SettingsError
+from nlmevae.errors import DataError, MissingDependencyError, SettingsError
 from nlmevae.fitted_run import Steps, WrittenTables, at_fit, check_same_model, table_files, write_tables
 from nlmevae.ir import Diagnostic, Model
 from nlmevae.pipeline import ModelSource, prepare, read_model, with_data
@@ -279,7 +279,7 @@ def vpc(
     notice: Callable[[Iterable[Diagnostic]], None] | None = None,
     **options: Any,
 ) -> WrittenChecks:
-    """Visual predictive check of a fit; with `out`, also as ``<run>.vpc.csv`` and ``<run>.vpc.svg``.
+    """Visual predictive check of a fit; with `out`, also as ``<run>.vpc.csv`` and ``<run>.vpc.png``.
 
     Args:
         fit, params, data: as `run_with_fit` takes them.
@@ -302,7 +302,10 @@ def vpc(
     given = run_with_fit(source, fit=fit, params=params, data=data)
     if notice is not None:
         notice(given.run.diagnostics)
-    paths = () if out is None else _vpc_files(given.run, Path(out), overwrite=overwrite)
+    model = given.run.model
+    files = None if out is None else _CheckFiles(folder=Path(out), stem=Path(model.source.path or model.name).stem)
+    if files is not None:
+        files.prepare(overwrite=overwrite, inputs=[model.source.path, given.run.dataset.path])
     with at_fit(given.run, given.fit, threads=threads) as here:
         found = check_fit(
             here,
@@ -314,28 +317,46 @@ def vpc(
             against=against,
             steps=steps,
         )
-    return WrittenChecks(checks=found, paths=_write_vpc(found, paths), origin=given.origin)
+    return WrittenChecks(checks=found, paths=() if files is None else files.write(found), origin=given.origin)
 
 
-def _vpc_files(run: PreparedRun, folder: Path, *, overwrite: bool) -> tuple[Path, Path]:
-    from nlmevae.results.run_folder import check_replaceable, make_folder
-    from nlmevae.writers.vpc_csv import is_own_vpc
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CheckFiles:
+    """``<run>.vpc.csv`` and the plots `names` beside it."""
 
-    make_folder(folder)
-    stem = Path(run.model.source.path or run.model.name).stem
-    table, plot = (folder / f"{stem}.vpc.{suffix}" for suffix in ("csv", "png"))
-    inputs = [run.model.source.path, run.dataset.path]
-    check_replaceable([table], overwrite=overwrite, inputs=inputs, own=is_own_vpc)
-    check_replaceable([plot], overwrite=overwrite, inputs=inputs)
-    return table, plot
+    folder: Path
+    stem: str
+    names: tuple[str, ...] = ("vpc", "vpc.censored")
 
+    @property
+    def table(self) -> Path:
+        return self.folder / f"{self.stem}.vpc.csv"
 
-def _write_vpc(checks: PredictiveChecks, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The table, and the plot where matplotlib is installed."""
-    from nlmevae.writers.vpc_csv import write_vpc
+    def plot(self, name: str) -> Path:
+        return self.folder / f"{self.stem}.{name}.png"
 
-    if not paths:
-        return ()
-    table, _plot = paths
-    write_vpc(table, checks)
-    return (table,)
+    def prepare(self, *, overwrite: bool, inputs: list[str]) -> None:
+        """Raises OutputError where a file would be lost."""
+        from nlmevae.results.run_folder import check_replaceable, make_folder
+        from nlmevae.writers.vpc_csv import is_own_vpc
+
+        make_folder(self.folder)
+        check_replaceable([self.table], overwrite=overwrite, inputs=inputs, own=is_own_vpc)
+        check_replaceable([self.plot(name) for name in self.names], overwrite=overwrite, inputs=inputs)
+
+    def write(self, checks: PredictiveChecks) -> tuple[Path, ...]:
+        """The table, and the plots where matplotlib is installed."""
+        from nlmevae.report.check_plots import draw_checks
+        from nlmevae.writers.atomic import write_atomically
+        from nlmevae.writers.vpc_csv import write_vpc
+
+        write_vpc(self.table, checks)
+        try:
+            drawn = draw_checks(checks)
+        except MissingDependencyError:
+            drawn = {}
+        for name in self.names:
+            self.plot(name).unlink(missing_ok=True)  # a plot of an earlier check never stands beside this table
+        for name, content in drawn.items():
+            write_atomically(self.plot(name), content)
+        return (self.table, *map(self.plot, drawn))

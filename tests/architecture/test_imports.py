@@ -28,6 +28,11 @@ ALLOWED = {
     "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
+    "run_description": {"data", "estimation", "model_summary", "prepared_run", "results"},
+    "reporting": {
+        "errors", "ir", "results", "writers", "estimation", "diagnostics", "report", "pipeline", "prepared_run",
+        "run_description", "fitted_run",
+    },
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
@@ -60,9 +65,11 @@ THIRD_PARTY = {
     "likelihood": {"numpy", "scipy", "numba", "torch"},
     "estimation": {"numpy", "scipy", "torch"},
     "diagnostics": {"numpy", "scipy"},
-    "report": {"numpy", "matplotlib", "jinja2"},
+    "report": {"numpy", "scipy", "matplotlib", "jinja2"},
     "cli": {"rich"},
     "prepared_run": set(),
+    "run_description": {"numpy"},
+    "reporting": {"numpy"},
     "model_summary": {"numpy"},
     "pipeline": set(),
     "fitted_run": set(),
@@ -87,7 +94,7 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
-        "interrupts", "step_progress",
+        "interrupts", "report", "step_progress",
     )
 }  # fmt: skip
 

@@ -29,9 +29,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import settings_from_text
+    from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
     from nlmevae.pipeline import open_files, prepare
 
+    if arguments.report:
+        require_report_packages()
     settings = settings_from_text(arguments.settings, named_settings(arguments))
     prepared = prepare(arguments.model, data=arguments.data)
     print_diagnostics(prepared.diagnostics)
@@ -42,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     with interrupts_held():
         code = _finish(result, files, quiet=arguments.quiet)
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
+    if arguments.report:
+        report_after(arguments, arguments.model, result, files.folder.report)
     return code
 
 

@@ -26,6 +26,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
+    parser.add_argument("--report", action="store_true", help="also write <run>.html, as nlmevae report does")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
     parser.add_argument(
         "--likelihoods",

@@ -92,7 +92,11 @@ def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the selected model may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import selection_settings_from_text
+    from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.pipeline import open_selection_files, prepare_selection
+
+    if arguments.report:
+        require_report_packages()
 
     named = named_settings(arguments, also=("criterion", "solver", "audit", "resamples"))
     settings, decision = selection_settings_from_text(arguments.settings, named, arguments.penalties)
@@ -102,7 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
     with termination_as_interrupt():
         result = _select(prepared, settings, decision, files, quiet=arguments.quiet)
     with interrupts_held():
-        return _finish(result, files, quiet=arguments.quiet)
+        code = _finish(result, files, quiet=arguments.quiet)
+    if arguments.report and files.folder.control_stream.exists():
+        report_after(arguments, files.folder.control_stream, result.fit, files.folder.run.report)
+    return code
 
 
 def search_options(arguments: argparse.Namespace) -> dict[str, Any]:

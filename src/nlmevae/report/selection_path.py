@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlmevae.report.style import EXCLUDED, FORCED, INK, NEAR, QUIET, SELECTED, bare, shorten
+from nlmevae.report.style import EXCLUDED, FORCED, INK, NEAR, QUIET, SELECTED, bare, in_house_style, shorten
 from nlmevae.results.selection_result import EffectResult, PathStep, SelectionResult
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ LARGEST = 40
 KNOWN_PENALTIES = ((2.0, "AIC"), (3.84, "p = 0.05"), (6.63, "p = 0.01"), (10.83, "p = 0.001"))
 
 
+@in_house_style
 def path_figure(result: SelectionResult) -> Figure:
     """Above: number of effects over the penalty. Below: a bar for every effect while it is in the model; the
     criterion of this run is the vertical line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nlmevae.errors import MissingDependencyError
 from nlmevae.results.selection_result import SelectionResult
 
 
@@ -14,15 +13,9 @@ def draw_selection(result: SelectionResult) -> dict[str, bytes]:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingDependencyError(
-            "matplotlib is not installed", hint="python -m pip install 'nlmevae[report]'"
-        ) from None
     from nlmevae.report.selection_path import path_figure
     from nlmevae.report.selection_trace import trace_figure
-    from nlmevae.report.style import RC, png
+    from nlmevae.report.style import house_style, png
     from nlmevae.report.support_matrix import support_figure
 
     drawings = {
@@ -30,5 +23,5 @@ def draw_selection(result: SelectionResult) -> dict[str, bytes]:
         "support": (support_figure, bool(result.effects)),
         "path": (path_figure, any(step.support for step in result.path)),
     }
-    with matplotlib.rc_context(RC):
+    with house_style():
         return {name: png(figure(result)) for name, (figure, worth_it) in drawings.items() if worth_it}

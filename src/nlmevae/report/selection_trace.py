@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nlmevae.report.effect_grid import EffectGrid, effect_grid
-from nlmevae.report.style import EXCLUDED, EXCLUDED_BACKGROUND, INK, LINES, QUIET, SELECTED, bare, shorten
+from nlmevae.report.phases import mark_phases, phase_legend, settled_range
+from nlmevae.report.style import EXCLUDED, EXCLUDED_BACKGROUND, LINES, QUIET, SELECTED, in_house_style, shorten
 from nlmevae.results.selection_result import EffectResult, SelectionResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-#: phase of the trace -> colour of its strip, name.
-PHASES = {
-    "burn-in": ("#BDBDBD", "burn-in"),
-    "vae": ("#56B4E9", "VAE training with selection"),
-    "start": ("#F0E442", "start of the exact part"),
-    "polish": ("#009E73", "polish with selection"),
-}
 #: A panel for every pair of parameter and covariate up to here, else one per parameter.
 MOST_PANELS = 48
 MOST_COLUMNS = 8
@@ -32,6 +25,7 @@ SMALLEST_SCALE = 1e-9
 MOST_NAMES = 8
 
 
+@in_house_style
 def trace_figure(result: SelectionResult) -> Figure:
     """Above: criterion, number of effects, standard deviations of the random effects. Below: the coefficients."""
     from matplotlib.figure import Figure
@@ -52,7 +46,7 @@ def trace_figure(result: SelectionResult) -> Figure:
         _panel_per_pair(below, result, grid)
     else:
         _panel_per_parameter(below, result, grid)
-    _phase_legend(figure, result)
+    phase_legend(figure, result.trace.phase, note="with selection")
     return figure
 
 
@@ -61,7 +55,7 @@ def _overview(figure: SubFigure, result: SelectionResult) -> None:
     criterion, count, omega = figure.subplots(1, 3)
     criterion.plot(time, trace.objective, color=EXCLUDED, linewidth=1.0, label="−2 log-likelihood (bound)")
     criterion.plot(time, trace.criterion, color=SELECTED, linewidth=1.3, label="with the effects' penalties")
-    criterion.set_ylim(_range(result))
+    criterion.set_ylim(settled_range(trace.phase, trace.objective, trace.criterion))
     criterion.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97), framealpha=0.85, edgecolor="none")
     criterion.set_title(f"Criterion {result.criterion}")
     count.step(time, trace.support.sum(axis=1), where="mid", color=SELECTED, linewidth=1.3)
@@ -157,41 +151,9 @@ def _time(result: SelectionResult) -> np.ndarray:
 
 
 def _time_axis(axes: Axes, result: SelectionResult) -> None:
-    """Phases as a strip along the upper edge and dotted lines where they begin."""
-    bare(axes)
+    """Phases as a strip along the upper edge, room below it."""
     axes.margins(y=0.12)
-    phases = result.trace.phase
-    axes.set_xlim(0.5, len(phases) + 0.5)
-    begins = [0, *(k for k in range(1, len(phases)) if phases[k] != phases[k - 1]), len(phases)]
-    for first, end in itertools.pairwise(begins):
-        colour = PHASES.get(phases[first], (QUIET, ""))[0]
-        axes.axvspan(first + 0.5, end + 0.5, ymin=0.965, ymax=1.0, color=colour, linewidth=0, zorder=3)
-        if first:
-            axes.axvline(first + 0.5, color=QUIET, linewidth=0.6, linestyle=":", zorder=0)
-
-
-def _phase_legend(figure: Figure, result: SelectionResult) -> None:
-    from matplotlib.patches import Patch
-
-    handles = [
-        Patch(color=PHASES.get(phase, (QUIET, ""))[0], label=PHASES.get(phase, ("", phase))[1])
-        for phase in dict.fromkeys(result.trace.phase)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
-
-
-def _range(result: SelectionResult) -> tuple[float, float]:
-    """Of objective and criterion after the burn-in, whose values are often far away and would flatten the rest."""
-    trace = result.trace
-    later = np.array([phase != "burn-in" for phase in trace.phase])
-    later = later if later.any() else ~later
-    values = np.concatenate([trace.objective[later], trace.criterion[later]])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(np.percentile(values, 98))
-    room = 0.08 * (high - low) or 1.0
-    return low - room, high + 3.0 * room
+    mark_phases(axes, result.trace.phase)
 
 
 def _largest(values: np.ndarray) -> float:

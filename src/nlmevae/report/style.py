@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec
 
+from nlmevae.errors import MissingDependencyError, SettingsError
 from nlmevae.results.run_folder import GENERATOR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
 
 #: Lines that must be told apart (Okabe and Ito 2008), black last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00", "#000000")
@@ -22,6 +29,54 @@ FORCED = "#4D4D4D"
 INK = "#222222"
 QUIET = "#6E6E6E"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theme:
+    """Colours by what they show. `points` observations; `censored` those that are limits; `individual`,
+    `population` predictions; `trend` local regressions; `reference` what is expected (identity, zero, the normal
+    density); `middle`, `outer` simulated intervals of the median and of the other quantiles; `outside` observed
+    quantiles that are not in theirs."""
+
+    name: str
+    points: str
+    censored: str
+    individual: str
+    population: str
+    trend: str
+    reference: str
+    middle: str
+    outer: str
+    outside: str
+
+
+COLOUR = Theme(
+    name="colour",
+    points="#35607F",
+    censored="#E69F00",
+    individual="#0072B2",
+    population="#D55E00",
+    trend="#D55E00",
+    reference="#222222",
+    middle="#E8A27C",
+    outer="#9CC3E0",
+    outside="#B00020",
+)
+#: For black-and-white print: lines differ by dashes and fills by lightness.
+GREY = Theme(
+    name="grey",
+    points="#5A5A5A",
+    censored="#000000",
+    individual="#000000",
+    population="#7A7A7A",
+    trend="#000000",
+    reference="#000000",
+    middle="#A8A8A8",
+    outer="#D4D4D4",
+    outside="#000000",
+)
+THEMES = {theme.name: theme for theme in (COLOUR, GREY)}
+
+#: "text.parse_math": a dollar sign in a label is a dollar sign.
 RC = {
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -37,9 +92,50 @@ RC = {
     "ytick.color": INK,
     "axes.unicode_minus": True,
     "path.simplify": True,
+    "text.parse_math": False,
+    "svg.hashsalt": GENERATOR,
+    "svg.fonttype": "path",
 }
 
 DOTS_PER_INCH = 150
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """While it lasts matplotlib draws by `RC` and its own defaults, whatever the user has set; afterwards everything
+    is as it was.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingDependencyError(
+            "matplotlib is not installed", hint="python -m pip install 'nlmevae[report]'"
+        ) from None
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        yield
+
+
+def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A function that draws a figure, whatever the user's matplotlib settings are."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with house_style():
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def theme_named(name: str) -> Theme:
+    """SettingsError if there is none."""
+    if name not in THEMES:
+        raise SettingsError(f"there is no theme {name!r}", hint=f"choose one of {', '.join(THEMES)}")
+    return THEMES[name]
 
 
 def bare(axes: Axes) -> None:
@@ -55,5 +151,6 @@ def png(figure: Figure) -> bytes:
 
 
 def shorten(text: str, longest: int) -> str:
-    """The text, or its beginning and an ellipsis."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """The text on one line, or its beginning and an ellipsis; bytes that are no text as ``\\xe9``."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nlmevae.report.effect_grid import EffectGrid, decisive, effect_grid, most_telling_columns
-from nlmevae.report.style import EXCLUDED_BACKGROUND, FORCED, INK, QUIET, shorten
+from nlmevae.report.style import EXCLUDED_BACKGROUND, FORCED, INK, QUIET, in_house_style, shorten
 from nlmevae.results.selection_result import EffectResult, SelectionResult
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ LARGEST = 40
 UPRIGHT_FROM = 11
 
 
+@in_house_style
 def support_figure(result: SelectionResult) -> Figure:
     """The matrix: colour by decision and margin; the estimate in selected cells, the margin below it."""
     from matplotlib.figure import Figure

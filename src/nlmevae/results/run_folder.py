@@ -52,6 +52,10 @@ class RunFolder:
         return self.folder / f"{self.stem}.results.json"
 
     @property
+    def report(self) -> Path:
+        return self.folder / f"{self.stem}.html"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         return (self.ext, self.phi, self.results_json)
 
@@ -74,6 +78,8 @@ class RunFolder:
         Call only after `prepare`: whatever is here then may be replaced."""
         for path in self.files:
             path.unlink(missing_ok=True)
+        if is_own_file(self.report):
+            self.report.unlink(missing_ok=True)
 
 
 def check_replaceable(
@@ -119,6 +125,8 @@ def is_own_file(path: Path) -> bool:
         return False
     if path.suffix == ".png":
         return f"Software\0{GENERATOR}" in head
+    if path.suffix == ".html":
+        return f'<meta name="generator" content="{GENERATOR}">' in head
     if path.suffix == ".json":
         return f'"generator": "{GENERATOR}"' in head
     if path.suffix == ".csv":

@@ -1,0 +1,51 @@
+"""Normal quantile-quantile plots with the band in which they lie when the values are independent normal ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlmevae.report.plots.panel import empty, points
+from nlmevae.report.style import QUIET, Theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST = 3
+
+
+def plotting_positions(n: int) -> np.ndarray:
+    """(n,) probabilities of the order statistics, (i - 3/8) / (n + 1/4) (Blom 1958)."""
+    return (np.arange(1, n + 1) - 0.375) / (n + 0.25)
+
+
+def order_statistic_band(n: int, *, confidence: float = 0.95) -> np.ndarray:
+    """(n, 2) pointwise interval of each order statistic of n standard normal values: quantiles of Beta(i, n + 1 - i)
+    through the normal quantile function (David and Nagaraja 2003, Order Statistics, section 2.1)."""
+    from scipy.special import ndtri
+    from scipy.stats import beta
+
+    i = np.arange(1, n + 1)
+    tail = (1.0 - confidence) / 2.0
+    return np.column_stack([ndtri(beta.ppf(p, i, n + 1 - i)) for p in (tail, 1.0 - tail)])
+
+
+def normal_plot(axes: Axes, values: np.ndarray, *, name: str, theme: Theme, sd: float = 1.0) -> None:
+    """Sorted `values` over quantiles of N(0, sd^2), the identity line and the 95 % band."""
+    from scipy.special import ndtri
+
+    values = np.sort(values[np.isfinite(values)])
+    if len(values) < FEWEST:
+        empty(axes, f"fewer than {FEWEST} values of {name}")
+        return
+    n = len(values)
+    expected, band = sd * ndtri(plotting_positions(n)), sd * order_statistic_band(n)
+    axes.fill_between(expected, band[:, 0], band[:, 1], color=theme.outer, alpha=0.5, linewidth=0, zorder=0)
+    end = 1.05 * max(abs(expected[0]), abs(expected[-1]))
+    axes.plot([-end, end], [-end, end], color=theme.reference, linewidth=0.9, zorder=1)
+    points(axes, expected, values, color=theme.points)
+    axes.axhline(0.0, color=QUIET, linewidth=0.4, zorder=0)
+    axes.set_xlim(-end, end)
+    axes.set_xlabel("normal quantiles")
+    axes.set_ylabel(name)
