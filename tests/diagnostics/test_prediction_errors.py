@@ -75,6 +75,16 @@ def test_too_few_simulations_give_no_npde_but_npd():
     assert np.isfinite(found.npd).all()
 
 
+def test_a_value_that_never_varies_has_no_npde_and_the_others_have_theirs():
+    rng = np.random.default_rng(7)
+    simulated = rng.standard_normal((200, 3))
+    simulated[:, 1] = 0.0
+    found = errors(np.zeros(3), simulated, [0, 3])
+    alone = errors(np.zeros(2), simulated[:, [0, 2]], [0, 2])
+    assert np.isnan(found.npde[1])
+    assert np.array_equal(found.npde[[0, 2]], alone.npde)
+
+
 def test_failed_simulations_of_one_subject_leave_the_others_alone():
     rng = np.random.default_rng(5)
     simulated = rng.standard_normal((100, 4))

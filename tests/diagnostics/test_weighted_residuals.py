@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
@@ -73,6 +75,17 @@ def test_observations_that_are_not_usable_are_left_out_of_the_covariance(linear)
     h = linear.problem.decoder.design[rows]
     covariance = h @ joint.omega @ h.T + joint.coefficients[0] ** 2 * np.eye(len(h))
     assert wres[rows] == pytest.approx(whitened(covariance, joint.y[rows] - h @ joint.mean[0]))
+
+
+def test_a_value_without_variance_has_no_residual_and_the_others_have_theirs(linear):
+    joint = linear.joint
+    typical = linearised_at(joint, joint.mean)
+    usable = all_of(joint)
+    usable[0] = False
+    jacobian, sd = typical.jacobian.copy(), typical.sd.copy()
+    jacobian[0], sd[0] = 0.0, 0.0
+    fixed = weighted_residuals(joint, replace(typical, jacobian=jacobian, sd=sd), all_of(joint))
+    assert np.array_equal(fixed, weighted_residuals(joint, typical, usable), equal_nan=True)
 
 
 def test_both_roots_have_the_inverse_variance_as_square_and_a_singular_one_has_none():

@@ -101,6 +101,7 @@ def require_report_packages() -> None:
 def report_after(arguments: argparse.Namespace, model: Path | str, result: FitResult, path: Path) -> None:
     """The report of a run that has just ended and whose files are written: whatever goes wrong is a note, never the
     loss of the result."""
+    from nlmevae.cli.step_progress import StepProgress
     from nlmevae.errors import NlmevaeError
     from nlmevae.reporting import write_report
 

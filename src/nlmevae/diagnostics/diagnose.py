@@ -110,13 +110,20 @@ def _warnings(
             f"{simulated.n_failed} of {len(simulated.y)} simulated data sets have predictions that failed; "
             "the rest was used."
         )
-    if simulated is not None and len(simulated.y):
+    if simulated is not None:
         singular = np.isnan(observations.npde) & np.isfinite(observations.npd)
-        which = [labels[i] for i in np.unique(observations.subject[singular])]
-        if which:
+        which = np.unique(observations.subject[singular])
+        short = which[np.diff(at.problem.table.ob_ptr)[which] >= len(simulated.y)]
+        if len(short):
             found.append(
-                f"NPDE is missing for {_subjects(which)}: {len(simulated.y)} simulations cannot decorrelate the "
-                "observations there. Ask for more simulations than any subject has observations."
+                f"NPDE is missing for {_subjects([labels[i] for i in short])}: {len(simulated.y)} simulations cannot "
+                "decorrelate the observations there. Ask for more simulations than any subject has observations."
+            )
+        other = int((singular & ~np.isin(observations.subject, short)).sum())
+        if other:
+            found.append(
+                f"NPDE is missing for {other} observations that do not vary in the simulations (a prediction of 0 with "
+                "a proportional error) or have no covariance with an inverse."
             )
     return tuple(found)
 

@@ -31,7 +31,7 @@ class PredictionErrors:
     """(M,) each. `expected`: mean of simulations; `weighted`: L^-1 (y - E) of the data (EWRES); `npd`, `npde`.
 
     NaN: no simulation was possible, or (weighted, npde) the simulated covariance is singular: K simulations cannot
-    decorrelate K observations of one subject.
+    decorrelate K observations of one subject, nor a value that never varies.
     """
 
     expected: np.ndarray
@@ -81,13 +81,18 @@ def _of_subject(
 
 
 def _decorrelated(y: np.ndarray, simulated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """y* (n,), and the share of simulated y* below it."""
-    if len(simulated) <= len(y):  # their covariance has no inverse
-        return np.full(len(y), np.nan), np.full(len(y), np.nan)
+    """y* (n,), and the share of simulated y* below it; NaN for values that never vary in the simulations."""
+    weighted, share = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    varies = simulated.min(axis=0) < simulated.max(axis=0)
+    y, simulated = y[varies], simulated[:, varies]
+    if not len(y) or len(simulated) <= len(y):  # as many values as simulations: their covariance has no inverse
+        return weighted, share
     mean = simulated.mean(axis=0)
     variance = np.atleast_2d(np.cov(simulated, rowvar=False))
     white = whitened(variance, np.vstack([y, simulated]) - mean, cholesky=True)
-    return white[0], np.where(np.isnan(white[0]), np.nan, _share_below(white[1:], white[0]))
+    weighted[varies] = white[0]
+    share[varies] = np.where(np.isnan(white[0]), np.nan, _share_below(white[1:], white[0]))
+    return weighted, share
 
 
 def _share_below(simulated: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -55,10 +55,13 @@ def weighted_residuals(
 ) -> np.ndarray:
     """(M,) Var^(-1/2) (y - E[y]) subject by subject over its `usable` (M,) observations, NaN at the others.
 
-    Also NaN where the variance is singular. `cholesky`: lower Cholesky factor instead of the symmetric root.
+    NaN too where the model leaves a value no variance (an error proportional to a prediction of 0), and for all of a
+    subject whose variance is singular otherwise. `cholesky`: lower Cholesky factor instead of the symmetric root.
     """
     result = np.full(len(joint.y), np.nan)
-    usable = usable & np.isfinite(at.expected) & np.isfinite(at.sd)
+    with np.errstate(invalid="ignore"):
+        varies = (at.sd > 0.0) | np.any(at.jacobian != 0.0, axis=1)
+    usable = usable & np.isfinite(at.expected) & np.isfinite(at.sd) & varies
     ptr = joint.decoder.table.ob_ptr
     for first, last in pairwise(ptr):
         rows = first + np.flatnonzero(usable[first:last])
