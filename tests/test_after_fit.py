@@ -146,6 +146,23 @@ def test_a_fit_writes_its_tables(stream, tmp_path):
     assert written.paths[0].read_bytes() == first
 
 
+def test_pharmpy_reads_the_tables_of_a_run(stream, tmp_path):
+    pytest.importorskip("pharmpy")
+    from pharmpy.tools import read_modelfit_results
+
+    stream = tmp_path / "run3.mod"
+    text = STREAM.replace("ID TIME CL V", "ID TIME CIPREDI CWRES CL")
+    stream.write_text(text.replace("$SIMULATION (77) ONLYSIM SUBPROBLEMS=4", "$ESTIMATION METHOD=1 INTERACTION"))
+    settings = {"burn_in_iterations": 2, "training_iterations": 2, "max_outer": 1, "final_draws": 64, "n_draws": 32}
+    result = nlmevae.fit(stream, write=True, n_alternatives=0, **settings)
+    read = read_modelfit_results(stream)
+    found = nlmevae.diagnose(stream, fit=result, n_simulations=0).observations
+    predictions = read.predictions.reset_index(drop=True)
+    assert predictions["PRED"].to_numpy()[found.row] == pytest.approx(found.pred, rel=1e-4)
+    assert predictions["CIPREDI"].to_numpy()[found.row] == pytest.approx(found.ipred, rel=1e-4)
+    assert read.residuals["CWRES"].to_numpy() == pytest.approx(found.cwres, rel=1e-3, abs=1e-3)
+
+
 def test_a_fit_of_another_model_is_refused(stream, tmp_path):
     settings = {"burn_in_iterations": 2, "training_iterations": 2, "max_outer": 1, "final_draws": 64, "n_draws": 32}
     result = nlmevae.fit(stream, n_alternatives=0, **settings)
