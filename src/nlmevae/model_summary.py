@@ -19,6 +19,7 @@ from nlmevae.ir import (
     Model,
     ObservationModel,
     PopulationParameter,
+    ResidualError,
     Transform,
     assignments,
 )
@@ -121,9 +122,9 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         doses=dose_groups(model, table),
         n_resets=int(np.count_nonzero(table.ev_kind == EventKind.RESET)),
         thetas=model.thetas,
-        parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
+        parameters=tuple(_parameter(p, model) for p in model.individual_parameters if p.name != p.eta),
         effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
-        errors=tuple(error_sentence(o) for o in model.observations),
+        errors=tuple(_endpoint_sentence(o, n) for o, n in zip(model.observations, _counts(model, table), strict=True)),
         backend=automatic_backend(form, table),
         estimation=tuple(step.method for step in model.estimation),
         diagnostics=prepared.diagnostics,
@@ -184,22 +185,49 @@ def distribution_words(transform: Transform) -> str:
     return f"logit-normal between {transform.lower:g} and {transform.upper:g}"
 
 
+def _counts(model: Model, table: EventTable) -> list[int]:
+    """Observations of each endpoint."""
+    if table.ob_endpoint is None:
+        return [table.n_obs_total]
+    return np.bincount(table.ob_endpoint, minlength=len(model.observations)).tolist()
+
+
+def _endpoint_sentence(observation: ObservationModel, n: int) -> str:
+    sentence = error_sentence(observation)
+    return sentence if observation.when is None else f"{sentence}; {n} observations"
+
+
 def error_sentence(observation: ObservationModel) -> str:
     """``Y: proportional, sd = b*|f|, b = SD of EPS(1)``."""
     error = observation.error
-    formula = {
-        "additive": "sd = a",
-        "proportional": "sd = b*|f|",
-        "combined1": "sd = a + b*|f|",
-        "combined2": "sd = sqrt(a^2 + b^2*f^2)",
-    }[error.kind]
-    parts = [f"{error.kind}, {formula}"]
+    parts = [f"{error.kind}, {_formula(error)}"]
     parts += [f"{name} = {_coefficient(c)}" for name, c in (("a", error.a), ("b", error.b)) if c is not None]
+    if error.power is not None and error.power.parameter is not None:
+        p = error.power
+        parts.append(f"p = {p.parameter if p.scale == 1.0 else f'{p.scale:g} * {p.parameter}'}")
+    if error.correlation is not None:
+        parts.append(f"r = {'-' * (error.correlation.sign < 0)}correlation of {' and '.join(error.correlation.names)}")
     if error.written_as:
         parts.append(f"written as {error.written_as}")
     if observation.scale == "log":
         parts.append("on the log scale")
     return f"{observation.name}: {', '.join(parts)}"
+
+
+def _formula(error: ResidualError) -> str:
+    power = "" if error.power is None else "^p" if error.power.parameter is not None else f"^{error.power.scale:g}"
+    square = "f^2" if not power else f"|f|^({'2p' if power == '^p' else f'{2 * error.power.scale:g}'})"
+    cross = " + 2*r*a*b*f" if error.correlation is not None else ""
+    formula = {
+        "additive": "a",
+        "proportional": f"b*|f|{power}",
+        "combined1": f"a + b*|f|{power}",
+        "combined2": f"sqrt(a^2{cross} + b^2*{square})",
+    }[error.kind]
+    if error.effect is None:
+        return f"sd = {formula}"
+    scale = "" if error.effect.scale == 1.0 else f"{error.effect.scale:g}*"
+    return f"sd = ({formula})*exp({scale}{error.effect.eta})"
 
 
 def _coefficient(coefficient: ErrorCoefficient) -> str:

@@ -171,6 +171,9 @@ class _Builder:
         program = self.program.error if self.formula else self.program.pk
         # NM-TRAN: A_0(n) is 0 where $PK assigns it under a condition that does not hold
         empty = {c.initial: self.graph.constant(0.0) for c in self.model.structural.compartments if c.initial}
+        # a random effect that is no deviation of a parameter: it has mean 0
+        own = [k for k, p in enumerate(self.parameters) if p.name == p.eta]
+        empty |= {_mu_name(k): self.graph.constant(0.0) for k in own}
         return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
 
     def _resolve_individual(self, name: str) -> int | None:
@@ -277,8 +280,8 @@ class _Builder:
                 return self.graph.constant(0.0)
             if name in self.fixed:
                 return self.graph.constant(self.fixed[name])
-            if name in state or name in items:
-                return self.graph.input(name)
+            if name in state or name in items or (name in self.latent_of and name in self.model.etas):
+                return self.graph.input(name)  # the last: an ETA on the residual error, which vanishes at EPS = 0
             if name in env or name in self.thetas or name in self.table.covariate_names:
                 reads.add(name)
                 return self.graph.input(name)

@@ -7,6 +7,7 @@ import numpy as np
 from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
+from nlmevae.data.endpoints import observation_endpoints
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
 from nlmevae.errors import DataError, UnsupportedError
@@ -63,6 +64,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         record_names=record_items,
         ob_data=_array(np.column_stack(ob_data) if ob_data else np.zeros((len(ob_row), 0)), float),
         subject_labels=dataset.subject_labels,
+        ob_endpoint=observation_endpoints(model, rows, ob_row),
     )
 
 

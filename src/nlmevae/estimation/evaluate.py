@@ -27,6 +27,7 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
+    residual[joint.observed.censored] = np.nan
     return Evaluation(
         importance=importance,
         mode=mode,

@@ -109,6 +109,8 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
 def _score_moments(sample: Sample, population: Population, joint: JointDensity, weight: np.ndarray) -> ScoreMoments:
     coordinates, draws = sample.coordinates, sample.draws(population)
     columns = coordinates.column[coordinates.structural]
+    position = np.full(len(joint.coefficients), -1)
+    position[coordinates.residual] = np.arange(len(coordinates.residual))
     jacobian = sample.batch.jacobian
     jacobian = np.zeros((0, 0, 0)) if jacobian is None else np.ascontiguousarray(jacobian[..., columns])
     return score_moments(
@@ -117,7 +119,7 @@ def _score_moments(sample: Sample, population: Population, joint: JointDensity, 
         weight,
         jacobian,
         (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
-        (joint.y, sample.problem.table.ob_ptr, joint.residual.numbers(*joint.coefficients), coordinates.residual),
+        (joint.observed, sample.problem.table.ob_ptr, joint.residual.numbers(joint.coefficients), position),
     )
 
 
@@ -167,8 +169,7 @@ def _complete(sample: Sample, population: Population, joint: JointDensity, momen
     design = joint.whiten @ _drift(sample, population)
     _add_gaussian(complete, design, coordinates.basis, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
     rho = slice(n_theta + n_omega, None)
-    free = coordinates.residual
-    complete[rho, rho] += moments.residual.sum(axis=0)[np.ix_(free, free)]
+    complete[rho, rho] += moments.residual.sum(axis=0)
     if sample.batch.jacobian is not None:
         moving = np.flatnonzero(coordinates.structural)
         slope = coordinates.slope(population.thetas)[moving]

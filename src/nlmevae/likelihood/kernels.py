@@ -1,4 +1,4 @@
-"""Compiled loops over draws: log densities of z and y, weighted moments, residual sums.
+"""Compiled loops over draws: log densities of z and y, their slopes, weighted moments.
 
 A pool has some hundred thousand draws and is read dozens of times; array expressions would write every
 intermediate result to memory. Loops over draws are outermost, so that z (K, N, d) and predictions (K, M) are read
@@ -12,36 +12,43 @@ import math
 import numpy as np
 from numba import njit
 
-from nlmevae.decoder.residual_kernels import ADDITIVE, HALF_LOG_TWO_PI, log_slopes_of, sd_of
-
-#: Columns of `residual_sums`.
-TOTAL, VALUE, SCORE_A, SCORE_B, INFORMATION_AA, INFORMATION_AB, INFORMATION_BB, SQUARES, COUNTED = range(9)
+from nlmevae.decoder.residual_kernels import (
+    ADDITIVE,
+    HALF_LOG_TWO_PI,
+    log_density_of,
+    pulls_of,
+    relative_slope_of,
+    sd_of,
+)
 
 
 @njit(nogil=True, cache=True)
-def log_joint(z, prediction, y, ptr, mean, whiten, constant, error, out):
+def log_joint(z, prediction, observed, ptr, mean, whiten, constant, error, out):
     """out[k, i] = log p(y_i | z_ki) + log N(z_ki; mean_i, Omega), whiten = inv(chol(Omega)); -inf where a
     prediction is not finite or an sd is 0. `constant` is the log norm of the normal density."""
     n_draws, n_subjects, d = z.shape
-    with_a = 0.0
-    if error.kind == ADDITIVE:
-        with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else math.inf
+    one_sd = len(error.kind) == 1 and error.kind[0] == ADDITIVE and error.effect[0] < 0 and not observed.limited
+    a = error.a[0] if one_sd else 0.0
+    with_a = HALF_LOG_TWO_PI + math.log(a) if a > 0.0 else math.inf
+    effects = error.effect.max() >= 0
     for k in range(n_draws):
         for i in range(n_subjects):
             total = 0.0
-            if error.kind == ADDITIVE:
+            if one_sd:
                 squares = 0.0
                 for m in range(ptr[i], ptr[i + 1]):
-                    residual = y[m] - prediction[k, m]
+                    residual = observed.y[m] - prediction[k, m]
                     squares += residual * residual
-                total = -0.5 * squares / (error.a * error.a) if error.a > 0.0 else 0.0
+                total = -0.5 * squares / (a * a) if a > 0.0 else 0.0
                 total -= with_a * (ptr[i + 1] - ptr[i]) if ptr[i + 1] > ptr[i] else 0.0
             else:
                 for m in range(ptr[i], ptr[i + 1]):
-                    sd = sd_of(error, prediction[k, m])
+                    e, f = observed.endpoint[m], prediction[k, m]
+                    sd = sd_of(error, e, f)
+                    if effects and error.effect[e] >= 0:
+                        sd *= math.exp(error.effect_scale[e] * z[k, i, error.effect[e]])
                     if sd > 0.0:
-                        scaled = (y[m] - prediction[k, m]) / sd
-                        total -= HALF_LOG_TWO_PI + 0.5 * scaled * scaled + math.log(sd)
+                        total += log_density_of(observed, m, f, sd)
                     else:
                         total = -math.inf
             if not math.isfinite(total):
@@ -54,6 +61,56 @@ def log_joint(z, prediction, y, ptr, mean, whiten, constant, error, out):
                     white += whiten[row, column] * (z[k, i, column] - mean[i, column])
                 distance += white * white
             out[k, i] = total - 0.5 * distance - constant
+
+
+@njit(nogil=True, cache=True)
+def slopes(z, prediction, jacobian, observed, ptr, error, interaction, effects, value, score, information):
+    """Of log p(y_i | x) for decoder inputs x whose predictions have the jacobian (K, M, n).
+
+    value (K, N), score (K, N, n) and, unless it is empty, information (K, N, n, n): zeros at first. Without
+    `interaction` sd is held while f moves. `effects`: the first inputs are z, which may act on sd. A subject with a
+    prediction or Jacobian that is not finite, or with sd 0, gets -inf and NaN.
+    """
+    n_draws, n_subjects = value.shape
+    n = jacobian.shape[2]
+    along, wide = np.empty(n), np.empty(n)  # df/dx and d log sd/dx
+    for k in range(n_draws):
+        for i in range(n_subjects):
+            for m in range(ptr[i], ptr[i + 1]):
+                e, f = observed.endpoint[m], prediction[k, m]
+                plain = sd_of(error, e, f)
+                effect = error.effect[e]
+                sd = plain * math.exp(error.effect_scale[e] * z[k, i, effect]) if effect >= 0 else plain
+                if not sd > 0.0:
+                    value[k, i] = -math.inf
+                    break
+                value[k, i] += log_density_of(observed, m, f, sd)
+                pull, surplus, ff, fs, ss = pulls_of(observed, m, f, sd)
+                relative = relative_slope_of(error, e, f, plain) if interaction else 0.0
+                for r in range(n):
+                    along[r] = jacobian[k, m, r]
+                    wide[r] = relative * along[r]
+                if effects and effect >= 0:
+                    wide[effect] += error.effect_scale[e]
+                for r in range(n):
+                    score[k, i, r] += pull * along[r] + surplus * wide[r]
+                if len(information):
+                    for r in range(n):
+                        by_f, by_s = ff * along[r] + fs * wide[r], fs * along[r] + ss * wide[r]
+                        for s in range(r + 1):
+                            information[k, i, r, s] += by_f * along[s] + by_s * wide[s]
+            good = math.isfinite(value[k, i])
+            for r in range(n):
+                good = good and math.isfinite(score[k, i, r])
+            if not good:
+                value[k, i] = -math.inf
+                score[k, i, :] = math.nan
+            if len(information):
+                for r in range(n):
+                    for s in range(r + 1):
+                        if not good:
+                            information[k, i, r, s] = math.nan
+                        information[k, i, s, r] = information[k, i, r, s]
 
 
 @njit(nogil=True, cache=True)
@@ -79,41 +136,6 @@ def moments(z, weight, mean, cov):
         for r in range(d):
             for c in range(r):
                 cov[i, c, r] = cov[i, r, c]
-
-
-@njit(nogil=True, cache=True)
-def residual_sums(prediction, weight, y, ptr, error, with_density, out):
-    """Sums over draws and observations of a subject, weighted: out (N, 9), columns named above, zeros at first.
-
-    `with_density`: also the log density, its score and expected information in (log a, log b). SQUARES are those
-    of (y - f) / sd; COUNTED is the weight of terms whose sd depends on a coefficient. Terms of weight 0, with a
-    prediction that is not finite or with sd 0 do not count.
-    """
-    n_draws, n_subjects = weight.shape
-    for k in range(n_draws):
-        for i in range(n_subjects):
-            w = weight[k, i]
-            if not w > 0.0:
-                continue
-            for m in range(ptr[i], ptr[i + 1]):
-                f = prediction[k, m]
-                sd = sd_of(error, f)
-                if not (math.isfinite(f) and sd > 0.0):
-                    continue
-                slope_a, slope_b = log_slopes_of(error, f)
-                scaled = (y[m] - f) / sd
-                square = scaled * scaled
-                out[i, TOTAL] += w
-                if slope_a + slope_b > 0.0:
-                    out[i, COUNTED] += w
-                    out[i, SQUARES] += w * square
-                if with_density:
-                    out[i, VALUE] -= w * (HALF_LOG_TWO_PI + 0.5 * square + math.log(sd))
-                    out[i, SCORE_A] += w * (square - 1.0) * slope_a
-                    out[i, SCORE_B] += w * (square - 1.0) * slope_b
-                    out[i, INFORMATION_AA] += 2.0 * w * slope_a * slope_a
-                    out[i, INFORMATION_AB] += 2.0 * w * slope_a * slope_b
-                    out[i, INFORMATION_BB] += 2.0 * w * slope_b * slope_b
 
 
 @njit(nogil=True, cache=True)

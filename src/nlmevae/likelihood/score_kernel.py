@@ -13,7 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nlmevae.decoder.residual_kernels import ErrorNumbers, log_slopes_of, sd_of, sd_slope_of
+from nlmevae.decoder.residual_kernels import (
+    ErrorNumbers,
+    Observed,
+    log_slopes_of,
+    pulls_of,
+    relative_slope_of,
+    sd_of,
+)
 
 BLOCK_SUBJECTS, BLOCK_DRAWS = 64, 128  # whose numbers stay in the cache
 
@@ -46,8 +53,8 @@ class OmegaDirections(NamedTuple):
 
 class ScoreMoments(NamedTuple):
     """Per subject sums over its draws, F numbers in v = [u | Omega | residual | structural]: first (N, F) of w v,
-    second (N, F, F) of w v v', first_square and second_square the same with w^2; expected information of
-    (log a, log b) (N, 2, 2) and of predictions along the structural THETAs (N, s, s)."""
+    second (N, F, F) of w v v', first_square and second_square the same with w^2; expected information of the
+    residual coefficients in their coordinates (N, q, q) and of predictions along the structural THETAs (N, s, s)."""
 
     first: np.ndarray
     second: np.ndarray
@@ -57,9 +64,9 @@ class ScoreMoments(NamedTuple):
     structural: np.ndarray
 
     @classmethod
-    def zeros(cls, n_subjects: int, n_features: int, n_structural: int) -> ScoreMoments:
-        n, f, s = n_subjects, n_features, n_structural
-        shapes = (n, f), (n, f, f), (n, f), (n, f, f), (n, 2, 2), (n, s, s)
+    def zeros(cls, n_subjects: int, n_features: int, n_residual: int, n_structural: int) -> ScoreMoments:
+        n, f, q, s = n_subjects, n_features, n_residual, n_structural
+        shapes = (n, f), (n, f, f), (n, f), (n, f, f), (n, q, q), (n, s, s)
         return cls(*(np.zeros(shape) for shape in shapes))
 
 
@@ -69,21 +76,22 @@ def score_moments(
     weight: np.ndarray,
     jacobian: np.ndarray,
     gaussian: tuple[np.ndarray, np.ndarray, OmegaDirections],
-    observed: tuple[np.ndarray, np.ndarray, ErrorNumbers, np.ndarray],
+    observed: tuple[Observed, np.ndarray, ErrorNumbers, np.ndarray],
 ) -> ScoreMoments:
     """The moments of all draws z (K, N, d) with predictions (K, M) under weights (K, N).
 
     Args:
         jacobian: (K, M, s) of predictions along the estimated structural THETAs.
         gaussian: mean (N, d), inverse Cholesky factor of Omega (d, d), directions of Omega.
-        observed: y (M,), first observation of each subject (N + 1,), error, free indices into (a, b).
+        observed: observations, first one of each subject (N + 1,), error, (q,) position of each residual coefficient
+            among the estimated ones, -1 for the others.
 
     Terms with sd 0 or without a finite prediction do not count.
     """
     n_draws, n_subjects, d = z.shape
-    directions, free = gaussian[2], observed[3]
-    n_features = d + len(directions.half_trace) + len(free) + jacobian.shape[2]
-    sums = ScoreMoments.zeros(n_subjects, n_features, jacobian.shape[2])
+    directions, n_residual = gaussian[2], int((observed[3] >= 0).sum())
+    n_features = d + len(directions.half_trace) + n_residual + jacobian.shape[2]
+    sums = ScoreMoments.zeros(n_subjects, n_features, n_residual, jacobian.shape[2])
     for subject in range(0, n_subjects, BLOCK_SUBJECTS):
         subjects = slice(subject, min(subject + BLOCK_SUBJECTS, n_subjects))
         for draw in range(0, n_draws, BLOCK_DRAWS):
@@ -112,20 +120,21 @@ def _fill_features(
     mean,
     whiten,
     omega,
-    y,
+    observed,
     ptr,
     error,
-    residual_free,
+    position,
     first,
     start,
     out,
-    aa_ab_bb,
+    residual,
     along,
 ):
     """out (n, F, k): v of subjects first:first + n and draws start:start + k; adds to the expected informations."""
     d = z.shape[2]
-    n_omega, n_residual, n_structural = len(omega.half_trace), len(residual_free), jacobian.shape[2]
+    n_omega, n_residual, n_structural = len(omega.half_trace), residual.shape[1], jacobian.shape[2]
     direct = d + n_omega + n_residual
+    slopes = np.zeros(4)
     for k in range(out.shape[2]):
         for i in range(out.shape[0]):
             subject, draw = first + i, start + k
@@ -142,31 +151,31 @@ def _fill_features(
                 for e in range(omega.start[j], omega.start[j + 1]):
                     total += omega.factor[e] * out[i, omega.row[e], k] * out[i, omega.column[e], k]
                 out[i, d + j, k] = total
-            pull_a, pull_b, aa, ab, bb = 0.0, 0.0, 0.0, 0.0, 0.0
             for m in range(ptr[subject], ptr[subject + 1]):
-                f = prediction[draw, m]
-                sd = sd_of(error, f)
-                if not (math.isfinite(f) and sd > 0.0):
+                f, e = prediction[draw, m], observed.endpoint[m]
+                plain = sd_of(error, e, f)
+                if not (math.isfinite(f) and plain > 0.0):
                     continue
-                scaled = (y[m] - f) / sd
-                slope_a, slope_b = log_slopes_of(error, f)
-                surplus = scaled * scaled - 1.0
-                pull_a += surplus * slope_a
-                pull_b += surplus * slope_b
-                aa += slope_a * slope_a
-                ab += slope_a * slope_b
-                bb += slope_b * slope_b
+                effect = error.effect[e]
+                sd = plain * math.exp(error.effect_scale[e] * z[draw, subject, effect]) if effect >= 0 else plain
+                pull, surplus, ff, fs, ss = pulls_of(observed, m, f, sd)
+                log_slopes_of(error, e, f, slopes)
+                for j in range(error.n_slots[e]):
+                    r = position[error.coefficient[e, j]]
+                    if r < 0:
+                        continue
+                    out[i, d + n_omega + r, k] += surplus * slopes[j]
+                    for other in range(j + 1):
+                        s = position[error.coefficient[e, other]]
+                        if s >= 0:
+                            residual[subject, r, s] += w * ss * slopes[j] * slopes[other]
+                            if other < j:
+                                residual[subject, s, r] += w * ss * slopes[j] * slopes[other]
                 if n_structural:
-                    relative = sd_slope_of(error, f, sd) / sd
-                    slope = scaled / sd + relative * surplus
-                    information = w * (1.0 / (sd * sd) + 2.0 * relative * relative)
+                    relative = relative_slope_of(error, e, f, plain)
+                    slope = pull + relative * surplus
+                    information = w * (ff + 2.0 * relative * fs + relative * relative * ss)
                     for s in range(n_structural):
                         out[i, direct + s, k] += slope * jacobian[draw, m, s]
                         for t in range(n_structural):
                             along[subject, s, t] += information * jacobian[draw, m, s] * jacobian[draw, m, t]
-            for r in range(n_residual):
-                out[i, d + n_omega + r, k] = pull_b if residual_free[r] else pull_a
-            aa_ab_bb[subject, 0, 0] += 2.0 * w * aa
-            aa_ab_bb[subject, 0, 1] += 2.0 * w * ab
-            aa_ab_bb[subject, 1, 0] += 2.0 * w * ab
-            aa_ab_bb[subject, 1, 1] += 2.0 * w * bb

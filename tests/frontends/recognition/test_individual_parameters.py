@@ -326,7 +326,6 @@ def test_an_unused_effect_is_an_error():
     [
         ("DADT(1) = -CL/V*A(1)*EXP(ETA(3))", "Y=F+EPS(1)", "DES"),
         ("DADT(1) = -CL/V*A(1)", "E=THETA(3)*EXP(ETA(3))\nY=E*F+EPS(1)", "ERROR"),
-        ("DADT(1) = -CL/V*A(1)", "Y=F+F*EXP(ETA(3))*EPS(1)", "ERROR"),
     ],
 )
 def test_effects_outside_the_individual_level_are_refused(des, error, record):

@@ -55,8 +55,8 @@ class TypicalValue:
     piecewise: frozenset[str]
 
 
-def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
-    """One entry per ETA, in ETA order; an ETA fixed at zero has one only if its form is known.
+def find_parameters(level: IndividualLevel, *, elsewhere: frozenset[str] = frozenset()) -> list[TypicalValue]:
+    """One entry per ETA that is not `elsewhere`, in ETA order; an ETA fixed at zero has one only if its form is known.
 
     Raises:
         UnsupportedError: an ETA has a form that is not supported; SemanticError: it has no effect.
@@ -64,10 +64,10 @@ def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
     model = level.model
     known = dict.fromkeys(zero_etas(model), NOTHING)
     reaches = NOTHING.union(*outputs(model, known).values())
-    _check_places(model)
+    _check_places(model, elsewhere)
     found = []
     for eta in model.etas:
-        if eta in zero_etas(model):
+        if eta in zero_etas(model) or eta in elsewhere:
             continue
         if eta not in reaches:
             raise SemanticError(
@@ -79,7 +79,7 @@ def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
     return found
 
 
-def _check_places(model: Model) -> None:
+def _check_places(model: Model, elsewhere: frozenset[str]) -> None:
     """Random effects belong to the individual level: $PK or $PRED."""
     if not model.structural.compartments:
         return
@@ -88,11 +88,11 @@ def _check_places(model: Model) -> None:
         results = trace(statements, known)
         reads = NOTHING.union(*(results[n] for n in results if n == "Y" or n.startswith("DADT(")))
         for eta in model.etas:
-            if eta in reads:
+            if eta in reads and eta not in elsewhere:
                 raise UnsupportedError(
                     f"{eta} acts in {record}, where this version supports no random effect",
-                    hint=f"define the individual parameter that carries {eta} in $PK and use it in {record}; a "
-                    "random effect on the residual error is planned for a later release",
+                    hint=f"define the individual parameter that carries {eta} in $PK and use it in {record}; on the "
+                    f"residual error, write W*EXP({eta})",
                     location=place_of(statements, eta),
                 )
 

@@ -9,9 +9,9 @@ import numpy as np
 from nlmevae.frontends.recognition.covariate_effects import find_covariate_effects
 from nlmevae.frontends.recognition.individual_level import run_individual_level
 from nlmevae.frontends.recognition.individual_parameters import find_parameters
-from nlmevae.frontends.recognition.residual_error import FoundError, find_residual_error
+from nlmevae.frontends.recognition.residual_error import FoundErrors, find_residual_errors
 from nlmevae.frontends.recognition.typical_values import decide_scales
-from nlmevae.ir import Model, PopulationParameter
+from nlmevae.ir import IndividualParameter, Model, PopulationParameter, Transform
 
 #: the random points are the same in every run: a model is accepted always or never
 _SEED = 12345
@@ -27,22 +27,34 @@ def recognise(model: Model) -> Model:
     """
     rng = np.random.default_rng(_SEED)
     with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
+        errors = find_residual_errors(model, np.random.default_rng(_SEED))
         level = run_individual_level(model, rng)
-        values = find_parameters(level)
+        values = find_parameters(level, elsewhere=errors.effects)
         scaled = decide_scales(model, values)
         effects = find_covariate_effects(level, values, scaled.thetas, rng)
-        error = find_residual_error(model, rng)
     return replace(
         model,
-        thetas=_with_error_roles(scaled.thetas, error),
-        individual_parameters=scaled.parameters,
+        thetas=_with_error_roles(scaled.thetas, errors),
+        sigma=errors.sigma,
+        individual_parameters=_with_effects(model, scaled.parameters, errors),
         covariate_effects=effects,
-        observations=(error.observation,),
-        diagnostics=(*model.diagnostics, *scaled.diagnostics, *error.diagnostics),
+        observations=errors.observations,
+        diagnostics=(*model.diagnostics, *scaled.diagnostics, *errors.diagnostics),
     )
 
 
-def _with_error_roles(thetas: tuple[PopulationParameter, ...], error: FoundError) -> tuple[PopulationParameter, ...]:
+def _with_effects(
+    model: Model, parameters: tuple[IndividualParameter, ...], errors: FoundErrors
+) -> tuple[IndividualParameter, ...]:
+    """Random effects on the residual error are latents of their own, with mean 0, under the name of their ETA."""
+    own = [
+        IndividualParameter(name=eta, eta=eta, transform=Transform(kind="identity"), mu_linear=True, thetas=())
+        for eta in errors.effects
+    ]
+    return tuple(sorted((*parameters, *own), key=lambda p: model.etas.index(p.eta)))
+
+
+def _with_error_roles(thetas: tuple[PopulationParameter, ...], errors: FoundErrors) -> tuple[PopulationParameter, ...]:
     return tuple(
-        replace(t, role="residual_error") if t.name in error.thetas and t.role == "structural" else t for t in thetas
+        replace(t, role="residual_error") if t.name in errors.thetas and t.role == "structural" else t for t in thetas
     )

@@ -1,85 +1,137 @@
-"""The residual error model, found from Y and its derivative by EPS at EPS = 0 (NONMEM linearises in EPS
-too): Var(Y | f) = sum over e of w_e² sigma_ee, w_e a verified function of the prediction f."""
+"""The residual errors of all endpoints, found from Y and its derivative by EPS at EPS = 0 (NONMEM linearises in EPS
+too): Var(Y | f) = w' SIGMA w, each w_e a verified function of the prediction f, for every kind of record that the code
+tells apart by data items."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.recognition.data_values import DataValues, data_values
 from nlmevae.frontends.recognition.dependencies import (
+    ArmProbe,
     assignment_place,
     error_program,
+    individual_program,
     outputs,
     place_of,
     with_arm_probes,
 )
+from nlmevae.frontends.recognition.endpoints import condition_of, deciding, text_of
 from nlmevae.frontends.recognition.error_branches import check_data_branches, guard_warnings
+from nlmevae.frontends.recognition.error_coefficients import residual_error_of
+from nlmevae.frontends.recognition.error_forms import ErrorForm, find_form
 from nlmevae.frontends.recognition.error_points import (
-    ErrorPoints,
+    N_POINTS,
     Prediction,
+    run_again,
     run_error,
     run_individual,
     sample_error_inputs,
 )
-from nlmevae.frontends.recognition.error_refusals import refuse_weight
-from nlmevae.frontends.recognition.error_weights import Term, Weight, fit_weight
-from nlmevae.frontends.recognition.individual_level import MIN_POINTS, initial_dependencies
+from nlmevae.frontends.recognition.error_refusals import refuse_form, splitting_items
+from nlmevae.frontends.recognition.individual_level import initial_dependencies
 from nlmevae.frontends.recognition.log_scale import is_log_prediction, with_log_probes
 from nlmevae.frontends.recognition.points import zero_epsilons
-from nlmevae.ir import CovarianceBlock, Diagnostic, ErrorCoefficient, Model, ObservationModel, ResidualError
+from nlmevae.frontends.recognition.record_kinds import RecordKind, record_kinds
+from nlmevae.frontends.recognition.sigma_blocks import block_of, check_sigma, without_idle_covariances
+from nlmevae.ir import (
+    Compare,
+    CovarianceBlock,
+    Diagnostic,
+    Expression,
+    Model,
+    Number,
+    ObservationModel,
+    Statement,
+    Symbol,
+)
 from nlmevae.ir.dual import tangent_of
 from nlmevae.ir.evaluate import run, seeded
 from nlmevae.ir.program import names_assigned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundError:
-    """`thetas`: those that only set the residual error."""
+class FoundErrors:
+    """`thetas`: those that only set the residual error; `effects`: ETAs that only act on its size; `sigma`: the
+    model's blocks without covariances that no record can show."""
 
-    observation: ObservationModel
+    observations: tuple[ObservationModel, ...]
     thetas: frozenset[str]
+    effects: frozenset[str]
+    sigma: tuple[CovarianceBlock, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
-def find_residual_error(model: Model, rng: np.random.Generator) -> FoundError:
-    """Raises UnsupportedError or SemanticError, with the line of Y, unless a form is verified."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Code:
+    """What is run: `statements` compute Y, with probes; `values` is what the code knows from data items."""
+
+    model: Model
+    epsilons: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    arm_probes: tuple[ArmProbe, ...]
+    log_probes: tuple[str, ...]
+    values: DataValues
+    at: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Survey:
+    """Forms of all kinds of records that `conditions` tell apart; those at `needed` hold where a form was verified."""
+
+    conditions: tuple[Expression, ...]
+    needed: tuple[int, ...]
+    forms: tuple[ErrorForm, ...]
+
+    @property
+    def failed(self) -> ErrorForm | None:
+        return next((form for form in self.forms if form.failed is not None), None)
+
+
+def find_residual_errors(model: Model, rng: np.random.Generator) -> FoundErrors:
+    """Raises UnsupportedError or SemanticError, with the line of Y, unless every form is verified."""
+    code = _read(model)
+    survey = _survey(code, rng)
+    forms = [form for form in survey.forms if not form.empty]
+    check_data_branches(model, [form.found.env for form in forms], code.arm_probes)
+    observations = _observations(code, survey, rng)
+    sigma, notes = without_idle_covariances(model, observations)
+    curved = any(form.found.curved for form in forms)
+    return FoundErrors(
+        observations=observations,
+        thetas=_error_only_thetas(code, forms, observations),
+        effects=_effects(code, forms, observations),
+        sigma=sigma,
+        diagnostics=(
+            *(_linearised(code.at) if curved else ()),
+            *notes,
+            *guard_warnings(model, [form.found.env for form in forms], code.arm_probes),
+        ),
+    )
+
+
+def _read(model: Model) -> _Code:
     at = assignment_place(model.program.error, "Y")
     epsilons = _active_epsilons(model, at)
     statements, arm_probes = with_arm_probes(error_program(model), "#arm")
     statements, log_probes = with_log_probes(statements)
-    for prediction in _ways(model):
-        points = sample_error_inputs(model, rng, prediction=prediction)
-        found = run_error(model, points, epsilons, statements, rng, prediction=prediction)
-        weights = _fit_all(model, found)
-        if all(weights):
-            break
-    else:
-        raise refuse_weight(model, found, next(k for k, w in enumerate(weights) if w is None), at)
-    check_data_branches(model, found, arm_probes)
-    log_scale = is_log_prediction(found, log_probes)
-    error = _residual_error(model, epsilons, weights, at)
-    error = _with_notation(error, found, log_scale=log_scale)
-    error = _with_zero(model, error, epsilons, weights, rng, at)
-    scale = "log" if log_scale else "natural"
-    return FoundError(
-        observation=ObservationModel(name="Y", error=error, scale=scale),
-        thetas=_error_only_thetas(model, found, error, at),
-        diagnostics=_notes(found, at) + guard_warnings(model, found, arm_probes),
+    values = data_values(error_program(model), model.data_items)
+    return _Code(
+        model=model,
+        epsilons=epsilons,
+        statements=statements,
+        arm_probes=arm_probes,
+        log_probes=log_probes,
+        values=values,
+        at=at,
     )
 
 
-def _ways(model: Model) -> tuple[Prediction, ...]:
-    """F first as an unknown of its own; equal to A / S only where one compartment is observed."""
-    if not model.structural.compartments or any(c.role == "cmt" for c in model.data.columns):
-        return ("free",)
-    return ("free", "tied")
-
-
 def _active_epsilons(model: Model, at: Location | None) -> tuple[str, ...]:
-    """The EPSs that act on Y, checked to be independent of each other."""
+    """The EPSs that act on Y."""
     error = model.program.error
     if "Y" not in names_assigned(error):
         raise SemanticError("the code assigns no Y", hint="assign Y = prediction + residual error in $ERROR or $PRED")
@@ -96,131 +148,114 @@ def _active_epsilons(model: Model, at: Location | None) -> tuple[str, ...]:
         if name not in reads:
             raise SemanticError(
                 f"{name} has no effect on Y", hint=f"use {name} in Y, or remove it and its SIGMA",
-                location=place_of(error, name) or _block(model, name).at,
+                location=place_of(error, name) or block_of(model, name).at,
             )  # fmt: skip
     if not active:
         raise SemanticError("Y has no residual error", hint="add one, as in Y = F + F*EPS(1)", location=at)
-    _check_independent(model, active)
+    check_sigma(model)
     return active
 
 
-def _check_independent(model: Model, active: tuple[str, ...]) -> None:
-    for block in model.sigma:
-        members = [k for k, name in enumerate(block.names) if name in active]
-        joined = len(members) > 1 and (
-            not block.fixed or any(block.matrix[i][j] != 0.0 for i in members for j in members if i != j)
-        )
-        if joined or (members and block.same_as is not None):
-            names = ", ".join(block.names[k] for k in members)
-            what = "correlated residual errors" if joined else "a SIGMA that repeats another one (SAME)"
-            raise UnsupportedError(
-                f"{names}: {what} are not supported" if joined else f"{names}: {what} is not supported",
-                hint="give each EPS a $SIGMA of its own",
-                location=block.at,
-            )
+# kinds of records ---------------------------------------------------------------------------------
+def _survey(code: _Code, rng: np.random.Generator) -> _Survey:
+    """All records alike if one form holds for all; else told apart by conditions of the observation code, by data
+    items that act as flags, by conditions of $PK: as little as will do.
+
+    Raises:
+        UnsupportedError: some kind of record has no supported form.
+    """
+    tried = [_tried(code, (), (), rng)]
+    for conditions in _conditions(code):
+        if tried[-1].failed is not None:
+            tried.append(_tried(code, conditions, (), rng))
+    for before in tried[1:] or tried:
+        flags = _flags(code, before.failed) if tried[-1].failed is not None else ()
+        if flags:
+            count = len(before.conditions)
+            needed = tuple(range(count, count + len(flags)))
+            tried.append(_tried(code, (*before.conditions, *flags), needed, rng))
+    if tried[-1].failed is not None:
+        worst = tried[1] if code.values.conditions else tried[0]
+        raise refuse_form(code.model, worst.failed, worst.conditions, code.at)
+    return tried[-1]
 
 
-def _block(model: Model, name: str) -> CovarianceBlock:
-    return next(block for block in model.sigma if name in block.names)
+def _conditions(code: _Code) -> list[tuple[Expression, ...]]:
+    """Those of the observation code, and those of $PK beside them, where there are any."""
+    found = [tuple(code.values.conditions)]
+    if code.model.structural.compartments:
+        program = (*individual_program(code.model), *error_program(code.model))
+        found.append(tuple(data_values(program, code.model.data_items).conditions))
+    return [conditions for conditions in dict.fromkeys(found) if conditions]
 
 
-def _variance(model: Model, name: str) -> float:
-    block = _block(model, name)
-    k = block.names.index(name)
-    return block.matrix[k][k]
+def _tried(
+    code: _Code, conditions: tuple[Expression, ...], needed: tuple[int, ...], rng: np.random.Generator
+) -> _Survey:
+    kinds: list[RecordKind | None] = [None]
+    if conditions:
+        found = record_kinds(code.model, conditions, N_POINTS, rng)
+        pairs = [needed[k : k + 2] for k in range(0, len(needed), 2)]
+        kinds = [kind for kind in found if all(any(kind.truth[k] for k in pair) for pair in pairs)]
+    for prediction in _ways(code.model):
+        forms = tuple(_form(code, kind, prediction, rng) for kind in kinds)
+        survey = _Survey(conditions=conditions, needed=needed, forms=forms)
+        if survey.failed is None and not all(form.empty for form in forms):
+            break
+    if all(form.empty for form in survey.forms):
+        return replace(survey, forms=(replace(survey.forms[0], empty=False, failed=0),))
+    return survey
 
 
-def _fit_all(model: Model, found: ErrorPoints) -> list[Weight | None]:
-    """The form of every EPS's weight."""
-    reads = outputs(model, initial_dependencies(model))["Y"]
-    names = [t.name for t in model.thetas if t.name in reads and not (t.fixed and t.init == 0.0)]
-    finite = np.isfinite(found.f) & np.isfinite(found.w).all(axis=0) & (found.f != 0.0)
-    if finite.sum() < MIN_POINTS:
-        return [None] * len(found.epsilons)
-    f = found.f[finite]
-    thetas = {name: found.points[name][finite] for name in names}
-    return [fit_weight(w[finite], f, thetas) if np.all(w[finite] != 0.0) else None for w in found.w]
+def _form(code: _Code, kind: RecordKind | None, prediction: Prediction, rng: np.random.Generator) -> ErrorForm:
+    items = None if kind is None else kind.items
+    points = sample_error_inputs(code.model, rng, prediction=prediction, items=items)
+    found = run_error(code.model, points, code.epsilons, code.statements, rng, prediction=prediction)
+    return find_form(code.model, found, kind)
 
 
-# from weights to coefficients ---------------------------------------------------------------------
-def _residual_error(
-    model: Model, epsilons: tuple[str, ...], weights: list[Weight], at: Location | None
-) -> ResidualError:
-    parts: dict[str, ErrorCoefficient] = {}
-    for name, weight in zip(epsilons, weights, strict=True):
-        for part, term in (("a", weight.a), ("b", weight.b)):
-            if term is None:
-                continue
-            if part in parts:
-                what = "additive" if part == "a" else "proportional"
-                raise SemanticError(
-                    f"Y has more than one {what} residual error: only the sum of their variances can be estimated",
-                    hint=f"keep one {what} EPS",
-                    location=at,
-                )
-            parts[part] = _coefficient(model, name, term, at)
-    single = len(epsilons) == 1
-    if single and len(parts) == 2:
-        _check_separate(parts["a"], parts["b"], at)
-    elif not single and any(w.a and w.b for w in weights):
-        raise UnsupportedError(
-            "Y combines a combined residual error with a second EPS",
-            hint="write either W*EPS(1) with W = SQRT(THETA(n)**2 + THETA(m)**2*F**2), or F*EPS(1) + EPS(2)",
-            location=at,
-        )
-    if len(parts) == 2:
-        kind = "combined1" if single and weights[0].form == "linear" else "combined2"
-    else:
-        kind = "additive" if "a" in parts else "proportional"
-    if len(parts) == 2 and parts["a"].parameter == parts["b"].parameter and not parts["a"].fixed:
-        raise UnsupportedError(
-            f"{parts['a'].parameter} is both the additive and the proportional coefficient of the residual error",
-            hint="give each a THETA of its own",
-            location=at,
-        )
-    return ResidualError(kind=kind, a=parts.get("a"), b=parts.get("b"))
+def _ways(model: Model) -> tuple[Prediction, ...]:
+    """F first as an unknown of its own; equal to A / S only where one compartment is observed."""
+    if not model.structural.compartments or any(c.role == "cmt" for c in model.data.columns):
+        return ("free",)
+    return ("free", "tied")
 
 
-def _coefficient(model: Model, epsilon: str, term: Term, at: Location | None) -> ErrorCoefficient:
-    block = _block(model, epsilon)
-    if term.theta is None:
-        return ErrorCoefficient(parameter=epsilon, kind="sigma", scale=term.factor, fixed=block.fixed)
-    theta = next(t for t in model.thetas if t.name == term.theta)
-    if block.fixed:
-        scale = term.factor * math.sqrt(_variance(model, epsilon))
-        return ErrorCoefficient(parameter=theta.name, kind="theta", scale=scale, fixed=theta.fixed)
-    if theta.fixed:
-        return ErrorCoefficient(parameter=epsilon, kind="sigma", scale=term.factor * abs(theta.init))
-    raise SemanticError(
-        f"{theta.name} and the variance of {epsilon} are not identifiable: only their product acts on Y",
-        hint=f"fix the variance of {epsilon}: $SIGMA 1 FIX",
-        location=at,
-    )
-
-
-def _check_separate(a: ErrorCoefficient, b: ErrorCoefficient, at: Location | None) -> None:
-    """Two coefficients of one EPS must not both move with its variance."""
-    for one in (a, b):
-        if one.kind == "sigma" and not one.fixed:
-            raise UnsupportedError(
-                f"both parts of the combined residual error move with the variance of {one.parameter}",
-                hint="write W = SQRT(THETA(n)**2 + THETA(m)**2*F**2), Y = F + W*EPS(1) with $SIGMA 1 FIX",
-                location=at,
-            )
-
-
-def _with_notation(error: ResidualError, found: ErrorPoints, *, log_scale: bool) -> ResidualError:
-    written_as = ""
-    if log_scale and error.kind == "additive":
-        written_as = "log"
-    elif found.curved and found.exponential and error.kind == "proportional":
-        written_as = "exponential"
-    return ResidualError(kind=error.kind, a=error.a, b=error.b, written_as=written_as)
-
-
-def _notes(found: ErrorPoints, at: Location | None) -> tuple[Diagnostic, ...]:
-    if not found.curved:
+def _flags(code: _Code, failed: ErrorForm | None) -> tuple[Expression, ...]:
+    """Two conditions, 0 and 1, for each data item that switches errors by being multiplied with them."""
+    if failed is None:
         return ()
+    items = splitting_items(code.model, failed)
+    return tuple(Compare("==", Symbol(item), Number(value)) for item in items for value in (0.0, 1.0))
+
+
+# observation models -------------------------------------------------------------------------------
+def _observations(code: _Code, survey: _Survey, rng: np.random.Generator) -> tuple[ObservationModel, ...]:
+    """One per distinct residual error, in the order of their EPS."""
+    stated = [None if form.empty else _observation(code, form, rng) for form in survey.forms]
+    known = dict.fromkeys(observation for observation in stated if observation is not None)
+    distinct = sorted(known, key=lambda o: [code.model.epsilons.index(e) for e in o.epsilons])
+    if len(distinct) == 1 and None not in stated and not survey.needed:
+        return (distinct[0],)
+    truths = [form.kind.truth for form in survey.forms]  # type: ignore[union-attr]
+    labels = [-1 if observation is None else distinct.index(observation) for observation in stated]
+    kept = deciding(truths, labels, survey.needed)
+    found = []
+    for label, observation in enumerate(distinct):
+        when = condition_of(survey.conditions, truths, labels, label, kept)
+        name = observation.name if when is None else text_of(when)
+        found.append(replace(observation, name=name, when=when))
+    return tuple(found)
+
+
+def _observation(code: _Code, form: ErrorForm, rng: np.random.Generator) -> ObservationModel:
+    log_scale = is_log_prediction(form.found, code.log_probes)
+    error = residual_error_of(code.model, form, rng, code.at, log_scale=log_scale)
+    epsilons = tuple(name for name in code.model.epsilons if name in form.weights)
+    return ObservationModel(name="Y", error=error, scale="log" if log_scale else "natural", epsilons=epsilons)
+
+
+def _linearised(at: Location | None) -> tuple[Diagnostic, ...]:
     return (
         Diagnostic(
             code="error-linearised",
@@ -232,61 +267,55 @@ def _notes(found: ErrorPoints, at: Location | None) -> tuple[Diagnostic, ...]:
     )
 
 
-# what the code does at f = 0 ----------------------------------------------------------------------
-def _with_zero(
-    model: Model,
-    error: ResidualError,
-    epsilons: tuple[str, ...],
-    weights: list[Weight],
-    rng: np.random.Generator,
-    at: Location | None,
-) -> ResidualError:
-    """Add the standard deviation factor the code substitutes where f = 0, if it does."""
-    if error.b is None:
-        return error
-    points = sample_error_inputs(model, rng, prediction="zero")
-    found = run_error(model, points, epsilons, error_program(model), rng, prediction="zero")
-    usable = (found.f == 0.0) & np.isfinite(found.w).all(axis=0)
-    if not usable.any():
-        return error  # f = 0 does not occur: nothing is substituted
-    expected = [_additive_part(weight, points) for weight in weights]
-    w = [np.abs(row[usable]) for row in found.w]
-    if all(np.allclose(row, np.broadcast_to(e, usable.shape)[usable]) for row, e in zip(w, expected, strict=True)):
-        return error
-    if len(w) > 1 or not np.allclose(w[0], w[0][0]):
-        raise UnsupportedError(
-            "what the residual error becomes at a prediction of 0 depends on more than a number",
-            hint="substitute a number: IF (F.EQ.0) W = 1",
-            location=at,
-        )
-    fixed_sd = math.sqrt(_variance(model, epsilons[0])) if error.b.kind == "theta" else 1.0
-    return ResidualError(
-        kind=error.kind, a=error.a, b=error.b, written_as=error.written_as, at_zero=float(w[0][0]) * fixed_sd
-    )
-
-
-def _additive_part(weight: Weight, points) -> np.ndarray | float:
-    if weight.a is None:
-        return 0.0
-    return weight.a.factor * (np.abs(points[weight.a.theta]) if weight.a.theta else 1.0)
-
-
-# THETAs -------------------------------------------------------------------------------------------
-def _error_only_thetas(model: Model, found: ErrorPoints, error: ResidualError, at: Location | None) -> frozenset[str]:
+# THETAs and ETAs that act on nothing else ---------------------------------------------------------
+def _error_only_thetas(
+    code: _Code, forms: list[ErrorForm], observations: tuple[ObservationModel, ...]
+) -> frozenset[str]:
     """THETAs Y reads that change neither f nor anything before it."""
+    model = code.model
     seen = outputs(model, initial_dependencies(model))
     elsewhere = frozenset().union(*(reads for name, reads in seen.items() if name != "Y"))
-    names = tuple(t.name for t in model.thetas if t.name in seen["Y"] and t.name not in elsewhere)
-    start = run_individual(model, seeded(found.points, names))
-    f = run(error_program(model), start)["Y"]
-    tangent = tangent_of(f, np.zeros((len(names), len(found.f))))
-    still = np.all((np.broadcast_to(tangent, (len(names), len(found.f))) == 0.0) | ~np.isfinite(found.f), axis=1)
-    only = frozenset(name for name, unmoved in zip(names, still, strict=True) if unmoved)
-    for coefficient in (error.a, error.b):
-        if coefficient is not None and coefficient.kind == "theta" and coefficient.parameter not in only:
-            raise UnsupportedError(
-                f"{coefficient.parameter} sets the residual error and also the prediction",
-                hint="give the residual error a THETA of its own",
-                location=at,
-            )
+    only = frozenset(t.name for t in model.thetas if t.name in seen["Y"] and t.name not in elsewhere)
+    for form in forms:
+        only &= _unmoved_by(model, form, tuple(sorted(only)))
+    for observation in observations:
+        error = observation.error
+        used = [c.parameter for c in (error.a, error.b) if c is not None and c.kind == "theta"]
+        used += [error.power.parameter] if error.power is not None and error.power.parameter else []
+        for name in used:
+            if name not in only:
+                raise UnsupportedError(
+                    f"{name} sets the residual error and also the prediction",
+                    hint="give the residual error a THETA of its own",
+                    location=code.at,
+                )
     return only
+
+
+def _unmoved_by(model: Model, form: ErrorForm, names: tuple[str, ...]) -> frozenset[str]:
+    """Those of `names` whose derivative of f is 0 at every point."""
+    found = form.found
+    start = run_individual(model, seeded(found.points, names))
+    tangent = tangent_of(run(error_program(model), start)["Y"], np.zeros((len(names), len(found.f))))
+    slopes = np.broadcast_to(tangent, (len(names), len(found.f)))
+    still = np.all((slopes == 0.0) | ~np.isfinite(found.f), axis=1)
+    return frozenset(name for name, unmoved in zip(names, still, strict=True) if unmoved)
+
+
+def _effects(code: _Code, forms: list[ErrorForm], observations: tuple[ObservationModel, ...]) -> frozenset[str]:
+    """ETAs that multiply residual errors, checked to act on nothing else."""
+    effects = frozenset(o.error.effect.eta for o in observations if o.error.effect is not None)
+    seen = outputs(code.model, initial_dependencies(code.model))
+    elsewhere = frozenset().union(*(reads for name, reads in seen.items() if name != "Y"))
+    for eta in sorted(effects):
+        moved = eta in elsewhere
+        for form in forms:
+            f, _ = run_again(code.model, form.found, {eta: np.roll(form.found.points[eta], 1)})
+            moved = moved or not np.allclose(f, form.found.f, rtol=1e-12, atol=0.0, equal_nan=True)
+        if moved:
+            raise UnsupportedError(
+                f"{eta} acts on the size of the residual error and on the prediction",
+                hint="give the residual error a random effect of its own",
+                location=code.at,
+            )
+    return effects

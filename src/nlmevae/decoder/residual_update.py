@@ -1,0 +1,135 @@
+"""The coefficients of the residual error that fit weighted predictions best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nlmevae.decoder.residual import ResidualModel, flat_multiplier
+from nlmevae.decoder.residual_kernels import Observed, Sums, residual_sums
+
+N_SCORING_STEPS = 3
+LARGEST_STEP = 2.0  # of a coordinate in one scoring step: log of a standard deviation, exponent, atanh of a correlation
+
+
+def update(
+    residual: ResidualModel,
+    observed: Observed,
+    prediction: np.ndarray,
+    weight: np.ndarray,
+    coefficients: np.ndarray,
+    *,
+    ptr: np.ndarray | None = None,
+    multiplier: np.ndarray | None = None,
+) -> np.ndarray:
+    """(q,) coefficients that maximise the weighted sum of log densities, fixed ones unchanged.
+
+    Closed form (the root of the weighted mean of squared residuals in units of the coefficient) for a coefficient
+    that is alone in all its endpoints; for the others three Fisher scoring steps in their coordinates from the given
+    values, none of which lowers the sum.
+
+    Args:
+        prediction: (K, M); weight: (K, M), or (K, N) of groups with observations ptr[i]:ptr[i + 1]; not negative.
+            Terms of weight 0, with a prediction that is not finite or with sd 0 do not count.
+        multiplier: (K, M) logarithms of factors of the standard deviation.
+    """
+    free = residual.free
+    if not free.any():
+        return coefficients
+    prediction = np.ascontiguousarray(np.atleast_2d(prediction), dtype=float)
+    weight = np.ascontiguousarray(np.atleast_2d(weight), dtype=float)
+    groups = np.arange(prediction.shape[1] + 1) if ptr is None else ptr
+    more = flat_multiplier(multiplier, prediction.shape)
+
+    def sums(c: np.ndarray, *, with_density: bool) -> Sums:
+        out = Sums.zeros(weight.shape[1], len(c))
+        residual_sums(prediction, weight, observed, groups, residual.numbers(c), more, with_density, out)
+        return Sums(*(part.sum(axis=0) for part in out))
+
+    alone = free & _alone(residual) & (not observed.limited)
+    found = np.array(coefficients, dtype=float)
+    if alone.any():
+        found = _closed_form(sums, found, alone)
+    joint = free & ~alone
+    if not joint.any():
+        return found
+    every = np.repeat(weight, np.diff(groups), axis=1)
+    found = _positive_start(residual, observed, prediction, every, found, joint)
+    return _scoring_steps(residual, sums, found, joint)
+
+
+def _alone(residual: ResidualModel) -> np.ndarray:
+    """(q,) bool: the only coefficient of every endpoint that has it, and a standard deviation."""
+    alone = residual.is_size.copy()
+    for point in residual.endpoints:
+        if len(point.slots) > 1:
+            alone[[slot.coefficient for slot in point.slots.values()]] = False
+    return alone
+
+
+def _closed_form(sums: Callable[..., Sums], coefficients: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    total = sums(np.where(alone, 1.0, coefficients), with_density=False)
+    found = alone & (total.counted > 0.0)
+    with np.errstate(all="ignore"):
+        return np.where(found, np.sqrt(total.squares / total.counted), coefficients)
+
+
+def _scoring_steps(
+    residual: ResidualModel, sums: Callable[..., Sums], coefficients: np.ndarray, joint: np.ndarray
+) -> np.ndarray:
+    """After three Fisher scoring steps of the coefficients `joint`, none of which lowers the value."""
+    used = np.flatnonzero(joint)
+
+    def evaluate(c: np.ndarray) -> Sums:
+        total = sums(c, with_density=True)
+        return total if total.total > 0.0 else total._replace(value=-np.inf)
+
+    best, here = coefficients, evaluate(coefficients)
+    for _ in range(N_SCORING_STEPS):
+        step = np.zeros(len(coefficients))
+        step[used] = _step(here.score[used], here.information[np.ix_(used, used)])
+        for _ in range(12):  # halve until the value does not fall
+            trial = np.where(joint, residual.from_coordinates(residual.coordinates(best) + step), best)
+            new = evaluate(trial)
+            if new.value >= here.value:
+                best, here = trial, new
+                break
+            step *= 0.5
+        else:
+            break
+    return best
+
+
+def _step(score: np.ndarray, information: np.ndarray) -> np.ndarray:
+    scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
+    matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
+    step = np.linalg.solve(matrix, score / scale) / scale
+    return step * min(1.0, LARGEST_STEP / max(np.abs(step).max(), 1e-300))
+
+
+def _positive_start(
+    residual: ResidualModel,
+    observed: Observed,
+    prediction: np.ndarray,
+    weight: np.ndarray,
+    coefficients: np.ndarray,
+    joint: np.ndarray,
+) -> np.ndarray:
+    """Standard deviations as they are, or a thousandth of what the residuals suggest where they are 0."""
+    zero = joint & residual.is_size & (coefficients <= 0.0)
+    if not zero.any():
+        return coefficients
+    found = np.array(coefficients)
+    usable = (weight > 0.0) & np.isfinite(prediction)
+    for point_index, point in enumerate(residual.endpoints):
+        here = usable & (observed.endpoint == point_index)
+        w, f = np.where(here, weight, 0.0), np.where(here, prediction, 0.0)
+        total = w.sum() or 1.0
+        rms = float(np.sqrt((w * (observed.y - f) ** 2).sum() / total)) or 1e-12
+        size = float((w * np.abs(f)).sum() / total) or 1.0
+        for name, start in (("a", rms), ("b", rms / size)):
+            slot = point.slots.get(name)
+            if slot is not None and zero[slot.coefficient]:
+                found[slot.coefficient] = 1e-3 * start / slot.factor
+    return found
