@@ -11,20 +11,23 @@ from scipy.stats import norm
 from tests.helpers.observed import FORMS, A, B, by_hand, eps_blocks, residual_model, theta_error
 
 from nlmevae.decoder.residual import NO_MULTIPLIER, ResidualModel
-from nlmevae.decoder.residual_kernels import Observed, Sums, residual_sums
-from nlmevae.decoder.residual_update import update
+from nlmevae.decoder.residual_kernels import N_SUMS, Observed, residual_sums
+from nlmevae.decoder.residual_update import Sums, update
 from nlmevae.ir import ErrorCoefficient, ObservationModel, ResidualError
 
 F = np.array([0.3, -0.7, 2.0, 5.0, 11.0, 40.0])
 
 
-def sums(model, f, observed, c, weight=None, multiplier=NO_MULTIPLIER) -> Sums:
+def sums(model, f, observed, c, multiplier=NO_MULTIPLIER) -> list[Sums]:
     """One group per observation."""
     f = np.atleast_2d(f)
-    out = Sums.zeros(f.shape[1], len(c))
-    weight = np.ones(f.shape) if weight is None else weight
-    residual_sums(f, weight, observed, np.arange(f.shape[1] + 1), model.numbers(c), multiplier, True, out)
-    return out
+    groups = np.arange(f.shape[1] + 1)
+    parts = []
+    for error in model.numbers(c):
+        out = np.zeros((f.shape[1], N_SUMS))
+        residual_sums(f, np.ones(f.shape), observed, groups, error, multiplier, True, out)
+        parts.append(out)
+    return [Sums.of(model, [part[m] for part in parts]) for m in range(f.shape[1])]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -36,7 +39,7 @@ def test_the_score_is_a_central_difference_in_the_coordinates(form):
         step = np.zeros(len(c))
         step[j] = 1e-6
         up, down = (model.log_density(F, observed, model.from_coordinates(x + s * step)) for s in (1, -1))
-        np.testing.assert_allclose(found.score[:, j], (up - down) / 2e-6, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose([m.score[j] for m in found], (up - down) / 2e-6, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -47,9 +50,9 @@ def test_information_is_the_variance_of_the_score(form):
     model, c = residual_model(form)
     f = np.repeat(np.array([0.5, -3.0, 20.0])[:, None], 12, axis=1)
     found = sums(model, f.ravel(), Observed.of((f + nodes * by_hand(form, f)).ravel()), c)
-    score = found.score.reshape(3, 12, -1)
+    score = np.array([m.score for m in found]).reshape(3, 12, -1)
     outer = np.einsum("q,mqi,mqj->mij", weights, score, score)
-    information = found.information.reshape(3, 12, len(c), len(c))[:, 0]
+    information = np.array([found[12 * k].information for k in range(3)])
     np.testing.assert_allclose(outer, information, rtol=1e-10, atol=1e-13)
 
 
@@ -57,7 +60,9 @@ def test_a_multiplier_of_the_sd_is_part_of_the_sums():
     model, c = residual_model("combined1")
     observed, log = Observed.of(F + 0.4), np.linspace(-1, 1, 6)[None]
     found = sums(model, F, observed, c, multiplier=log)
-    np.testing.assert_allclose(found.value, norm.logpdf(observed.y, F, by_hand("combined1", F) * np.exp(log[0])))
+    np.testing.assert_allclose(
+        [m.value for m in found], norm.logpdf(observed.y, F, by_hand("combined1", F) * np.exp(log[0]))
+    )
 
 
 # updates ---------------------------------------------------------------------------------------------------
@@ -115,7 +120,7 @@ def test_weightless_failed_and_spreadless_terms_do_not_count():
 def test_a_constant_at_zero_says_nothing_about_the_coefficient():
     model, c = theta_error("proportional", at_zero=2.0)
     y, f = np.array([1.0, 3.0]), np.array([0.0, 2.0])
-    assert sums(model, f, Observed.of(y), c).score[0] == pytest.approx([0.0])
+    assert sums(model, f, Observed.of(y), c)[0].score == pytest.approx([0.0])
     assert update(model, Observed.of(y), f, np.ones(2), c)[0] == pytest.approx(2 * 0.5)
 
 
@@ -173,7 +178,8 @@ def test_weights_of_groups_are_those_of_their_observations():
         assert grouped == pytest.approx(repeated, rel=1e-9)
 
 
-def test_the_numbers_of_a_model_name_what_each_coefficient_is():
-    numbers = residual_model("combined2 power")[0].numbers(np.array([A, B, 0.7]))
-    assert (numbers.a[0], numbers.b[0], numbers.power[0]) == (A, B, 0.7)
-    assert numbers.coefficient[0, : numbers.n_slots[0]].tolist() == [0, 1, 2]
+def test_the_numbers_of_a_model_are_those_of_each_endpoint():
+    model, _ = residual_model("combined2 power")
+    (numbers,) = model.numbers(np.array([A, B, 0.7]))
+    assert (numbers.a, numbers.b, numbers.power, numbers.index) == (A, B, 0.7, -1)
+    assert model.slot_map(0).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]

@@ -178,35 +178,37 @@ class ResidualModel:
         power = self.endpoints[e].error.power
         return (1.0 if power is None else power.scale) if name == "power" else 0.0
 
-    def numbers(self, coefficients: np.ndarray) -> ErrorNumbers:
-        """What compiled loops need to know."""
-        count = range(len(self.endpoints))
-        values = {name: np.array([self.of_endpoint(e, name, coefficients) for e in count]) for name in SLOTS}
-        n_slots = np.array([len(point.slots) for point in self.endpoints], dtype=np.int64)
-        which, coefficient = (np.zeros((len(n_slots), len(SLOTS)), dtype=np.int64) for _ in range(2))
-        factor = np.ones(which.shape)
-        for e, point in enumerate(self.endpoints):
-            for j, (name, slot) in enumerate(point.slots.items()):
-                which[e, j], coefficient[e, j] = SLOTS.index(name), slot.coefficient
-                factor[e, j] = slot.factor if name in ("power", "correlation") else 1.0
-        replaces = [p.error.at_zero is not None and p.error.kind != "additive" for p in self.endpoints]
-        effects = [point.error.effect for point in self.endpoints]
+    def numbers(self, coefficients: np.ndarray) -> list[ErrorNumbers]:
+        """What compiled loops need to know of each endpoint."""
+        return [self._numbers(e, coefficients) for e in range(len(self.endpoints))]
+
+    def _numbers(self, e: int, coefficients: np.ndarray) -> ErrorNumbers:
+        point = self.endpoints[e]
+        error = point.error
+        a, b, power, correlation = (self.of_endpoint(e, name, coefficients) for name in SLOTS)
+        replaces = error.at_zero is not None and error.kind != "additive"
         return ErrorNumbers(
-            kind=np.array([KINDS[point.error.kind] for point in self.endpoints], dtype=np.int64),
-            a=values["a"],
-            b=values["b"],
-            power=values["power"],
-            correlation=values["correlation"],
-            replaces_zero=np.array(replaces, dtype=bool),
-            at_zero=np.array([_sd_at_zero(p.error, b) for p, b in zip(self.endpoints, values["b"], strict=True)]),
-            zero_moves=np.array([_zero_moves(p.error) and r for p, r in zip(self.endpoints, replaces, strict=True)]),
-            n_slots=n_slots,
-            which=which,
-            coefficient=coefficient,
-            factor=factor,
-            effect=np.array([point.effect for point in self.endpoints], dtype=np.int64),
-            effect_scale=np.array([0.0 if effect is None else effect.scale for effect in effects]),
+            index=e if len(self.endpoints) > 1 else -1,
+            kind=KINDS[error.kind],
+            a=a,
+            b=b,
+            power=power,
+            correlation=correlation,
+            wide="power" in point.slots or "correlation" in point.slots,
+            replaces_zero=replaces,
+            at_zero=_sd_at_zero(error, b),
+            zero_moves=replaces and _zero_moves(error),
+            effect=point.effect,
+            effect_scale=0.0 if error.effect is None else float(error.effect.scale),
         )
+
+    def slot_map(self, e: int) -> np.ndarray:
+        """(4, q) derivative of endpoint e's (log a, log b, p, atanh rho) in the coordinates of the coefficients."""
+        matrix = np.zeros((len(SLOTS), len(self.parts)))
+        for name, slot in self.endpoints[e].slots.items():
+            factor = slot.factor if name in ("power", "correlation") else 1.0
+            matrix[SLOTS.index(name), slot.coefficient] = factor
+        return matrix
 
     # random effects on the size -----------------------------------------------------------------------
     @property
@@ -231,7 +233,8 @@ class ResidualModel:
     ) -> np.ndarray:
         """Standard deviation (..., M) of y at predictions (..., M)."""
         f, more, out = _flat(prediction, multiplier)
-        spreads(f, observed.endpoint, self.numbers(coefficients), more, out)
+        for error in self.numbers(coefficients):
+            spreads(f, observed, error, more, out)
         return out.reshape(np.shape(prediction))
 
     def log_density(
@@ -240,7 +243,8 @@ class ResidualModel:
         """log p(y | f) (..., M) with the 2 pi constant, of an interval its log probability; -inf where sd is 0, NaN
         where f is."""
         f, more, out = _flat(prediction, multiplier)
-        log_densities(f, observed, self.numbers(coefficients), more, out)
+        for error in self.numbers(coefficients):
+            log_densities(f, observed, error, more, out)
         return out.reshape(np.shape(prediction))
 
 

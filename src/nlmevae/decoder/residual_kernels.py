@@ -21,28 +21,26 @@ SLOTS = ("a", "b", "power", "correlation")
 
 
 class ErrorNumbers(NamedTuple):
-    """Kind and coefficients of E endpoints, all (E,): `replaces_zero` says whether the model has its own standard
-    deviation `at_zero` at f = 0, `zero_moves` whether that is proportional to b.
+    """Kind and coefficients of one endpoint: `replaces_zero` says whether the model has its own standard deviation
+    `at_zero` at f = 0, `zero_moves` whether that is proportional to b. effect: latent that multiplies the standard
+    deviation by exp(effect_scale z), -1 for none. `wide`: power or correlation is a coefficient.
 
-    n_slots (E,), which (E, 4) position in SLOTS, coefficient (E, 4) index of the model's coefficient and factor (E, 4),
-    the slot's derivative in the coefficient's coordinate (log SD, p, atanh rho). effect (E,) latent that multiplies the
-    standard deviation by exp(effect_scale z), -1 for none.
+    index: which observations are meant, -1 for all of them. Compiled loops run over all endpoints in turn: what does
+    not change within a loop stays in registers, and a model with one endpoint pays nothing for the others.
     """
 
-    kind: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    power: np.ndarray
-    correlation: np.ndarray
-    replaces_zero: np.ndarray
-    at_zero: np.ndarray
-    zero_moves: np.ndarray
-    n_slots: np.ndarray
-    which: np.ndarray
-    coefficient: np.ndarray
-    factor: np.ndarray
-    effect: np.ndarray
-    effect_scale: np.ndarray
+    index: int
+    kind: int
+    a: float
+    b: float
+    power: float
+    correlation: float
+    wide: bool
+    replaces_zero: bool
+    at_zero: float
+    zero_moves: bool
+    effect: int
+    effect_scale: float
 
 
 class Observed(NamedTuple):
@@ -78,74 +76,72 @@ class Observed(NamedTuple):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def proportional_part(error, e, f):
+def proportional_part(error, f):
     """b |f|^p."""
     size = abs(f)
-    return error.b[e] * (size if error.power[e] == 1.0 else size ** error.power[e])
+    return error.b * (size if error.power == 1.0 else size**error.power)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def sd_of(error, e, f):
+def sd_of(error, f):
     """Standard deviation at prediction f, without a random effect on it; NaN where f is."""
-    kind = error.kind[e]
-    if kind == ADDITIVE:
-        return error.a[e] if f == f else math.nan
-    if error.replaces_zero[e] and f == 0.0:
-        return error.at_zero[e]
-    part = proportional_part(error, e, f)
-    if kind == PROPORTIONAL:
+    if error.kind == ADDITIVE:
+        return error.a if f == f else math.nan
+    if error.replaces_zero and f == 0.0:
+        return error.at_zero
+    part = proportional_part(error, f)
+    if error.kind == PROPORTIONAL:
         return part
-    a = error.a[e]
-    if kind == COMBINED1:
-        return a + part
-    cross = error.correlation[e]
-    return math.sqrt(a * a + part * part + (2.0 * cross * a * error.b[e] * f if cross != 0.0 else 0.0))
+    if error.kind == COMBINED1:
+        return error.a + part
+    square = error.a * error.a + part * part
+    if error.correlation != 0.0:
+        square += 2.0 * error.correlation * error.a * error.b * f
+    return math.sqrt(square)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def relative_slope_of(error, e, f, sd):
-    """d log sd / df at sd = sd_of(error, e, f)."""
-    kind = error.kind[e]
-    if kind == ADDITIVE or (f == 0.0 and (error.replaces_zero[e] or error.correlation[e] == 0.0)):
+def relative_slope_of(error, f, sd):
+    """d log sd / df at sd = sd_of(error, f)."""
+    if error.kind == ADDITIVE or (f == 0.0 and (error.replaces_zero or error.correlation == 0.0)):
         return 0.0
-    if kind == PROPORTIONAL:
-        return error.power[e] / f
-    part = proportional_part(error, e, f)
-    if kind == COMBINED1:
-        return error.power[e] * part / (f * sd)
-    cross = error.correlation[e]
-    slope = error.power[e] * part * part / f if f != 0.0 else 0.0
-    return (slope + (cross * error.a[e] * error.b[e] if cross != 0.0 else 0.0)) / (sd * sd)
+    if error.kind == PROPORTIONAL:
+        return error.power / f
+    part = proportional_part(error, f)
+    if error.kind == COMBINED1:
+        return error.power * part / (f * sd)
+    slope = error.power * part * part / f if f != 0.0 else 0.0
+    return (slope + error.correlation * error.a * error.b) / (sd * sd)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def log_slopes_of(error, e, f, out):
-    """d log sd / d coordinate of every slot of the endpoint, in out[:n_slots]."""
-    kind = error.kind[e]
-    a, b, power, correlation = 0.0, 0.0, 0.0, 0.0
-    if kind == ADDITIVE:
-        a = 1.0
-    elif error.replaces_zero[e] and f == 0.0:
-        b = 1.0 if error.zero_moves[e] else 0.0
-    else:
-        part = proportional_part(error, e, f)
-        if kind == PROPORTIONAL:
-            b = 1.0
-        elif kind == COMBINED1:
-            a = error.a[e] / (error.a[e] + part)
-            b = 1.0 - a
-        else:
-            rho = error.correlation[e]
-            mixed = error.a[e] * error.b[e] * f if rho != 0.0 else 0.0
-            square, other = error.a[e] * error.a[e], part * part
-            variance = square + 2.0 * rho * mixed + other
-            a, b = (square + rho * mixed) / variance, (other + rho * mixed) / variance
-            correlation = (1.0 - rho * rho) * mixed / variance
-        power = b * math.log(abs(f)) if f != 0.0 else 0.0
-    for j in range(error.n_slots[e]):
-        which = error.which[e, j]
-        slope = a if which == 0 else (b if which == 1 else (power if which == 2 else correlation))
-        out[j] = error.factor[e, j] * slope
+def log_slopes_of(error, f):
+    """d log sd / d(log a, log b)."""
+    if error.kind == ADDITIVE:
+        return 1.0, 0.0
+    if error.replaces_zero and f == 0.0:
+        return 0.0, (1.0 if error.zero_moves else 0.0)
+    if error.kind == PROPORTIONAL:
+        return 0.0, 1.0
+    a, part = error.a, proportional_part(error, f)
+    if error.kind == COMBINED1:
+        return a / (a + part), part / (a + part)
+    square, other = a * a, part * part
+    if error.correlation == 0.0:
+        return square / (square + other), other / (square + other)
+    mixed = error.correlation * a * error.b * f
+    variance = square + 2.0 * mixed + other
+    return (square + mixed) / variance, (other + mixed) / variance
+
+
+@njit(nogil=True, cache=True, inline="always")
+def other_slopes_of(error, f, sd, slope_b):
+    """d log sd / d(p, atanh rho) at sd = sd_of(error, f)."""
+    by_power = slope_b * math.log(abs(f)) if f != 0.0 else 0.0
+    by_correlation = 0.0
+    if error.kind == COMBINED2 and not (error.replaces_zero and f == 0.0):
+        by_correlation = (1.0 - error.correlation * error.correlation) * error.a * error.b * f / (sd * sd)
+    return by_power, by_correlation
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -168,11 +164,13 @@ def pulls_of(observed, m, f, sd):
 
 
 @njit(nogil=True, cache=True)
-def spreads(prediction, endpoint, error, multiplier, out):
+def spreads(prediction, observed, error, multiplier, out):
     """out (K, M): standard deviation at predictions (K, M); multiplier (K, M) logarithms, or (0, 0)."""
     for k in range(prediction.shape[0]):
         for m in range(prediction.shape[1]):
-            out[k, m] = sd_of(error, endpoint[m], prediction[k, m])
+            if error.index >= 0 and observed.endpoint[m] != error.index:
+                continue
+            out[k, m] = sd_of(error, prediction[k, m])
             if len(multiplier):
                 out[k, m] *= math.exp(multiplier[k, m])
 
@@ -182,67 +180,92 @@ def log_densities(prediction, observed, error, multiplier, out):
     """out (K, M): log p(y | f) at predictions (K, M); -inf where sd is 0, NaN where f is; see `spreads`."""
     for k in range(prediction.shape[0]):
         for m in range(prediction.shape[1]):
-            f = prediction[k, m]
-            sd = sd_of(error, observed.endpoint[m], f)
+            if error.index >= 0 and observed.endpoint[m] != error.index:
+                continue
+            sd = sd_of(error, prediction[k, m])
             if len(multiplier):
                 sd *= math.exp(multiplier[k, m])
-            out[k, m] = log_density_of(observed, m, f, sd) if sd > 0.0 else (-math.inf if sd == 0.0 else math.nan)
+            if sd > 0.0:
+                out[k, m] = log_density_of(observed, m, prediction[k, m], sd)
+            else:
+                out[k, m] = -math.inf if sd == 0.0 else math.nan
 
 
-class Sums(NamedTuple):
-    """Weighted sums over the draws and observations of each of N groups, q coefficients in their coordinates.
-
-    value (N,) of the log density, total (N,) of the weights, score (N, q), information (N, q, q) expected over y;
-    squares (N, q) of (y - f) / sd and counted (N, q) of the weights of terms whose sd depends on the coefficient.
-    """
-
-    value: np.ndarray
-    total: np.ndarray
-    score: np.ndarray
-    information: np.ndarray
-    squares: np.ndarray
-    counted: np.ndarray
-
-    @classmethod
-    def zeros(cls, n: int, q: int) -> Sums:
-        return cls(*(np.zeros(shape) for shape in ((n,), (n,), (n, q), (n, q, q), (n, q), (n, q))))
+#: Columns of `residual_sums`; four slots in the order of SLOTS, the lower triangle of their information.
+TOTAL, VALUE, SQUARES, COUNTED, SCORE, INFORMATION, N_SUMS = 0, 1, 2, 3, 4, 8, 18
 
 
 @njit(nogil=True, cache=True)
 def residual_sums(prediction, weight, observed, ptr, error, multiplier, with_density, out):
-    """Add to `out`, whose groups are the N columns of weight (K, N) with observations ptr[i]:ptr[i + 1].
+    """Sums over draws and observations of one endpoint, weighted: out (N, N_SUMS), for N groups, the columns of weight
+    (K, N), with observations ptr[i]:ptr[i + 1]; zeros at first.
 
-    `with_density`: also the log density, its score and information. Terms of weight 0, with a prediction that is not
-    finite or with sd 0 do not count.
+    `with_density`: also the log density, its score and expected information in (log a, log b, p, atanh rho). SQUARES
+    are those of (y - f) / sd; COUNTED is the weight of terms whose sd depends on a or b. Terms of weight 0, with a
+    prediction that is not finite or with sd 0 do not count.
     """
-    slopes = np.zeros(4)
+    several, moved = error.index >= 0, len(multiplier) > 0
     for k in range(weight.shape[0]):
         for i in range(weight.shape[1]):
             w = weight[k, i]
             if not w > 0.0:
                 continue
+            n, counted, value, squares = 0, 0, 0.0, 0.0
+            pull_a, pull_b, aa, ab, bb = 0.0, 0.0, 0.0, 0.0, 0.0
+            pull_p, pull_r, pa, pb, pp, ra, rb, rr = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for m in range(ptr[i], ptr[i + 1]):
-                f, e = prediction[k, m], observed.endpoint[m]
-                sd = sd_of(error, e, f)
-                if len(multiplier):
-                    sd *= math.exp(multiplier[k, m])
-                if not (math.isfinite(f) and sd > 0.0):
+                if several and observed.endpoint[m] != error.index:
                     continue
-                log_slopes_of(error, e, f, slopes)
+                f = prediction[k, m]
+                plain = sd_of(error, f)
+                if not (math.isfinite(f) and plain > 0.0):
+                    continue
+                sd = plain * math.exp(multiplier[k, m]) if moved else plain
+                slope_a, slope_b = log_slopes_of(error, f)
                 scaled = (observed.y[m] - f) / sd
                 square = scaled * scaled
-                out.total[i] += w
-                for j in range(error.n_slots[e]):
-                    if slopes[j] > 0.0:
-                        c = error.coefficient[e, j]
-                        out.counted[i, c] += w
-                        out.squares[i, c] += w * square
-                if with_density:
-                    out.value[i] += w * log_density_of(observed, m, f, sd)
+                n += 1
+                if slope_a + slope_b > 0.0:
+                    counted += 1
+                    squares += square
+                if not with_density:
+                    continue
+                if observed.limited:
+                    value += log_density_of(observed, m, f, sd)
                     _, surplus, _, _, information = pulls_of(observed, m, f, sd)
-                    for j in range(error.n_slots[e]):
-                        c = error.coefficient[e, j]
-                        out.score[i, c] += w * surplus * slopes[j]
-                        for other in range(error.n_slots[e]):
-                            d = error.coefficient[e, other]
-                            out.information[i, c, d] += w * information * slopes[j] * slopes[other]
+                else:
+                    value -= HALF_LOG_TWO_PI + 0.5 * square + math.log(sd)
+                    surplus, information = square - 1.0, 2.0
+                pull_a += surplus * slope_a
+                pull_b += surplus * slope_b
+                aa += information * slope_a * slope_a
+                ab += information * slope_a * slope_b
+                bb += information * slope_b * slope_b
+                if error.wide:
+                    slope_p, slope_r = other_slopes_of(error, f, plain, slope_b)
+                    pull_p += surplus * slope_p
+                    pull_r += surplus * slope_r
+                    pa += information * slope_p * slope_a
+                    pb += information * slope_p * slope_b
+                    pp += information * slope_p * slope_p
+                    ra += information * slope_r * slope_a
+                    rb += information * slope_r * slope_b
+                    rr += information * slope_r * slope_r
+            out[i, TOTAL] += w * n
+            out[i, COUNTED] += w * counted
+            out[i, SQUARES] += w * squares
+            out[i, VALUE] += w * value
+            out[i, SCORE] += w * pull_a
+            out[i, SCORE + 1] += w * pull_b
+            out[i, INFORMATION] += w * aa
+            out[i, INFORMATION + 1] += w * ab
+            out[i, INFORMATION + 2] += w * bb
+            if error.wide:
+                out[i, SCORE + 2] += w * pull_p
+                out[i, SCORE + 3] += w * pull_r
+                out[i, INFORMATION + 3] += w * pa
+                out[i, INFORMATION + 4] += w * pb
+                out[i, INFORMATION + 5] += w * pp
+                out[i, INFORMATION + 6] += w * ra
+                out[i, INFORMATION + 7] += w * rb
+                out[i, INFORMATION + 9] += w * rr

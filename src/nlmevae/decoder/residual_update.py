@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.decoder.residual import ResidualModel, flat_multiplier
-from nlmevae.decoder.residual_kernels import Observed, Sums, residual_sums
+from nlmevae.decoder.residual_kernels import (
+    COUNTED,
+    INFORMATION,
+    N_SUMS,
+    SCORE,
+    SQUARES,
+    TOTAL,
+    VALUE,
+    Observed,
+    residual_sums,
+)
 
 N_SCORING_STEPS = 3
 LARGEST_STEP = 2.0  # of a coordinate in one scoring step: log of a standard deviation, exponent, atanh of a correlation
@@ -43,9 +54,12 @@ def update(
     more = flat_multiplier(multiplier, prediction.shape)
 
     def sums(c: np.ndarray, *, with_density: bool) -> Sums:
-        out = Sums.zeros(weight.shape[1], len(c))
-        residual_sums(prediction, weight, observed, groups, residual.numbers(c), more, with_density, out)
-        return Sums(*(part.sum(axis=0) for part in out))
+        parts = []
+        for error in residual.numbers(c):
+            out = np.zeros((weight.shape[1], N_SUMS))
+            residual_sums(prediction, weight, observed, groups, error, more, with_density, out)
+            parts.append(out.sum(axis=0))
+        return Sums.of(residual, parts)
 
     alone = free & _alone(residual) & (not observed.limited)
     found = np.array(coefficients, dtype=float)
@@ -57,6 +71,37 @@ def update(
     every = np.repeat(weight, np.diff(groups), axis=1)
     found = _positive_start(residual, observed, prediction, every, found, joint)
     return _scoring_steps(residual, sums, found, joint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Weighted sums over draws and observations, for the q coefficients in their coordinates: value of the log density,
+    total of the weights, score (q,), expected information (q, q); squares (q,) of (y - f) / sd and counted (q,) weights
+    of terms whose sd depends on the coefficient."""
+
+    value: float
+    total: float
+    score: np.ndarray
+    information: np.ndarray
+    squares: np.ndarray
+    counted: np.ndarray
+
+    @classmethod
+    def of(cls, residual: ResidualModel, parts: list[np.ndarray]) -> Sums:
+        """From the sums (N_SUMS,) of every endpoint."""
+        maps = [residual.slot_map(e) for e in range(len(parts))]
+        acts = [(m != 0.0).any(axis=0) for m in maps]
+        triangle = np.zeros((4, 4), dtype=int)
+        triangle[np.tril_indices(4)] = np.arange(10)
+        full = INFORMATION + np.maximum(triangle, triangle.T)
+        return cls(
+            value=float(sum(p[VALUE] for p in parts)),
+            total=float(sum(p[TOTAL] for p in parts)),
+            score=sum(m.T @ p[SCORE : SCORE + 4] for m, p in zip(maps, parts, strict=True)),
+            information=sum(m.T @ p[full] @ m for m, p in zip(maps, parts, strict=True)),
+            squares=sum(a * p[SQUARES] for a, p in zip(acts, parts, strict=True)),
+            counted=sum(a * p[COUNTED] for a, p in zip(acts, parts, strict=True)),
+        )
 
 
 def _alone(residual: ResidualModel) -> np.ndarray:
@@ -83,7 +128,7 @@ def _scoring_steps(
 
     def evaluate(c: np.ndarray) -> Sums:
         total = sums(c, with_density=True)
-        return total if total.total > 0.0 else total._replace(value=-np.inf)
+        return total if total.total > 0.0 else replace(total, value=-np.inf)
 
     best, here = coefficients, evaluate(coefficients)
     for _ in range(N_SCORING_STEPS):

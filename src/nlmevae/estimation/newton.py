@@ -109,8 +109,6 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
 def _score_moments(sample: Sample, population: Population, joint: JointDensity, weight: np.ndarray) -> ScoreMoments:
     coordinates, draws = sample.coordinates, sample.draws(population)
     columns = coordinates.column[coordinates.structural]
-    position = np.full(len(joint.coefficients), -1)
-    position[coordinates.residual] = np.arange(len(coordinates.residual))
     jacobian = sample.batch.jacobian
     jacobian = np.zeros((0, 0, 0)) if jacobian is None else np.ascontiguousarray(jacobian[..., columns])
     return score_moments(
@@ -119,7 +117,11 @@ def _score_moments(sample: Sample, population: Population, joint: JointDensity, 
         weight,
         jacobian,
         (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
-        (joint.observed, sample.problem.table.ob_ptr, joint.residual.numbers(joint.coefficients), position),
+        (joint.observed, sample.problem.table.ob_ptr),
+        [
+            (error, np.ascontiguousarray(joint.residual.slot_map(e)[:, coordinates.residual]))
+            for e, error in enumerate(joint.residual.numbers(joint.coefficients))
+        ],
     )
 
 

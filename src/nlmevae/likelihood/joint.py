@@ -88,18 +88,11 @@ class JointDensity:
         """log p(y_i, z): (..., N) for z (..., N, d) and predictions (..., M); -inf where one is not finite."""
         z = np.ascontiguousarray(z, dtype=float)
         draws = z.reshape(_n_rows(z) // self.n_subjects, *z.shape[-2:])
-        out = np.empty(draws.shape[:2])
-        kernels.log_joint(
-            draws,
-            np.ascontiguousarray(prediction).reshape(len(draws), len(self.y)),
-            self.observed,
-            self.decoder.table.ob_ptr,
-            np.ascontiguousarray(self.mean),
-            self.whiten,
-            self.log_norm,
-            self.residual.numbers(self.coefficients),
-            out,
-        )
+        out = np.zeros(draws.shape[:2])
+        f = np.ascontiguousarray(prediction).reshape(len(draws), len(self.y))
+        for error in self.residual.numbers(self.coefficients):
+            kernels.add_log_likelihood(draws, f, self.observed, self.decoder.table.ob_ptr, error, out)
+        kernels.add_log_prior(draws, np.ascontiguousarray(self.mean), self.whiten, self.log_norm, out)
         return out.reshape(z.shape[:-1])
 
     @property
@@ -157,19 +150,13 @@ class JointDensity:
         n_draws, n = int(np.prod(shape[:-1])), jacobian.shape[-1]
         value, score = np.zeros((n_draws, self.n_subjects)), np.zeros((n_draws, self.n_subjects, n))
         matrix = np.zeros((*score.shape, n)) if information else NOTHING
-        kernels.slopes(
-            np.ascontiguousarray(z, dtype=float).reshape(n_draws, self.n_subjects, self.n_latents),
-            np.ascontiguousarray(prediction).reshape(n_draws, len(self.y)),
-            np.ascontiguousarray(jacobian).reshape(n_draws, len(self.y), n),
-            self.observed,
-            self.decoder.table.ob_ptr,
-            self.residual.numbers(self.coefficients),
-            interaction,
-            of_inputs,
-            value,
-            score,
-            matrix,
-        )
+        draws = np.ascontiguousarray(z, dtype=float).reshape(n_draws, self.n_subjects, self.n_latents)
+        f = np.ascontiguousarray(prediction).reshape(n_draws, len(self.y))
+        along = np.ascontiguousarray(jacobian).reshape(n_draws, len(self.y), n)
+        ptr = self.decoder.table.ob_ptr
+        for error in self.residual.numbers(self.coefficients):
+            kernels.add_slopes(draws, f, along, self.observed, ptr, error, interaction, of_inputs, value, score, matrix)
+        kernels.finish_slopes(value, score, matrix)
         return Slopes(
             value=value.reshape(shape),
             score=score.reshape(*shape, n),

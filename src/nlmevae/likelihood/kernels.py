@@ -23,14 +23,12 @@ from nlmevae.decoder.residual_kernels import (
 
 
 @njit(nogil=True, cache=True)
-def log_joint(z, prediction, observed, ptr, mean, whiten, constant, error, out):
-    """out[k, i] = log p(y_i | z_ki) + log N(z_ki; mean_i, Omega), whiten = inv(chol(Omega)); -inf where a
-    prediction is not finite or an sd is 0. `constant` is the log norm of the normal density."""
-    n_draws, n_subjects, d = z.shape
-    one_sd = len(error.kind) == 1 and error.kind[0] == ADDITIVE and error.effect[0] < 0 and not observed.limited
-    a = error.a[0] if one_sd else 0.0
-    with_a = HALF_LOG_TWO_PI + math.log(a) if a > 0.0 else math.inf
-    effects = error.effect.max() >= 0
+def add_log_likelihood(z, prediction, observed, ptr, error, out):
+    """Add log p(y_i | z_ki) of one endpoint's observations to out (K, N); -inf where a prediction is not finite or an
+    sd is 0."""
+    n_draws, n_subjects, _ = z.shape
+    one_sd = error.index < 0 and error.kind == ADDITIVE and error.effect < 0 and not observed.limited
+    with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else math.inf
     for k in range(n_draws):
         for i in range(n_subjects):
             total = 0.0
@@ -39,78 +37,107 @@ def log_joint(z, prediction, observed, ptr, mean, whiten, constant, error, out):
                 for m in range(ptr[i], ptr[i + 1]):
                     residual = observed.y[m] - prediction[k, m]
                     squares += residual * residual
-                total = -0.5 * squares / (a * a) if a > 0.0 else 0.0
+                total = -0.5 * squares / (error.a * error.a) if error.a > 0.0 else 0.0
                 total -= with_a * (ptr[i + 1] - ptr[i]) if ptr[i + 1] > ptr[i] else 0.0
             else:
+                factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
                 for m in range(ptr[i], ptr[i + 1]):
-                    e, f = observed.endpoint[m], prediction[k, m]
-                    sd = sd_of(error, e, f)
-                    if effects and error.effect[e] >= 0:
-                        sd *= math.exp(error.effect_scale[e] * z[k, i, error.effect[e]])
-                    if sd > 0.0:
+                    if error.index >= 0 and observed.endpoint[m] != error.index:
+                        continue
+                    f = prediction[k, m]
+                    sd = factor * sd_of(error, f)
+                    if not sd > 0.0:
+                        total = -math.inf
+                    elif observed.limited:
                         total += log_density_of(observed, m, f, sd)
                     else:
-                        total = -math.inf
-            if not math.isfinite(total):
-                out[k, i] = -math.inf
-                continue
+                        scaled = (observed.y[m] - f) / sd
+                        total -= HALF_LOG_TWO_PI + 0.5 * scaled * scaled + math.log(sd)
+            out[k, i] += total if math.isfinite(total) else -math.inf
+
+
+@njit(nogil=True, cache=True)
+def add_log_prior(z, mean, whiten, constant, out):
+    """Add log N(z_ki; mean_i, Omega) to out (K, N), whiten = inv(chol(Omega)); `constant` is the log norm of the normal
+    density."""
+    n_draws, n_subjects, d = z.shape
+    for k in range(n_draws):
+        for i in range(n_subjects):
             distance = 0.0
             for row in range(d):
                 white = 0.0
                 for column in range(row + 1):
                     white += whiten[row, column] * (z[k, i, column] - mean[i, column])
                 distance += white * white
-            out[k, i] = total - 0.5 * distance - constant
+            out[k, i] -= 0.5 * distance + constant
 
 
 @njit(nogil=True, cache=True)
-def slopes(z, prediction, jacobian, observed, ptr, error, interaction, effects, value, score, information):
-    """Of log p(y_i | x) for decoder inputs x whose predictions have the jacobian (K, M, n).
+def add_slopes(z, prediction, jacobian, observed, ptr, error, interaction, effects, value, score, information):
+    """Add those of log p(y_i | x), one endpoint's observations, for decoder inputs x whose predictions have the
+    jacobian (K, M, n).
 
-    value (K, N), score (K, N, n) and, unless it is empty, information (K, N, n, n): zeros at first. Without
-    `interaction` sd is held while f moves. `effects`: the first inputs are z, which may act on sd. A subject with a
-    prediction or Jacobian that is not finite, or with sd 0, gets -inf and NaN.
+    value (K, N), score (K, N, n) and, unless it is empty, the lower triangle of information (K, N, n, n). Without
+    `interaction` sd is held while f moves. `effects`: the first inputs are z, which may act on sd. -inf and NaN where
+    a prediction is not finite or sd is 0.
     """
     n_draws, n_subjects = value.shape
-    n = jacobian.shape[2]
+    n, with_information = jacobian.shape[2], len(information) > 0
     along, wide = np.empty(n), np.empty(n)  # df/dx and d log sd/dx
     for k in range(n_draws):
         for i in range(n_subjects):
+            factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
             for m in range(ptr[i], ptr[i + 1]):
-                e, f = observed.endpoint[m], prediction[k, m]
-                plain = sd_of(error, e, f)
-                effect = error.effect[e]
-                sd = plain * math.exp(error.effect_scale[e] * z[k, i, effect]) if effect >= 0 else plain
+                if error.index >= 0 and observed.endpoint[m] != error.index:
+                    continue
+                f = prediction[k, m]
+                plain = sd_of(error, f)
+                sd = factor * plain
                 if not sd > 0.0:
                     value[k, i] = -math.inf
                     break
                 value[k, i] += log_density_of(observed, m, f, sd)
                 pull, surplus, ff, fs, ss = pulls_of(observed, m, f, sd)
-                relative = relative_slope_of(error, e, f, plain) if interaction else 0.0
-                for r in range(n):
-                    along[r] = jacobian[k, m, r]
-                    wide[r] = relative * along[r]
-                if effects and effect >= 0:
-                    wide[effect] += error.effect_scale[e]
-                for r in range(n):
-                    score[k, i, r] += pull * along[r] + surplus * wide[r]
-                if len(information):
+                relative = relative_slope_of(error, f, plain) if interaction else 0.0
+                if effects and error.effect >= 0:
                     for r in range(n):
-                        by_f, by_s = ff * along[r] + fs * wide[r], fs * along[r] + ss * wide[r]
+                        along[r] = jacobian[k, m, r]
+                        wide[r] = relative * along[r]
+                    wide[error.effect] += error.effect_scale
+                    for r in range(n):
+                        score[k, i, r] += pull * along[r] + surplus * wide[r]
+                        if with_information:
+                            by_f, by_s = ff * along[r] + fs * wide[r], fs * along[r] + ss * wide[r]
+                            for s in range(r + 1):
+                                information[k, i, r, s] += by_f * along[s] + by_s * wide[s]
+                    continue
+                slope = pull + relative * surplus
+                square = ff + relative * (2.0 * fs + relative * ss)
+                for r in range(n):
+                    score[k, i, r] += slope * jacobian[k, m, r]
+                    if with_information:
+                        part = square * jacobian[k, m, r]
                         for s in range(r + 1):
-                            information[k, i, r, s] += by_f * along[s] + by_s * wide[s]
+                            information[k, i, r, s] += part * jacobian[k, m, s]
+
+
+@njit(nogil=True, cache=True)
+def finish_slopes(value, score, information):
+    """A subject that could not be evaluated gets -inf and NaN everywhere; the upper triangle is filled in."""
+    n_draws, n_subjects, n = score.shape
+    for k in range(n_draws):
+        for i in range(n_subjects):
             good = math.isfinite(value[k, i])
             for r in range(n):
                 good = good and math.isfinite(score[k, i, r])
             if not good:
                 value[k, i] = -math.inf
                 score[k, i, :] = math.nan
-            if len(information):
-                for r in range(n):
-                    for s in range(r + 1):
-                        if not good:
-                            information[k, i, r, s] = math.nan
-                        information[k, i, s, r] = information[k, i, r, s]
+            for r in range(n if len(information) else 0):
+                for s in range(r + 1):
+                    if not good:
+                        information[k, i, r, s] = math.nan
+                    information[k, i, s, r] = information[k, i, r, s]
 
 
 @njit(nogil=True, cache=True)
