@@ -100,6 +100,7 @@ class ModelSummary:
     errors: tuple[str, ...]
     backend: str
     estimation: tuple[str, ...]
+    evaluates_only: bool
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -122,11 +123,12 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         doses=dose_groups(model, table),
         n_resets=int(np.count_nonzero(table.ev_kind == EventKind.RESET)),
         thetas=model.thetas,
-        parameters=tuple(_parameter(p, model) for p in model.individual_parameters if p.name != p.eta),
+        parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
         effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
         errors=tuple(_endpoint_sentence(o, n) for o, n in zip(model.observations, _counts(model, table), strict=True)),
         backend=automatic_backend(form, table),
         estimation=tuple(step.method for step in model.estimation),
+        evaluates_only=model.evaluates_only,
         diagnostics=prepared.diagnostics,
     )
 

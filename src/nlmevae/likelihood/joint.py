@@ -138,11 +138,13 @@ class JointDensity:
         information: bool = True,
         interaction: bool = True,
         of_inputs: bool = True,
+        sd: np.ndarray | None = None,
     ) -> Slopes:
         """log p(y_i | z), its score and information at z (..., N, d) with predictions (..., M), Jacobian (..., M, n).
 
         Args:
             interaction: f also moves the residual error; without it, sd stays that at `prediction`.
+            sd: (M,) residual standard deviations that do not depend on z at all.
             of_inputs: the Jacobian's columns are the decoder inputs, the first of them z, which may also act on the
                 residual error itself. Else they are other directions, along which only predictions move.
         """
@@ -153,9 +155,10 @@ class JointDensity:
         draws = np.ascontiguousarray(z, dtype=float).reshape(n_draws, self.n_subjects, self.n_latents)
         f = np.ascontiguousarray(prediction).reshape(n_draws, len(self.y))
         along = np.ascontiguousarray(jacobian).reshape(n_draws, len(self.y), n)
-        ptr = self.decoder.table.ob_ptr
+        ptr, held = self.decoder.table.ob_ptr, np.zeros(0) if sd is None else np.ascontiguousarray(sd)
+        moves, acts = interaction and sd is None, of_inputs and sd is None
         for error in self.residual.numbers(self.coefficients):
-            kernels.add_slopes(draws, f, along, self.observed, ptr, error, interaction, of_inputs, value, score, matrix)
+            kernels.add_slopes(draws, f, along, self.observed, ptr, error, held, moves, acts, value, score, matrix)
         kernels.finish_slopes(value, score, matrix)
         return Slopes(
             value=value.reshape(shape),

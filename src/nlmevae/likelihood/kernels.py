@@ -73,13 +73,13 @@ def add_log_prior(z, mean, whiten, constant, out):
 
 
 @njit(nogil=True, cache=True)
-def add_slopes(z, prediction, jacobian, observed, ptr, error, interaction, effects, value, score, information):
+def add_slopes(z, prediction, jacobian, observed, ptr, error, held, interaction, effects, value, score, information):
     """Add those of log p(y_i | x), one endpoint's observations, for decoder inputs x whose predictions have the
     jacobian (K, M, n).
 
     value (K, N), score (K, N, n) and, unless it is empty, the lower triangle of information (K, N, n, n). Without
-    `interaction` sd is held while f moves. `effects`: the first inputs are z, which may act on sd. -inf and NaN where
-    a prediction is not finite or sd is 0.
+    `interaction` sd is held while f moves, at its value there or at `held` (M,) if that is not empty. `effects`: the
+    first inputs are z, which may act on sd. -inf and NaN where a prediction is not finite or sd is 0.
     """
     n_draws, n_subjects = value.shape
     n, with_information = jacobian.shape[2], len(information) > 0
@@ -92,7 +92,7 @@ def add_slopes(z, prediction, jacobian, observed, ptr, error, interaction, effec
                     continue
                 f = prediction[k, m]
                 plain = sd_of(error, f)
-                sd = factor * plain
+                sd = held[m] if len(held) else factor * plain
                 if not sd > 0.0:
                     value[k, i] = -math.inf
                     break

@@ -12,7 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlmevae.likelihood.expansion import stepped
 from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.marginal import Marginal, at_mode
+
+
+def linearised(joint: JointDensity, mode: np.ndarray) -> Marginal:
+    """At conditional modes (N, d), which are improved by one Newton step."""
+    return at_mode(joint, lambda z: linearised_minus_two_ll(joint, z), (mode, stepped(joint, mode)))
 
 
 def linearised_minus_two_ll(joint: JointDensity, mode: np.ndarray) -> np.ndarray:

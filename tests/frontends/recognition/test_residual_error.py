@@ -383,7 +383,7 @@ def test_a_random_effect_may_multiply_the_residual_error(pk, code, scale):
     )
     error = model.observations[0].error
     assert (coefficient(error.b), error.effect.eta, error.effect.scale) == (TH3, "ETA(3)", scale)
-    assert [p.name for p in model.individual_parameters] == ["CL", "V", "ETA(3)"]
+    assert [p.name for p in model.individual_parameters] == ["CL", "V"]
     assert model.thetas[2].role == "residual_error"
 
 

@@ -11,7 +11,6 @@ from nlmevae.frontends.recognition.dependencies import error_program, outputs
 from nlmevae.frontends.recognition.error_points import ErrorPoints, run_again
 from nlmevae.frontends.recognition.error_weights import Term, Weight, fit_weight
 from nlmevae.frontends.recognition.individual_level import MIN_POINTS, initial_dependencies
-from nlmevae.frontends.recognition.points import zero_etas
 from nlmevae.frontends.recognition.record_kinds import RecordKind
 from nlmevae.ir import Assign, Binary, Call, ErrorEffect, Expression, If, Model, Number, Statement
 
@@ -101,7 +100,7 @@ def _find_effect(model: Model, found: ErrorPoints, finite: np.ndarray) -> ErrorE
     """The ETA that multiplies every weight by EXP(scale * ETA) and leaves the prediction alone."""
     reads = outputs(model, initial_dependencies(model))["Y"]
     for eta in model.etas:
-        if eta not in reads or eta in zero_etas(model):
+        if eta not in reads or eta in model.zero_etas:
             continue
         value = np.asarray(found.points[eta], dtype=float)
         shuffled = np.roll(value, 1)

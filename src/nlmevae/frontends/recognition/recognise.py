@@ -11,7 +11,7 @@ from nlmevae.frontends.recognition.individual_level import run_individual_level
 from nlmevae.frontends.recognition.individual_parameters import find_parameters
 from nlmevae.frontends.recognition.residual_error import FoundErrors, find_residual_errors
 from nlmevae.frontends.recognition.typical_values import decide_scales
-from nlmevae.ir import IndividualParameter, Model, PopulationParameter, Transform
+from nlmevae.ir import Model, PopulationParameter
 
 #: the random points are the same in every run: a model is accepted always or never
 _SEED = 12345
@@ -22,36 +22,29 @@ def recognise(model: Model) -> Model:
     every THETA, and notes added to `diagnostics`.
 
     Raises:
-        UnsupportedError: a form this version cannot execute exactly, or one that could not be verified.
+        UnsupportedError: a residual error this version cannot execute exactly, or one that could not be verified.
         SemanticError: an effect that acts on nothing, or coefficients that cannot be told apart.
     """
     rng = np.random.default_rng(_SEED)
     with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
         errors = find_residual_errors(model, np.random.default_rng(_SEED))
         level = run_individual_level(model, rng)
-        values = find_parameters(level, elsewhere=errors.effects)
+        values, notes = find_parameters(level, elsewhere=errors.effects)
         scaled = decide_scales(model, values)
         effects = find_covariate_effects(level, values, scaled.thetas, rng)
+    influences = {(e.parameter, e.covariate) for e in effects}
+    parameters = tuple(
+        replace(p, covariates=tuple(c for c in p.covariates if (p.name, c) in influences)) for p in scaled.parameters
+    )
     return replace(
         model,
         thetas=_with_error_roles(scaled.thetas, errors),
         sigma=errors.sigma,
-        individual_parameters=_with_effects(model, scaled.parameters, errors),
+        individual_parameters=parameters,
         covariate_effects=effects,
         observations=errors.observations,
-        diagnostics=(*model.diagnostics, *scaled.diagnostics, *errors.diagnostics),
+        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *errors.diagnostics),
     )
-
-
-def _with_effects(
-    model: Model, parameters: tuple[IndividualParameter, ...], errors: FoundErrors
-) -> tuple[IndividualParameter, ...]:
-    """Random effects on the residual error are latents of their own, with mean 0, under the name of their ETA."""
-    own = [
-        IndividualParameter(name=eta, eta=eta, transform=Transform(kind="identity"), mu_linear=True, thetas=())
-        for eta in errors.effects
-    ]
-    return tuple(sorted((*parameters, *own), key=lambda p: model.etas.index(p.eta)))
 
 
 def _with_error_roles(thetas: tuple[PopulationParameter, ...], errors: FoundErrors) -> tuple[PopulationParameter, ...]:

@@ -34,7 +34,6 @@ from nlmevae.frontends.recognition.error_points import (
 from nlmevae.frontends.recognition.error_refusals import refuse_form, splitting_items
 from nlmevae.frontends.recognition.individual_level import initial_dependencies
 from nlmevae.frontends.recognition.log_scale import is_log_prediction, with_log_probes
-from nlmevae.frontends.recognition.points import zero_epsilons
 from nlmevae.frontends.recognition.record_kinds import RecordKind, record_kinds
 from nlmevae.frontends.recognition.sigma_blocks import block_of, check_sigma, without_idle_covariances
 from nlmevae.ir import (
@@ -142,7 +141,7 @@ def _active_epsilons(model: Model, at: Location | None) -> tuple[str, ...]:
             location=assignment_place(error, "F_FLAG"),
         )
     reads = outputs(model, initial_dependencies(model))["Y"]
-    zero = zero_epsilons(model)
+    zero = model.zero_epsilons
     active = tuple(name for name in model.epsilons if name not in zero)
     for name in active:
         if name not in reads:
