@@ -84,6 +84,7 @@ class Censoring:
     Attributes:
         when: condition on data items.
         stand_in: data items and the values with which the same code gives the prediction f of such a record.
+        places: the assignments to Y that are probabilities.
     """
 
     when: Expression
@@ -91,7 +92,7 @@ class Censoring:
     upper: Expression | None = None
     floor: Expression | None = None
     stand_in: tuple[tuple[str, float], ...] = ()
-    at: Location | None = field(default=None, compare=False, repr=False)
+    places: tuple[Location, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

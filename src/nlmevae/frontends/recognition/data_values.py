@@ -21,9 +21,11 @@ class DataValues:
     expressions: list[Expression] = field(default_factory=list)
 
 
-def data_values(statements: Sequence[Statement], items: frozenset[str]) -> DataValues:
-    """Follow the statements symbolically."""
-    found = DataValues(items=items)
+def data_values(
+    statements: Sequence[Statement], items: frozenset[str], start: Mapping[str, Expression] | None = None
+) -> DataValues:
+    """Follow the statements symbolically; `start` holds values before the first one."""
+    found = DataValues(items=items, known=dict(start or {}))
     _run(statements, found, found.known)
     return found
 

@@ -22,6 +22,7 @@ class ErrorForm:
     """`weights` by EPS, those that act; `failed` is the position of one without a form, None if all have one.
 
     `empty`: Y has no value at any point. `kind`: the records the points stand for, None for all of them.
+    `probability`: F_FLAG is 1, Y is a likelihood of the user's own.
     """
 
     found: ErrorPoints
@@ -30,6 +31,7 @@ class ErrorForm:
     failed: int | None = None
     empty: bool = False
     kind: RecordKind | None = None
+    probability: bool = False
 
 
 def find_form(model: Model, found: ErrorPoints, kind: RecordKind | None = None) -> ErrorForm:
