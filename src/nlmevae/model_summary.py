@@ -125,7 +125,7 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         thetas=model.thetas,
         parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
         effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
-        errors=tuple(_endpoint_sentence(o, n) for o, n in zip(model.observations, _counts(model, table), strict=True)),
+        errors=_endpoint_sentences(model, table),
         backend=automatic_backend(form, table),
         estimation=tuple(step.method for step in model.estimation),
         evaluates_only=model.evaluates_only,
@@ -187,16 +187,21 @@ def distribution_words(transform: Transform) -> str:
     return f"logit-normal between {transform.lower:g} and {transform.upper:g}"
 
 
-def _counts(model: Model, table: EventTable) -> list[int]:
-    """Observations of each endpoint."""
-    if table.ob_endpoint is None:
-        return [table.n_obs_total]
-    return np.bincount(table.ob_endpoint, minlength=len(model.observations)).tolist()
-
-
-def _endpoint_sentence(observation: ObservationModel, n: int) -> str:
-    sentence = error_sentence(observation)
-    return sentence if observation.when is None else f"{sentence}; {n} observations"
+def _endpoint_sentences(model: Model, table: EventTable) -> tuple[str, ...]:
+    """The residual error of every endpoint, and its observations where not all of them are alike."""
+    endpoint = np.zeros(table.n_obs_total, dtype=int) if table.ob_endpoint is None else table.ob_endpoint
+    found = []
+    for e, observation in enumerate(model.observations):
+        sentence, n = error_sentence(observation), int((endpoint == e).sum())
+        n_censored = int(table.censored[endpoint == e].sum())
+        if len(model.observations) > 1:
+            sentence += f"; {n} observations"
+        if n_censored:
+            sentence += f"{',' if len(model.observations) > 1 else ';'} {n_censored} of them censored"
+        if observation.floor is not None:
+            sentence += "; conditional on a lower limit (YLO)"
+        found.append(sentence)
+    return tuple(found)
 
 
 def error_sentence(observation: ObservationModel) -> str:

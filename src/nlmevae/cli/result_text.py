@@ -19,13 +19,18 @@ def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
 
 def _head(result: FitResult) -> list[str]:
     title = f"{result.source_path}: {result.problem}" if result.problem else result.source_path
-    size = f"{result.n_subjects} subjects, {result.n_obs_total} observations"
+    size = f"{result.n_subjects} subjects, {result.n_obs_total} observations{_censored(result)}"
     seconds = sum(result.seconds.values()) if "total" not in result.seconds else result.seconds["total"]
     return [
         title,
         result.message or result.status.sentence,
         f"{size}; method {result.method}, seed {result.seed}, {duration(seconds)}",
     ]
+
+
+def _censored(result: FitResult) -> str:
+    n = result.n_obs_total - result.n_known
+    return f" ({n} of them censored)" if n else ""
 
 
 def estimate_lines(rows: Sequence[EstimateRow]) -> list[str]:

@@ -82,6 +82,16 @@ class EventTable:
         return len(self.ob_time)
 
     @property
+    def censored(self) -> np.ndarray:
+        """(M,) bool, observations of which only an interval is known."""
+        return np.zeros(self.n_obs_total, dtype=bool) if self.ob_limits is None else ~np.isnan(self.ob_limits[:, 0])
+
+    @property
+    def n_known(self) -> int:
+        """Observations with a known value: those of NONMEM's constant n log(2 pi)."""
+        return self.n_obs_total - int(self.censored.sum())
+
+    @property
     def static(self) -> bool:
         """Covariates never change within a subject."""
         return len(self.cov) == self.n_subjects

@@ -56,8 +56,8 @@ def _censored(model: Model, table: EventTable, dataset: Dataset) -> list[Diagnos
             severity="warning",
             message=f"{int((~known).sum())} observations count as censored, because their {column.name} is not 0 (the "
             f"first on line {line}): with 1 the value lies below DV (above LIMIT, if there is one), with -1 above DV",
-            hint=f"NONMEM does not know this: drop the column with {column.name}=DROP if it means something else; M3 code "
-            "(F_FLAG=1) takes its place",
+            hint=f"NONMEM does not know this: drop the column with {column.name}=DROP if it means something else; M3 "
+            "code (F_FLAG=1) takes its place",
             location=at,
         )
     ]

@@ -1,4 +1,4 @@
-"""Observations that are only known to lie below a limit."""
+"""Observations of which only an interval is known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from nlmevae.data.events import EventTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Censoring:
-    """`below` (M,) bool: DV is a limit of quantification and the value lies below it. `limit` (M,): the limit that
-    would apply to each observation, -inf where none is known."""
+    """`hidden` (M,) bool: the value is not known, only an interval. `below` (M,) bool: those of them that lie below a
+    limit of quantification. `limit` (M,): the limit that would apply to each observation, -inf where none is known: its
+    own, else the one that all censored observations of its endpoint have."""
 
+    hidden: np.ndarray
     below: np.ndarray
     limit: np.ndarray
 
@@ -23,6 +25,17 @@ class Censoring:
 
 
 def censoring(table: EventTable) -> Censoring:
-    """From the event table; nothing is censored where it has no such column."""
-    n = table.n_obs_total
-    return Censoring(below=np.zeros(n, dtype=bool), limit=np.full(n, -np.inf))
+    """From the event table; nothing is censored where it says nothing."""
+    n, hidden = table.n_obs_total, table.censored
+    limit = np.full(n, -np.inf)
+    if table.ob_limits is None:
+        return Censoring(hidden=hidden, below=hidden, limit=limit)
+    upper = table.ob_limits[:, 1]
+    below = hidden & np.isfinite(upper)
+    endpoint = np.zeros(n, dtype=int) if table.ob_endpoint is None else table.ob_endpoint
+    for e in np.unique(endpoint[below]):
+        common = np.unique(upper[below & (endpoint == e)])
+        if len(common) == 1:
+            limit[endpoint == e] = common[0]
+    limit[below] = upper[below]
+    return Censoring(hidden=hidden, below=below, limit=limit)

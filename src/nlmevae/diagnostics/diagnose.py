@@ -67,13 +67,14 @@ def observation_diagnostics(
 ) -> ObservationDiagnostics:
     """Everything that has one value per observation; what needs simulations is NaN without them."""
     table, joint = at.problem.table, at.joint
-    below = censoring(table).below
+    limits = censoring(table)
+    hidden = limits.hidden
     typical, individual = linearised_at(joint, joint.mean), linearised_at(joint, at.mode)
     found = at.modes.ok[table.ob_subject]
     nothing = np.full(len(joint.y), np.nan)
     errors = None
     if simulated is not None:
-        errors = prediction_errors(joint.y, simulated.y, table.ob_ptr, below=below, seed=seed)
+        errors = prediction_errors(joint.y, simulated.y, table.ob_ptr, below=limits.below, seed=seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         iwres = (joint.y - individual.prediction) / individual.sd
     return ObservationDiagnostics(
@@ -84,15 +85,15 @@ def observation_diagnostics(
         dv=joint.y,
         pred=typical.prediction,
         ipred=np.where(found, individual.prediction, np.nan),
-        iwres=np.where(found & ~below, iwres, np.nan),
-        wres=weighted_residuals(joint, typical, ~below),
+        iwres=np.where(found & ~hidden, iwres, np.nan),
+        wres=weighted_residuals(joint, typical, ~hidden),
         cpred=np.where(found, individual.expected, np.nan),
-        cwres=weighted_residuals(joint, individual, found & ~below),
+        cwres=weighted_residuals(joint, individual, found & ~hidden),
         epred=nothing if errors is None else errors.expected,
         ewres=nothing if errors is None else errors.weighted,
         npd=nothing if errors is None else errors.npd,
         npde=nothing if errors is None else errors.npde,
-        censored=below,
+        censored=hidden,
     )
 
 

@@ -24,8 +24,12 @@ class Endpoints:
 
 
 def endpoints(problem: Problem) -> Endpoints:
-    """One kind for each observed compartment."""
-    observation = problem.model.observations[0]
+    """One kind for each observation model; of one that serves several compartments, one for each of these."""
+    models = problem.model.observations
+    if len(models) > 1:
+        kinds = tuple(Endpoint(name=o.name, log_scale=o.scale == "log") for o in models)
+        return Endpoints(kinds=kinds, of=problem.observed.endpoint.astype(int))
+    observation = models[0]
     log_scale = observation.scale == "log"
     compartments, of = np.unique(problem.table.ob_cmt, return_inverse=True)
     if len(compartments) < 2:

@@ -148,7 +148,7 @@ def all_etas(at: AtEstimates) -> np.ndarray:
 
 def _by_cholesky(at: AtEstimates) -> dict[str, np.ndarray]:
     """WRES and CWRES with the Cholesky factor of the variance."""
-    joint, usable = at.joint, ~censoring(at.problem.table).below
+    joint, usable = at.joint, ~censoring(at.problem.table).hidden
     found = at.modes.ok[at.problem.table.ob_subject]
     return {
         "WRES": weighted_residuals(joint, linearised_at(joint, joint.mean), usable, cholesky=True),

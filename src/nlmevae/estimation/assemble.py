@@ -20,7 +20,7 @@ from nlmevae.estimation.uncertainty import Uncertainty
 from nlmevae.ir import CovarianceBlock, Model, Transform
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
-from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.status import FitStatus
 
 AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
@@ -103,6 +103,19 @@ def assemble_result(
         seconds=seconds,
         versions=versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
+        endpoints=_endpoints(problem),
+    )
+
+
+def _endpoints(problem: Problem) -> tuple[EndpointCount, ...]:
+    observed = problem.observed
+    return tuple(
+        EndpointCount(
+            name=observation.name,
+            n_obs=int((observed.endpoint == e).sum()),
+            n_censored=int(observed.censored[observed.endpoint == e].sum()),
+        )
+        for e, observation in enumerate(problem.model.observations)
     )
 
 
@@ -132,6 +145,7 @@ def _individuals(problem: Problem, estimation: Estimation, evaluation: Evaluatio
         minus_two_ll=minus_two_ll,
         ess=ess,
         khat=khat,
+        n_censored=np.bincount(problem.table.ob_subject[problem.table.censored], minlength=n),
         psi_names=tuple(latent.name for latent in problem.form.latents),
         psi=np.column_stack(psi) if psi else np.empty((n, 0)),
     )

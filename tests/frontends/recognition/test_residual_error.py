@@ -231,7 +231,6 @@ REFUSED = {
     "one theta twice": ("W=THETA(3)*(1+F)\nY=F+W*EPS(1)", (1.0,), r"THETA\(3\) is both"),
     "log scale with a natural weight": ("Y=LOG(F)+THETA(3)/F*EPS(1)", (1.0,), "no form"),
     "above a limit": ("W=F\nIF (F.LT.0.01) W=0.01\nY=F+W*EPS(1)", (0.04,), "no form"),
-    "own likelihood": ("F_FLAG=0\nY=F+EPS(1)", (0.04,), "F_FLAG"),
     "both from one variance": ("W=SQRT(1+F**2)\nY=F+W*EPS(1)", (0.04,), "both parts"),
     "theta in both": ("Y=F*THETA(3)+THETA(3)*EPS(1)", (1.0,), "also the prediction"),
     "one endpoint without a form": (

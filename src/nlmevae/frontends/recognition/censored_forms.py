@@ -36,6 +36,9 @@ _FORMS = (
     "difference over 1-PHI(-IPRED/W), with IPRED and W as in Y=IPRED+W*EPS(1) for the other records; LOQ a number, a "
     "data item or computed from data items"
 )
+#: What a data item may be set to in place of a censored record's: flags first, then what is above or below any limit.
+_LARGE = tuple(sign * 10.0**k for k in range(9, 0, -1) for sign in (1.0, -1.0))
+_SMALL = (2.0, 3.0, 4.0, -1.0)
 _EXACT, _ROUNDING = 1e-8, 1e-13  # relative, and absolute: 1 - PHI(x) cancels
 _INFORMATIVE = 1e-9  # probabilities this far from 0 and 1 tell limits apart
 
@@ -84,7 +87,10 @@ def find_censoring(
     distance = [sum(a != b for a, b in zip(p.kind.truth, form.kind.truth, strict=True)) for p in partners]  # type: ignore[union-attr]
     for k in np.argsort(distance, kind="stable"):
         partner = partners[k]
-        changes = _changes(model, partner, deciding)
+        stand_in = _stand_in(model, form, partner, conditions, deciding)
+        if stand_in is None:
+            continue
+        changes = {name: np.full(len(probability), v) for item, v in stand_in for name in spellings(model, item)}
         f, w = run_again(model, here, changes)
         found = _match(probability, f, _sd(model, here, w), limits)
         if found is None:
@@ -94,9 +100,7 @@ def find_censoring(
             estimated = free[0]
             continue
         lower, upper, floor = found
-        stand_in = _stand_in(model, form, partner, conditions, deciding)
-        if stand_in is not None:
-            return CensoredForm(partner=partner, lower=lower, upper=upper, floor=floor, stand_in=stand_in)
+        return CensoredForm(partner=partner, lower=lower, upper=upper, floor=floor, stand_in=stand_in)
     if estimated:
         raise UnsupportedError(
             f"the probability of records with {records} has W for their standard deviation, but the variance of "
@@ -119,11 +123,6 @@ def _candidates(values: DataValues, items: Points, n: int) -> list[tuple[Express
         if np.isfinite(value).all() and not any(np.array_equal(value, other) for _, other in found):
             found.append((expression, value))
     return found
-
-
-def _changes(model: Model, partner: ErrorForm, deciding: Sequence[str]) -> Points:
-    items = partner.kind.items  # type: ignore[union-attr]
-    return {name: items[name] for item in deciding for name in spellings(model, item) if name in items}
 
 
 def _sd(model: Model, found: ErrorPoints, w: np.ndarray) -> np.ndarray:
@@ -187,16 +186,9 @@ def _stand_in(
         return bool((truth_of(conditions, moved, n) == np.array(partner.kind.truth)).all())  # type: ignore[union-attr]
 
     for item in deciding:
-        values = np.unique(wanted[item])
-        tried = [
-            *values[:: max(1, len(values) // 20)],
-            values[-1],
-            1e3 * abs(values[-1]) + 1.0,
-            -1e3 * abs(values[-1]) - 1.0,
-        ]
-        for value in tried:
-            if turns({item: float(value)}):
-                return ((item, float(value)),)
+        for value in (0.0, 1.0, *_LARGE, *_SMALL):
+            if turns({item: value}):
+                return ((item, value),)
     for row in range(0, n, max(1, n // 20)):
         changes = {item: float(wanted[item][row]) for item in deciding}
         if turns(changes):

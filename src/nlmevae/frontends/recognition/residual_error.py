@@ -332,6 +332,8 @@ def _floor(code: _Code, form: ErrorForm) -> Expression | None:
     floor = code.values.known["YLO"]
     if floor == _DEFAULTS["YLO"]:
         return None
+    if form.kind is None and floor is not None and floor.names():
+        return floor
     value = None if floor is None else np.atleast_1d(evaluate(floor, {} if form.kind is None else form.kind.items))
     if value is None or np.isneginf(value).any() != np.isneginf(value).all():
         raise UnsupportedError(
