@@ -118,6 +118,7 @@ def _moves_weight_only(model: Model, found: ErrorPoints, k: int, name: str) -> b
 def _splits(model: Model, found: ErrorPoints, k: int, name: str) -> bool:
     """The item switches the EPS on and off, or changes its weight at the same prediction."""
     (f, w), (f_moved, w_moved) = _moved(model, found, k, name)
-    switched = bool(np.any((w == 0.0) != (w_moved == 0.0)))
-    same_f = np.isclose(f, f_moved)
+    told = np.isfinite(f) & np.isfinite(f_moved) & np.isfinite(w) & np.isfinite(w_moved)
+    switched = bool(np.any(((w == 0.0) != (w_moved == 0.0))[told]))
+    same_f = told & np.isclose(f, f_moved)
     return switched or bool(np.any(~np.isclose(w, w_moved)[same_f]))
