@@ -107,6 +107,19 @@ def test_three_scoring_steps_from_far_away_stay_positive_and_never_lose(form, st
     assert model.log_density(f, observed, c).sum() > model.log_density(f, observed, truth).sum() - 1e-6
 
 
+def test_a_coefficient_that_goes_to_zero_does_not_hold_back_the_other():
+    """Data without any proportional part: the additive one is the root of the mean square however small b is."""
+    rng = np.random.default_rng(11)
+    f = rng.lognormal(1.0, 1.0, size=(1, 200))
+    y = f[0] + np.sign(rng.normal(size=200)) * 0.4 / (1.0 + 0.3 * f[0])
+    model, _ = residual_model("combined2")
+    c = np.array([2.0, 1e-5])
+    for _ in range(6):
+        c = update(model, Observed.of(y), f, np.ones((1, 200)), c)
+    assert c[1] < 1e-6
+    assert c[0] == pytest.approx(np.sqrt(((y - f) ** 2).mean()), rel=1e-9)
+
+
 def test_weightless_failed_and_spreadless_terms_do_not_count():
     y, weights = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 0.0, 1.0, 2.0])
     model, c = residual_model("additive")

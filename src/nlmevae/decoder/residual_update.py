@@ -147,10 +147,20 @@ def _scoring_steps(
 
 
 def _step(score: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """The maximum of the quadratic within the largest step of every coordinate: one that goes to 0 for ever must not
+    hold back the others."""
     scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
     matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
-    step = np.linalg.solve(matrix, score / scale) / scale
-    return step * min(1.0, LARGEST_STEP / max(np.abs(step).max(), 1e-300))
+    step, free = np.zeros(len(scale)), np.ones(len(scale), dtype=bool)
+    for _ in range(len(scale)):
+        rest = score[free] / scale[free] - matrix[np.ix_(free, ~free)] @ (step[~free] * scale[~free])
+        step[free] = np.linalg.solve(matrix[np.ix_(free, free)], rest) / scale[free]
+        over = free & (np.abs(step) > LARGEST_STEP)
+        if not over.any():
+            break
+        step[over] = np.clip(step[over], -LARGEST_STEP, LARGEST_STEP)
+        free &= ~over
+    return step
 
 
 def _positive_start(
