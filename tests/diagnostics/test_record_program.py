@@ -46,7 +46,8 @@ def test_the_code_run_record_by_record_gives_the_prediction_of_the_decoder(path)
     decoder.close()
     size = np.abs(expected).max()
     # integrators: 1e-8 of the amounts
-    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7 * size)
+    known = ~run.table.censored  # Y of a censored record is a probability
+    np.testing.assert_allclose(found[known], expected[known], rtol=2e-6, atol=1e-7 * size)
 
 
 def test_a_variable_keeps_its_value_from_record_to_record_within_a_subject():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,8 @@ from nlmevae.decoder.residual_kernels import (
 )
 
 N_SCORING_STEPS = 3
-LARGEST_STEP = 2.0  # of a coordinate in one scoring step: log of a standard deviation, exponent, atanh of a correlation
+LARGEST_STEP = 2.0  # of the log of a standard deviation in one scoring step
+LARGEST_OTHER = 0.5  # of an exponent and of atanh of a correlation
 
 
 def update(
@@ -131,36 +132,51 @@ def _scoring_steps(
         return total if total.total > 0.0 else replace(total, value=-np.inf)
 
     best, here = coefficients, evaluate(coefficients)
+    longest = np.where(residual.is_size, LARGEST_STEP, LARGEST_OTHER)[used]
     for _ in range(N_SCORING_STEPS):
-        step = np.zeros(len(coefficients))
-        step[used] = _step(here.score[used], here.information[np.ix_(used, used)])
-        for _ in range(12):  # halve until the value does not fall
-            trial = np.where(joint, residual.from_coordinates(residual.coordinates(best) + step), best)
-            new = evaluate(trial)
-            if new.value >= here.value:
-                best, here = trial, new
+        moved = None
+        for short in _steps(here.score[used], here.information[np.ix_(used, used)], longest):
+            step = np.zeros(len(coefficients))
+            step[used] = short
+            moved = _ascent(residual, evaluate, best, here, np.where(joint, step, 0.0))
+            if moved is not None:
                 break
-            step *= 0.5
-        else:
+        if moved is None:
             break
+        best, here = moved
     return best
 
 
-def _step(score: np.ndarray, information: np.ndarray) -> np.ndarray:
-    """The maximum of the quadratic within the largest step of every coordinate: one that goes to 0 for ever must not
-    hold back the others."""
+def _ascent(
+    residual: ResidualModel, evaluate: Callable[[np.ndarray], Sums], best: np.ndarray, here: Sums, step: np.ndarray
+) -> tuple[np.ndarray, Sums] | None:
+    """The step, halved until the value does not fall; None if it always does."""
+    for _ in range(12):
+        trial = np.where(step != 0.0, residual.from_coordinates(residual.coordinates(best) + step), best)
+        new = evaluate(trial)
+        if new.value >= here.value:
+            return trial, new
+        step = 0.5 * step
+    return None
+
+
+def _steps(score: np.ndarray, information: np.ndarray, longest: np.ndarray) -> Iterator[np.ndarray]:
+    """The maximum of the quadratic, first within the largest step of every coordinate (one that goes to 0 for ever must
+    not hold back the others), then shortened as a whole, which always points upwards."""
     scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
     matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
-    step, free = np.zeros(len(scale)), np.ones(len(scale), dtype=bool)
+    whole = np.linalg.solve(matrix, score / scale) / scale
+    step, free = whole.copy(), np.ones(len(scale), dtype=bool)
     for _ in range(len(scale)):
+        over = free & (np.abs(step) > longest)
+        step[over] = np.clip(step[over], -longest[over], longest[over])
+        free &= ~over
+        if not over.any() or not free.any():
+            break
         rest = score[free] / scale[free] - matrix[np.ix_(free, ~free)] @ (step[~free] * scale[~free])
         step[free] = np.linalg.solve(matrix[np.ix_(free, free)], rest) / scale[free]
-        over = free & (np.abs(step) > LARGEST_STEP)
-        if not over.any():
-            break
-        step[over] = np.clip(step[over], -LARGEST_STEP, LARGEST_STEP)
-        free &= ~over
-    return step
+    yield step
+    yield whole * min(1.0, (longest / np.maximum(np.abs(whole), 1e-300)).min())
 
 
 def _positive_start(
