@@ -25,7 +25,16 @@ def _head(result: FitResult) -> list[str]:
         title,
         result.message or result.status.sentence,
         f"{size}; method {result.method}, seed {result.seed}, {duration(seconds)}",
+        *_endpoints(result),
     ]
+
+
+def _endpoints(result: FitResult) -> list[str]:
+    """Where there are several."""
+    if len(result.endpoints) < 2:
+        return []
+    counts = [f"{e.n_obs}" + (f" ({e.n_censored} censored)" if e.n_censored else "") for e in result.endpoints]
+    return [f"Endpoints: {', '.join(f'{e.name} {n}' for e, n in zip(result.endpoints, counts, strict=True))}"]
 
 
 def _censored(result: FitResult) -> str:
