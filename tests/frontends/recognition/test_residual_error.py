@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
+from nlmevae.decoder.residual import ResidualModel
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.recognition import recognise
 from tests.helpers.code_models import make_model
@@ -356,6 +358,16 @@ def test_a_covariance_between_endpoints_has_no_effect_and_is_left_out():
     model = recognised(code, BLOCK, items="ID TIME AMT DV DVID")
     assert [(b.names, b.matrix) for b in model.sigma] == [(("EPS(1)",), ((0.04,),)), (("EPS(2)",), ((0.1,),))]
     assert [d.code for d in model.diagnostics] == ["sigma-covariance-idle"]
+
+
+def test_a_repeated_variance_is_shared_by_two_endpoints():
+    code = "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF"
+    model = make_model(pk=PK, error=code, sigma=TWO, items="ID TIME AMT DV DVID")
+    first, second = model.sigma
+    model = recognise(dataclasses.replace(model, sigma=(first, dataclasses.replace(second, same_as=0))))
+    assert [o.epsilons for o in model.observations] == [("EPS(1)",), ("EPS(2)",)]
+    (part,) = ResidualModel.of(model).parts
+    assert part.places == (0, 1)
 
 
 def test_other_correlated_residual_errors_are_refused():
