@@ -19,6 +19,7 @@ from nlmevae.ir import (
     Model,
     ObservationModel,
     PopulationParameter,
+    ResidualError,
     Transform,
     assignments,
 )
@@ -124,7 +125,7 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         thetas=model.thetas,
         parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
         effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
-        errors=tuple(error_sentence(o) for o in model.observations),
+        errors=_endpoint_sentences(model, table),
         backend=automatic_backend(form, table),
         estimation=tuple(step.method for step in model.estimation),
         evaluates_only=model.evaluates_only,
@@ -186,22 +187,54 @@ def distribution_words(transform: Transform) -> str:
     return f"logit-normal between {transform.lower:g} and {transform.upper:g}"
 
 
+def _endpoint_sentences(model: Model, table: EventTable) -> tuple[str, ...]:
+    """The residual error of every endpoint, and its observations where not all of them are alike."""
+    endpoint = np.zeros(table.n_obs_total, dtype=int) if table.ob_endpoint is None else table.ob_endpoint
+    found = []
+    for e, observation in enumerate(model.observations):
+        sentence, n = error_sentence(observation), int((endpoint == e).sum())
+        n_censored = int(table.censored[endpoint == e].sum())
+        if len(model.observations) > 1:
+            sentence += f"; {n} observations"
+        if n_censored:
+            sentence += f"{',' if len(model.observations) > 1 else ';'} {n_censored} of them censored"
+        if observation.floor is not None:
+            sentence += "; conditional on a lower limit (YLO)"
+        found.append(sentence)
+    return tuple(found)
+
+
 def error_sentence(observation: ObservationModel) -> str:
     """``Y: proportional, sd = b*|f|, b = SD of EPS(1)``."""
     error = observation.error
-    formula = {
-        "additive": "sd = a",
-        "proportional": "sd = b*|f|",
-        "combined1": "sd = a + b*|f|",
-        "combined2": "sd = sqrt(a^2 + b^2*f^2)",
-    }[error.kind]
-    parts = [f"{error.kind}, {formula}"]
+    parts = [f"{error.kind}, {_formula(error)}"]
     parts += [f"{name} = {_coefficient(c)}" for name, c in (("a", error.a), ("b", error.b)) if c is not None]
+    if error.power is not None and error.power.parameter is not None:
+        p = error.power
+        parts.append(f"p = {p.parameter if p.scale == 1.0 else f'{p.scale:g} * {p.parameter}'}")
+    if error.correlation is not None:
+        parts.append(f"r = {'-' * (error.correlation.sign < 0)}correlation of {' and '.join(error.correlation.names)}")
     if error.written_as:
         parts.append(f"written as {error.written_as}")
     if observation.scale == "log":
         parts.append("on the log scale")
     return f"{observation.name}: {', '.join(parts)}"
+
+
+def _formula(error: ResidualError) -> str:
+    power = "" if error.power is None else "^p" if error.power.parameter is not None else f"^{error.power.scale:g}"
+    square = "f^2" if not power else f"|f|^({'2p' if power == '^p' else f'{2 * error.power.scale:g}'})"
+    cross = " + 2*r*a*b*f" if error.correlation is not None else ""
+    formula = {
+        "additive": "a",
+        "proportional": f"b*|f|{power}",
+        "combined1": f"a + b*|f|{power}",
+        "combined2": f"sqrt(a^2{cross} + b^2*{square})",
+    }[error.kind]
+    if error.effect is None:
+        return f"sd = {formula}"
+    scale = "" if error.effect.scale == 1.0 else f"{error.effect.scale:g}*"
+    return f"sd = ({formula})*exp({scale}{error.effect.eta})"
 
 
 def _coefficient(coefficient: ErrorCoefficient) -> str:

@@ -160,7 +160,7 @@ def open_files(
     model = prepared.model
     folder = RunFolder.beside(model.source.path or model.name, out)
     folder.prepare(overwrite=overwrite, inputs=[model.source.path, prepared.dataset.path])
-    return RunFiles(folder, model, n_obs_total=prepared.table.n_obs_total)
+    return RunFiles(folder, model, n_obs_total=prepared.table.n_known)
 
 
 def run_fit(

@@ -50,7 +50,8 @@ def agree_with_the_decoder(path):
     decoder.close()
     size = np.abs(expected).max()
     # integrators: 1e-8 of the amounts
-    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7 * size)
+    known = ~run.table.censored  # Y of a censored record is a probability
+    np.testing.assert_allclose(found[known], expected[known], rtol=2e-6, atol=1e-7 * size)
 
 
 OCCASIONS = """CL = THETA(1)*EXP(ETA(1))*(WT/70)**0.75

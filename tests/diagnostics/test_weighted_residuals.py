@@ -58,7 +58,7 @@ def test_residuals_of_data_simulated_from_the_model_are_standard_normal(linear):
     for _ in range(20):
         z = joint.mean + rng.standard_normal(joint.mean.shape) @ np.linalg.cholesky(joint.omega).T
         y = joint.simulate(z, joint.predict(z), rng)
-        other = joint.__class__(**{n: getattr(joint, n) for n in joint.__dataclass_fields__} | {"y": y})
+        other = joint.with_values(y)
         found.append(weighted_residuals(other, linearised_at(other, other.mean), all_of(other)))
     assert kstest(np.concatenate(found), "norm").pvalue > 0.01
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from nlmevae.decoder.base import Solution
+from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.estimation.refine import best_start, find_modes, prior_candidates, search_modes
 from tests.helpers.decay import decay_problem
 from tests.helpers.linear_gaussian import LinearDecoder, exact_posterior, random_intercept_and_slope
@@ -91,7 +92,9 @@ class SquareDecoder(LinearDecoder):
 def test_two_modes_of_one_subject_are_both_found_and_ordered():
     problem = random_intercept_and_slope()
     decoder = SquareDecoder(problem.form, problem.table, problem.decoder.design)
-    joint = replace(problem.joint(problem.initial), decoder=decoder, y=np.ones(problem.table.n_obs_total))
+    joint = replace(
+        problem.joint(problem.initial), decoder=decoder, observed=Observed.of(np.ones(problem.table.n_obs_total))
+    )
     best, second = search_modes(joint, [joint.mean - 1.5, joint.mean + 1.0], max_iterations=60, tolerance=1e-12)
     n_obs = np.diff(problem.table.ob_ptr)
     for modes, sign in ((best, 1), (second, -1)):  # the prior mean is positive

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from nlmevae.decoder.base import Solution
-from nlmevae.decoder.residual import ResidualModel
+from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.vae import balanced, run_vae, running_average, torch_threads
-from nlmevae.ir import ErrorCoefficient, ResidualError
 from nlmevae.likelihood.importance import importance_likelihood
 from nlmevae.results.status import FitStatus
 from tests.helpers.analytic_decoder import theophylline
 from tests.helpers.linear_gaussian import LinearDecoder, random_intercept_and_slope
+from tests.helpers.observed import residual_model
 
 QUICK = FitSettings(burn_in_iterations=2, training_iterations=4, smoothing=2)
 
@@ -170,13 +170,11 @@ class Combined:
     """As much of a problem as `balanced` reads: sd = a + b |f|."""
 
     def __init__(self, a_fixed: bool = False) -> None:
-        error = ResidualError(
-            kind="combined1",
-            a=ErrorCoefficient(parameter="EPS(1)", kind="sigma", fixed=a_fixed),
-            b=ErrorCoefficient(parameter="EPS(2)", kind="sigma"),
-        )
-        self.residual = ResidualModel(error=error, where=(0, 1))
+        model, _ = residual_model("combined1")
+        first, second = model.parts
+        self.residual = replace(model, parts=(replace(first, fixed=a_fixed), second))
         self.y = np.array([1.0, 4.0, 9.0])
+        self.observed = Observed.of(self.y)
 
 
 def residual_statistics() -> SufficientStatistics:
@@ -188,16 +186,17 @@ def residual_statistics() -> SufficientStatistics:
 @pytest.mark.parametrize("start", [(1e-4, 0.3), (2.0, 1e-6)])
 def test_neither_part_of_a_combined_error_can_vanish(start):
     problem, stats = Combined(), residual_statistics()
-    a, b = balanced(start, problem, stats, 5.0)
+    a, b = balanced(np.array(start), problem, stats, 5.0)
     parts = sorted([a, b * stats.prediction.mean()])
     assert parts[1] == pytest.approx(5.0 * parts[0])
-    scaled = (problem.y - stats.prediction) / problem.residual.sd(stats.prediction, a, b)
+    scaled = (problem.y - stats.prediction) / (a + b * stats.prediction)
     assert (stats.weight * scaled**2).sum() / stats.weight.sum() == pytest.approx(1.0)
 
 
 def test_a_balanced_or_fixed_error_is_left_alone():
-    assert balanced((0.5, 0.1), Combined(), residual_statistics(), 5.0) == (0.5, 0.1)
-    assert balanced((1e-4, 0.3), Combined(a_fixed=True), residual_statistics(), 5.0) == (1e-4, 0.3)
+    assert balanced(np.array([0.5, 0.1]), Combined(), residual_statistics(), 5.0).tolist() == [0.5, 0.1]
+    found = balanced(np.array([1e-4, 0.3]), Combined(a_fixed=True), residual_statistics(), 5.0)
+    assert found.tolist() == [1e-4, 0.3]
 
 
 def test_weights_one_over_k_average_the_statistics():

@@ -218,10 +218,37 @@ def tmdd() -> None:
     write("tmdd", "ID,TIME,AMT,DV,EVID,DOSE", rows)
 
 
+def parent_metabolite() -> None:
+    """40 subjects, one oral dose of 100 mg; a parent drug with proportional error, reported as 0.25 where it is below
+    that, and its metabolite with combined error (the sum of variances)."""
+    rng = np.random.default_rng(40)
+    times = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 18.0, 24.0, 36.0])
+    typical = {"KA": 1.2, "CL": 8.0, "V": 40.0, "KM": 0.12}
+    sds = {"CL": 0.3, "V": 0.2, "KM": 0.25}
+    rows: list[tuple] = []
+    for i in range(1, 41):
+        p = draw(rng, typical, sds)
+
+        def rhs(t, a, p=p):
+            absorbed, formed = p["KA"] * a[0], p["CL"] / p["V"] * a[1]
+            return np.array([-absorbed, absorbed - formed, formed - p["KM"] * a[2]])
+
+        state = amounts(rhs, np.zeros(3), [Dose(0.0, 100.0)], times) / p["V"]
+        parent = state[:, 1] * (1 + 0.2 * rng.standard_normal(len(times)))
+        metabolite = state[:, 2] + np.hypot(0.05, 0.15 * state[:, 2]) * rng.standard_normal(len(times))
+        rows.append((i, 0, 100, None, 0, 0, 1))
+        for t, y, z in zip(times, parent, metabolite, strict=True):
+            rows += [(i, t, None, max(y, 0.25), 1, int(y < 0.25), 0), (i, t, None, z, 2, 0, 0)]
+    write("parent_metabolite", "ID,TIME,AMT,DV,DVID,BLQ,EVID", rows)
+
+
 CASES = {
     f.__name__: f
-    for f in (theophylline_multiple, neonates, two_compartment_oral, infusion_one_compartment, indirect_response, tmdd)
-}
+    for f in (
+        theophylline_multiple, neonates, two_compartment_oral, infusion_one_compartment, indirect_response, tmdd,
+        parent_metabolite,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or CASES:

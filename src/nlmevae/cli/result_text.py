@@ -19,13 +19,27 @@ def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
 
 def _head(result: FitResult) -> list[str]:
     title = f"{result.source_path}: {result.problem}" if result.problem else result.source_path
-    size = f"{result.n_subjects} subjects, {result.n_obs_total} observations"
+    size = f"{result.n_subjects} subjects, {result.n_obs_total} observations{_censored(result)}"
     seconds = sum(result.seconds.values()) if "total" not in result.seconds else result.seconds["total"]
     return [
         title,
         result.message or result.status.sentence,
         f"{size}; method {result.method}, seed {result.seed}, {duration(seconds)}",
+        *_endpoints(result),
     ]
+
+
+def _endpoints(result: FitResult) -> list[str]:
+    """Where there are several."""
+    if len(result.endpoints) < 2:
+        return []
+    counts = [f"{e.n_obs}" + (f" ({e.n_censored} censored)" if e.n_censored else "") for e in result.endpoints]
+    return [f"Endpoints: {', '.join(f'{e.name} {n}' for e, n in zip(result.endpoints, counts, strict=True))}"]
+
+
+def _censored(result: FitResult) -> str:
+    n = result.n_obs_total - result.n_known
+    return f" ({n} of them censored)" if n else ""
 
 
 def estimate_lines(rows: Sequence[EstimateRow]) -> list[str]:

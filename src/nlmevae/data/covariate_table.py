@@ -33,7 +33,8 @@ def item_names(model: Model, rows: Rows, observed: np.ndarray, ptr: np.ndarray) 
         held = names_read(program.pk) | names_read(program.des)
         return tuple(n for n in items if n in held), tuple(n for n in items if n in error)
     read = [n for n in items if n in error]
-    held = {n for n in read if _constant(rows, n, observed, ptr)}
+    told = {item for o in model.observations for c in o.censoring for item, _ in c.stand_in}
+    held = {n for n in read if n not in told and _constant(rows, n, observed, ptr)}
     return tuple(n for n in read if n in held), tuple(n for n in read if n not in held)
 
 

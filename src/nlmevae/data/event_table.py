@@ -7,6 +7,7 @@ import numpy as np
 from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
+from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
 from nlmevae.errors import DataError, UnsupportedError
@@ -39,7 +40,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         doses = Doses(*(np.zeros(0) for _ in Doses.__slots__))
         cov_ptr, cov_time, cov = formula_covariates(rows, covariates, ptr, observed)
     ob_row = np.flatnonzero(observed)
-    ob_data = [item_values(rows, name)[ob_row] for name in record_items]
+    kinds = observation_kinds(model, rows, ob_row)
+    ob_data = [_with_stand_in(item_values(rows, name)[ob_row], kinds.stand_in.get(name)) for name in record_items]
     return EventTable(
         ev_ptr=_pointer(doses.subject, dataset.n_subjects),
         ev_time=_array(doses.time, float),
@@ -63,6 +65,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         record_names=record_items,
         ob_data=_array(np.column_stack(ob_data) if ob_data else np.zeros((len(ob_row), 0)), float),
         subject_labels=dataset.subject_labels,
+        ob_endpoint=kinds.endpoint,
+        ob_limits=kinds.limits,
     )
 
 
@@ -81,6 +85,11 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
             f"{dataset.columns[column]} is not finite on line {dataset.lines[row]}", hint='write "." for missing values'
         )
     return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines)
+
+
+def _with_stand_in(values: np.ndarray, replaced: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Values of a data item as the prediction reads them: those of a censored record say that it is not."""
+    return values if replaced is None else np.where(replaced[0], replaced[1], values)
 
 
 def _array(values: np.ndarray, kind: type) -> np.ndarray:

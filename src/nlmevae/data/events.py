@@ -43,6 +43,9 @@ class EventTable:
         record_names: data items the $ERROR code reads (TIME included when read);
             ob_data (M, len(record_names)).
         subject_labels (N,) text IDs.
+        ob_endpoint (M,) int32 index of the observation model; None: there is one.
+        ob_limits (M, 3) lower, upper, floor: a censored value lies between the first two (NaN where the value is
+            known), every value above the third (-inf: no such knowledge). None: all values are known.
     """
 
     ev_ptr: np.ndarray
@@ -67,6 +70,8 @@ class EventTable:
     record_names: tuple[str, ...]
     ob_data: np.ndarray
     subject_labels: tuple[str, ...]
+    ob_endpoint: np.ndarray | None = None
+    ob_limits: np.ndarray | None = None
 
     @property
     def n_subjects(self) -> int:
@@ -75,6 +80,16 @@ class EventTable:
     @property
     def n_obs_total(self) -> int:
         return len(self.ob_time)
+
+    @property
+    def censored(self) -> np.ndarray:
+        """(M,) bool, observations of which only an interval is known."""
+        return np.zeros(self.n_obs_total, dtype=bool) if self.ob_limits is None else ~np.isnan(self.ob_limits[:, 0])
+
+    @property
+    def n_known(self) -> int:
+        """Observations with a known value: those of NONMEM's constant n log(2 pi)."""
+        return self.n_obs_total - int(self.censored.sum())
 
     @property
     def static(self) -> bool:

@@ -58,6 +58,8 @@ def grid_table(model: Model, dataset: Dataset, table: EventTable, kind: np.ndarr
         ob_row=np.ascontiguousarray(table.ob_row[source]),
         ob_order=np.ascontiguousarray(order, dtype=table.ob_order.dtype),
         ob_data=np.ascontiguousarray(ob_data),
+        ob_endpoint=None if table.ob_endpoint is None else table.ob_endpoint[source],
+        ob_limits=None,
     )
     return GridTable(table=made, subject=subject, kind=kind[source], time=shown)
 

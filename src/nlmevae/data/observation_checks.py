@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.endpoints import censoring_column
 from nlmevae.data.event_table import dataset_rows
 from nlmevae.data.events import EventTable
 from nlmevae.errors import DataError
@@ -28,13 +29,38 @@ def check_observations(model: Model, table: EventTable, dataset: Dataset) -> tup
             f"{dataset.path} has no observations",
             hint="observations are records with MDV = 0 (EVID = 0); check the MDV, EVID and AMT columns",
         )
-    found: list[Diagnostic] = []
-    for observation in model.observations:
+    found: list[Diagnostic] = _censored(model, table, dataset)
+    for e, observation in enumerate(model.observations):
+        own = _known(table) if table.ob_endpoint is None else _known(table) & (table.ob_endpoint == e)
         if observation.scale == "log":
-            _check_log_scale(model, table, dataset)
+            _check_log_scale(model, table, dataset, own)
         elif observation.error.written_as == "exponential" or observation.error.kind == "proportional":
-            found += _non_positive(model, table, dataset, observation.error.written_as)
+            found += _non_positive(model, table, dataset, own, observation.error.written_as)
     return tuple(found)
+
+
+def _known(table: EventTable) -> np.ndarray:
+    """(M,) bool, False where the value is censored."""
+    return np.ones(table.n_obs_total, dtype=bool) if table.ob_limits is None else np.isnan(table.ob_limits[:, 0])
+
+
+def _censored(model: Model, table: EventTable, dataset: Dataset) -> list[Diagnostic]:
+    """Where a data item CENS says so: NONMEM would not know."""
+    column, known = censoring_column(model), _known(table)
+    if column is None or known.all():
+        return []
+    line, at = _row_at(model, table, dataset, ~known)
+    return [
+        Diagnostic(
+            code="censored-by-data-item",
+            severity="warning",
+            message=f"{int((~known).sum())} observations count as censored, because their {column.name} is not 0 (the "
+            f"first on line {line}): with 1 the value lies below DV (above LIMIT, if there is one), with -1 above DV",
+            hint=f"NONMEM does not know this: drop the column with {column.name}=DROP if it means something else; M3 "
+            "code (F_FLAG=1) takes its place",
+            location=at,
+        )
+    ]
 
 
 def _row_at(model: Model, table: EventTable, dataset: Dataset, which: np.ndarray):
@@ -42,35 +68,38 @@ def _row_at(model: Model, table: EventTable, dataset: Dataset, which: np.ndarray
     return int(dataset.lines[row]), dataset_rows(model, dataset).at(row, "dv")
 
 
-def _check_log_scale(model: Model, table: EventTable, dataset: Dataset) -> None:
+def _check_log_scale(model: Model, table: EventTable, dataset: Dataset, own: np.ndarray) -> None:
     """Y = LOG(F) + EPS needs log(concentration) as DV.
 
     Zeros next to positive values only, or values beyond exp(50), give natural-scale data away.
     """
     value = table.ob_value
-    if not np.any(value < 0) and np.any(value == 0):
-        line, at = _row_at(model, table, dataset, value == 0)
+    zero, large = own & (value == 0), own & (value > LARGEST_LOG)
+    if not np.any(own & (value < 0)) and zero.any():
+        line, at = _row_at(model, table, dataset, zero)
         raise DataError(
             f"DV is 0 on line {line} and never negative, but the model is one of log(DV): log(0) does not exist",
             hint="put log(concentration) into DV, and leave records without a positive concentration out "
             "(MDV=1 or IGNORE); if 0 is log(1), write 1E-9",
             location=at,
         )
-    if np.any(value > LARGEST_LOG):
-        line, at = _row_at(model, table, dataset, value > LARGEST_LOG)
+    if large.any():
+        line, at = _row_at(model, table, dataset, large)
         raise DataError(
-            f"DV is {value[int(np.argmax(value > LARGEST_LOG))]:g} on line {line}, but the model is one of log(DV)",
+            f"DV is {value[int(np.argmax(large))]:g} on line {line}, but the model is one of log(DV)",
             hint="put log(concentration) into DV, or write the error model for concentrations, Y = F*(1 + EPS(1))",
             location=at,
         )
 
 
-def _non_positive(model: Model, table: EventTable, dataset: Dataset, written_as: str) -> list[Diagnostic]:
-    wrong = table.ob_value <= 0
+def _non_positive(
+    model: Model, table: EventTable, dataset: Dataset, own: np.ndarray, written_as: str
+) -> list[Diagnostic]:
+    wrong = own & (table.ob_value <= 0)
     if not wrong.any():
         return []
     line, at = _row_at(model, table, dataset, wrong)
     kind = "an exponential" if written_as == "exponential" else "a proportional"
     message = f"DV is not positive on {int(wrong.sum())} records (the first on line {line}), with {kind} error model"
-    hint = "if these are values below the limit of quantification, leave them out or add an additive error"
+    hint = "if these are values below the limit of quantification, say so: M3 code (F_FLAG=1) or a data item CENS"
     return [Diagnostic(code="non-positive-dv", severity="warning", message=message, hint=hint, location=at)]

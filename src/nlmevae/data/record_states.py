@@ -53,4 +53,6 @@ def states_table(model: Model, dataset: Dataset, table: EventTable, parameters: 
         cov=np.ascontiguousarray(held.values, dtype=float),
         record_names=(),
         ob_data=np.zeros((n * dataset.n_rows, 0)),
+        ob_endpoint=None,
+        ob_limits=None,
     )

@@ -1,11 +1,15 @@
-"""The residual error model with numbers: densities, their derivatives, and updates of (a, b).
+"""The residual error of all endpoints with numbers: densities, and the vector of coefficients they share.
 
-y = f + sd(f) eps, eps ~ N(0, 1), v = sd^2:
+y = f + s sd(f) eps, eps ~ N(0, 1), with g = b |f|^p and s = exp(effect) where a random effect acts on the size:
 
     additive      sd = a
-    proportional  sd = b |f|
-    combined1     sd = a + b |f|
-    combined2     sd = sqrt(a^2 + b^2 f^2)
+    proportional  sd = g
+    combined1     sd = a + g
+    combined2     sd = sqrt(a^2 + 2 rho a b f + g^2)
+
+The coefficients c (q,) are what the model's text has: standard deviations (THETAs, or roots of SIGMA), exponents and
+correlations. Each endpoint's a, b, p, rho is one of them times a number; endpoints may share them. Estimation moves
+them in coordinates: log c for standard deviations, c for exponents, atanh c for correlations.
 
 Where the model's own code substitutes a number for f = 0 (``IF (F.EQ.0) W = 1``) sd is that number there,
 times the standard deviation of the EPS where that is what b stands for. Where sd is 0, the density is 0.
@@ -13,245 +17,263 @@ times the standard deviation of the EPS where that is what b stands for. Where s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from nlmevae.decoder.residual_kernels import KINDS, ErrorNumbers
-from nlmevae.ir import ErrorCoefficient, Model, ResidualError
+from nlmevae.decoder.residual_kernels import KINDS, SLOTS, ErrorNumbers, Observed, log_densities, spreads
+from nlmevae.ir import CovarianceBlock, ErrorCoefficient, Model, ObservationModel, ResidualError
 
-N_SCORING_STEPS = 3
-_LARGEST_STEP = 2.0  # of log a and log b in one scoring step
-_LOG_TWO_PI = float(np.log(2 * np.pi))
+NO_MULTIPLIER = np.zeros((0, 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficient:
+    """One number of the vector: |THETA|, root of a SIGMA variance, THETA as an exponent, or a SIGMA correlation.
+
+    `places`: indices of the THETA or EPS, more than one EPS where SAME repeats a variance; both EPS for "correlation".
+    """
+
+    kind: Literal["theta", "sigma", "power", "correlation"]
+    places: tuple[int, ...]
+    fixed: bool
+
+    def read(self, thetas: np.ndarray, sigma: np.ndarray) -> float:
+        if self.kind in ("theta", "power"):
+            value = float(thetas[self.places[0]])
+            return abs(value) if self.kind == "theta" else value
+        if self.kind == "sigma":
+            return float(np.sqrt(sigma[self.places[0], self.places[0]]))
+        i, j = self.places
+        product = sigma[i, i] * sigma[j, j]
+        return float(sigma[i, j] / np.sqrt(product)) if product > 0.0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One of a, b, power, correlation of an endpoint: `factor` times coefficient number `coefficient`."""
+
+    coefficient: int
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`slots` by name; `effect` is the latent that acts on the size, -1 for none."""
+
+    error: ResidualError
+    slots: dict[str, Slot]
+    effect: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResidualModel:
-    """`where` holds, for a and b, (THETA or EPS index) of the coefficient, None if there is none.
+    """E endpoints over q coefficients. Array functions take predictions (..., M) of the M values in `observed`."""
 
-    All array functions broadcast y and f and keep their common shape, called (...) below.
-    """
-
-    error: ResidualError
-    where: tuple[int | None, int | None]
+    endpoints: tuple[Endpoint, ...]
+    parts: tuple[Coefficient, ...]
 
     @classmethod
-    def of(cls, model: Model) -> ResidualModel:
-        error = model.observations[0].error
-        names = {"theta": [t.name for t in model.thetas], "sigma": list(model.epsilons)}
-        places = [None if c is None else names[c.kind].index(c.parameter) for c in (error.a, error.b)]
-        return cls(error=error, where=(places[0], places[1]))
+    def of(cls, model: Model, latents: Sequence[str] = ()) -> ResidualModel:
+        """`latents`: the ETA of each latent, for random effects on the residual error."""
+        return cls.build(model.observations, [t.name for t in model.thetas], model.sigma, latents)
+
+    @classmethod
+    def build(
+        cls,
+        observations: Sequence[ObservationModel],
+        thetas: Sequence[str],
+        sigma: Sequence[CovarianceBlock],
+        latents: Sequence[str] = (),
+    ) -> ResidualModel:
+        parts: dict[tuple, Coefficient] = {}
+        copies = _copies(sigma)
+        eps = [name for block in sigma for name in block.names]
+
+        def number(kind: str, places: tuple[int, ...], fixed: bool) -> int:
+            key = (kind, *places)
+            parts.setdefault(key, Coefficient(kind=kind, places=places, fixed=fixed))  # type: ignore[arg-type]
+            return list(parts).index(key)
+
+        def size(c: ErrorCoefficient) -> Slot:
+            places = (thetas.index(c.parameter),) if c.kind == "theta" else copies[eps.index(c.parameter)]
+            return Slot(coefficient=number(c.kind, places, c.fixed), factor=abs(c.scale))
+
+        endpoints = []
+        for observation in observations:
+            error = observation.error
+            slots = {name: size(c) for name, c in (("a", error.a), ("b", error.b)) if c is not None}
+            if error.power is not None and error.power.parameter is not None:
+                place = (thetas.index(error.power.parameter),)
+                slots["power"] = Slot(coefficient=number("power", place, error.power.fixed), factor=error.power.scale)
+            if error.correlation is not None:
+                place = tuple(sorted(eps.index(name) for name in error.correlation.names))
+                slots["correlation"] = Slot(
+                    coefficient=number("correlation", place, error.correlation.fixed), factor=error.correlation.sign
+                )
+            effect = -1 if error.effect is None else list(latents).index(error.effect.eta)
+            endpoints.append(Endpoint(error=error, slots=slots, effect=effect))
+        return cls(endpoints=tuple(endpoints), parts=tuple(parts.values()))
 
     # coefficients -------------------------------------------------------------------------------------
-    def coefficients(self, thetas: np.ndarray, sigma: np.ndarray) -> tuple[float, float]:
-        """(a, b) as standard deviations; 0 for one the model does not have."""
-        values = [
-            0.0 if c is None else abs(c.scale * _read(c, at, thetas, sigma))
-            for c, at in zip((self.error.a, self.error.b), self.where, strict=True)
-        ]
-        return values[0], values[1]
+    def coefficients(self, thetas: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        """(q,) on their natural scale."""
+        return np.array([part.read(thetas, sigma) for part in self.parts], dtype=float)
 
     def with_coefficients(
-        self, thetas: np.ndarray, sigma: np.ndarray, a: float, b: float
+        self, thetas: np.ndarray, sigma: np.ndarray, coefficients: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Copies of (thetas, sigma) that have these coefficients; fixed ones stay what they are."""
         thetas, sigma = np.array(thetas, dtype=float), np.array(sigma, dtype=float)
-        for c, at, value in zip((self.error.a, self.error.b), self.where, (a, b), strict=True):
-            if c is None or c.fixed:
+        for part, value in zip(self.parts, coefficients, strict=True):
+            if part.fixed:
                 continue
-            if c.kind == "theta":
-                thetas[at] = np.copysign(value / abs(c.scale), thetas[at])
-            else:
-                sigma[at, at] = (value / c.scale) ** 2
+            if part.kind == "theta":
+                thetas[part.places[0]] = np.copysign(value, thetas[part.places[0]])
+            elif part.kind == "power":
+                thetas[part.places[0]] = value
+            elif part.kind == "sigma":
+                for k in part.places:
+                    sigma[k, k] = value**2
+        for part, value in zip(self.parts, coefficients, strict=True):  # variances first
+            if part.kind == "correlation" and not part.fixed:
+                i, j = part.places
+                sigma[i, j] = sigma[j, i] = value * np.sqrt(sigma[i, i] * sigma[j, j])
         return thetas, sigma
 
     @property
-    def free(self) -> tuple[bool, bool]:
-        """Which of (a, b) are estimated."""
-        a, b = self.error.a, self.error.b
-        return a is not None and not a.fixed, b is not None and not b.fixed
+    def free(self) -> np.ndarray:
+        """(q,) bool, which coefficients are estimated."""
+        return np.array([not part.fixed for part in self.parts], dtype=bool)
 
-    def numbers(self, a: float, b: float) -> ErrorNumbers:
-        """What compiled loops need to know."""
-        at_zero = self.error.at_zero is not None and self.error.kind != "additive"
+    @property
+    def is_size(self) -> np.ndarray:
+        """(q,) bool, standard deviations (the others are exponents and correlations)."""
+        return np.array([part.kind in ("theta", "sigma") for part in self.parts], dtype=bool)
+
+    def coordinates(self, coefficients: np.ndarray) -> np.ndarray:
+        """(q,) log of standard deviations, exponents as they are, atanh of correlations."""
+        moved = np.array(coefficients, dtype=float)
+        rho = np.array([part.kind == "correlation" for part in self.parts], dtype=bool)
+        with np.errstate(divide="ignore"):
+            moved[self.is_size] = np.log(moved[self.is_size])
+            moved[rho] = np.arctanh(moved[rho])
+        return moved
+
+    def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
+        """The inverse of `coordinates`."""
+        moved = np.array(coordinates, dtype=float)
+        rho = np.array([part.kind == "correlation" for part in self.parts], dtype=bool)
+        moved[self.is_size] = np.exp(np.minimum(moved[self.is_size], 300.0))
+        moved[rho] = np.tanh(moved[rho])
+        return moved
+
+    def of_endpoint(self, e: int, name: str, coefficients: np.ndarray) -> float:
+        """a, b, power or correlation of endpoint e."""
+        slot = self.endpoints[e].slots.get(name)
+        if slot is not None:
+            return float(slot.factor * coefficients[slot.coefficient])
+        power = self.endpoints[e].error.power
+        return (1.0 if power is None else power.scale) if name == "power" else 0.0
+
+    def numbers(self, coefficients: np.ndarray) -> list[ErrorNumbers]:
+        """What compiled loops need to know of each endpoint."""
+        return [self._numbers(e, coefficients) for e in range(len(self.endpoints))]
+
+    def _numbers(self, e: int, coefficients: np.ndarray) -> ErrorNumbers:
+        point = self.endpoints[e]
+        error = point.error
+        a, b, power, correlation = (self.of_endpoint(e, name, coefficients) for name in SLOTS)
+        replaces = error.at_zero is not None and error.kind != "additive"
         return ErrorNumbers(
-            kind=KINDS[self.error.kind],
-            a=float(a),
-            b=float(b),
-            replaces_zero=at_zero,
-            at_zero=float(self._sd_at_zero(b)) if at_zero else 0.0,
-            zero_moves=at_zero and self.error.b is not None and self.error.b.kind == "sigma",
+            index=e if len(self.endpoints) > 1 else -1,
+            kind=KINDS[error.kind],
+            a=a,
+            b=b,
+            power=power,
+            correlation=correlation,
+            wide="power" in point.slots or "correlation" in point.slots,
+            replaces_zero=replaces,
+            at_zero=_sd_at_zero(error, b),
+            zero_moves=replaces and _zero_moves(error),
+            effect=point.effect,
+            effect_scale=0.0 if error.effect is None else float(error.effect.scale),
         )
 
-    # densities ----------------------------------------------------------------------------------------
-    def sd(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """Standard deviation of y at predictions f (...)."""
-        f = np.asarray(f, dtype=float)
-        kind = self.error.kind
-        if kind == "additive":
-            return np.where(np.isnan(f), np.nan, a)
-        size = np.abs(f)
-        if kind == "proportional":
-            sd = b * size
-        elif kind == "combined1":
-            sd = a + b * size
-        else:
-            sd = np.sqrt(a * a + (b * size) ** 2)
-        return sd if self.error.at_zero is None else np.where(f == 0.0, self._sd_at_zero(b), sd)
+    def slot_map(self, e: int) -> np.ndarray:
+        """(4, q) derivative of endpoint e's (log a, log b, p, atanh rho) in the coordinates of the coefficients."""
+        matrix = np.zeros((len(SLOTS), len(self.parts)))
+        for name, slot in self.endpoints[e].slots.items():
+            factor = slot.factor if name in ("power", "correlation") else 1.0
+            matrix[SLOTS.index(name), slot.coefficient] = factor
+        return matrix
 
-    def log_density(self, y: np.ndarray, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """log p(y | f) (...) with the 2 pi constant; -inf where sd is 0, NaN where f is."""
-        with np.errstate(all="ignore"):
-            sd = self.sd(f, a, b)
-            value = -0.5 * (_LOG_TWO_PI + ((y - f) / sd) ** 2) - np.log(sd)
-        return np.where(sd == 0.0, -np.inf, value)
+    # random effects on the size -----------------------------------------------------------------------
+    @property
+    def has_effects(self) -> bool:
+        return any(point.effect >= 0 for point in self.endpoints)
 
-    def dlogp_df(self, y: np.ndarray, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """d log p / df (...), f acting on mean and variance: r/v + (g'/g) (r^2/v - 1), g = sd; NaN where sd is 0."""
-        with np.errstate(all="ignore"):
-            sd, slope = self.sd(f, a, b), self._sd_slope(f, a, b)
-            scaled = (y - f) / sd
-            return scaled / sd + slope / sd * (scaled**2 - 1.0)
+    def multiplier(self, z: np.ndarray, observed: Observed, subject: np.ndarray) -> np.ndarray | None:
+        """Logarithm (..., M) of what random effects z (..., N, d) multiply sd by; None where there are none.
 
-    def expected_information(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """E[-d^2 log p / df^2] (...) = 1/v + 2 (g'/g)^2."""
-        with np.errstate(all="ignore"):
-            sd = self.sd(f, a, b)
-            return 1.0 / sd**2 + 2.0 * (self._sd_slope(f, a, b) / sd) ** 2
-
-    def score(self, y: np.ndarray, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """d log p / d(log a, log b): (..., 2); 0 for a coefficient the model does not have."""
-        with np.errstate(all="ignore"):
-            surplus = ((y - f) / self.sd(f, a, b)) ** 2 - 1.0
-            return surplus[..., None] * self._log_slopes(f, a, b)
-
-    def information(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """E[-d^2 log p / d(log a, log b)^2]: (..., 2, 2) = 2 s s', s = d log sd / d(log a, log b)."""
-        with np.errstate(all="ignore"):
-            slopes = self._log_slopes(f, a, b)
-        return 2.0 * slopes[..., :, None] * slopes[..., None, :]
-
-    # updates ------------------------------------------------------------------------------------------
-    def update(self, y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float) -> tuple[float, float]:
-        """(a, b) that maximise sum of weights * log_density, fixed ones unchanged.
-
-        Closed form for one coefficient (a^2 = sum w r^2 / sum w, r / f for b); three Fisher scoring steps
-        in (log a, log b) from the given values for two, none of which lowers the sum.
-
-        Args:
-            y: (M,); f: (K, M) or (M,) predictions; weights: the shape of f, not negative. Terms of
-                weight 0, with a NaN prediction or with sd 0 whatever (a, b) do not count.
+        `subject` (M,) is the row of z of each observation.
         """
-        weights = np.broadcast_to(weights, np.shape(f))
-        with np.errstate(all="ignore"):
-            used = (weights > 0.0) & np.isfinite(f) & (self.sd(f, 1.0, 1.0) > 0.0)
-        if not used.any() or not any(self.free):
-            return a, b
-        y, f, weights = np.broadcast_to(y, used.shape)[used], f[used], weights[used]
-        if self.error.kind in ("additive", "proportional"):
-            return self._solve_one(y, f, weights, a, b)
-        return self._score_two(y, f, weights, *_positive_start(y, f, weights, a, b, self.free))
+        if not self.has_effects:
+            return None
+        effect = np.array([point.effect for point in self.endpoints])[observed.endpoint]
+        scale = [0.0 if point.error.effect is None else point.error.effect.scale for point in self.endpoints]
+        values = z[..., subject, np.maximum(effect, 0)] * np.array(scale)[observed.endpoint]
+        return np.where(effect >= 0, values, 0.0)
 
-    def _solve_one(self, y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float) -> tuple[float, float]:
-        unit = self.sd(f, 1.0, 1.0)
-        counts = self._log_slopes(f, 1.0, 1.0).sum(axis=-1) > 0.0  # a constant sd at f = 0 says nothing about b
-        total = weights[counts].sum()
-        if total <= 0.0:
-            return a, b
-        size = float(np.sqrt((weights * ((y - f) / unit) ** 2)[counts].sum() / total))
-        return (size, b) if self.error.kind == "additive" else (a, size)
+    # densities ----------------------------------------------------------------------------------------
+    def sd(
+        self, prediction: np.ndarray, observed: Observed, coefficients: np.ndarray, multiplier: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Standard deviation (..., M) of y at predictions (..., M)."""
+        f, more, out = _flat(prediction, multiplier)
+        for error in self.numbers(coefficients):
+            spreads(f, observed, error, more, out)
+        return out.reshape(np.shape(prediction))
 
-    def _score_two(self, y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float) -> tuple[float, float]:
-        def evaluate(a: float, b: float) -> tuple[float, np.ndarray, np.ndarray]:
-            value = (weights * self.log_density(y, f, a, b)).sum()
-            score = np.einsum("m,mi->i", weights, self.score(y, f, a, b))
-            return value, score, np.einsum("m,mij->ij", weights, self.information(f, a, b))
-
-        return scoring_steps(evaluate, self.free, a, b)
-
-    # pieces -------------------------------------------------------------------------------------------
-    def _sd_at_zero(self, b: float) -> float:
-        coefficient = self.error.b
-        if coefficient is not None and coefficient.kind == "sigma":
-            return self.error.at_zero * b / abs(coefficient.scale)
-        return self.error.at_zero
-
-    def _sd_slope(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """d sd / df."""
-        f = np.asarray(f, dtype=float)
-        match self.error.kind:
-            case "additive":
-                return np.zeros_like(f)
-            case "proportional" | "combined1":
-                slope = b * np.sign(f)
-            case _:
-                slope = b * b * f / np.sqrt(a * a + (b * f) ** 2)
-        return slope if self.error.at_zero is None else np.where(f == 0.0, 0.0, slope)
-
-    def _log_slopes(self, f: np.ndarray, a: float, b: float) -> np.ndarray:
-        """d log sd / d(log a, log b): (..., 2)."""
-        f = np.asarray(f, dtype=float)
-        slopes = np.zeros((*f.shape, 2))
-        match self.error.kind:
-            case "additive":
-                slopes[..., 0] = 1.0
-            case "proportional":
-                slopes[..., 1] = 1.0
-            case "combined1":
-                size = b * np.abs(f)
-                slopes[..., 0], slopes[..., 1] = a / (a + size), size / (a + size)
-            case _:
-                square = (b * f) ** 2
-                slopes[..., 0], slopes[..., 1] = a * a / (a * a + square), square / (a * a + square)
-        if self.error.at_zero is not None and self.error.kind != "additive":
-            moves = self.error.b is not None and self.error.b.kind == "sigma"
-            slopes[f == 0.0] = (0.0, 1.0) if moves else (0.0, 0.0)
-        return slopes
+    def log_density(
+        self, prediction: np.ndarray, observed: Observed, coefficients: np.ndarray, multiplier: np.ndarray | None = None
+    ) -> np.ndarray:
+        """log p(y | f) (..., M) with the 2 pi constant, of an interval its log probability; -inf where sd is 0, NaN
+        where f is."""
+        f, more, out = _flat(prediction, multiplier)
+        for error in self.numbers(coefficients):
+            log_densities(f, observed, error, more, out)
+        return out.reshape(np.shape(prediction))
 
 
-def scoring_steps(
-    evaluate: Callable[[float, float], tuple[float, np.ndarray, np.ndarray]],
-    free: tuple[bool, bool],
-    a: float,
-    b: float,
-) -> tuple[float, float]:
-    """(a, b) after three Fisher scoring steps in (log a, log b), none of which lowers the value.
-
-    `evaluate(a, b)`: value, score (2,) and expected information (2, 2) there.
-    """
-    used = np.flatnonzero(free)
-    value, gradient, expected = evaluate(a, b)
-    for _ in range(N_SCORING_STEPS):
-        score, information = gradient[used], expected[np.ix_(used, used)]
-        scale = np.sqrt(np.diag(information)) + 1e-150  # a coefficient near 0 has a tiny information: keep its step
-        matrix = information / np.outer(scale, scale) + 1e-10 * np.eye(len(used))
-        step = np.zeros(2)
-        step[used] = np.linalg.solve(matrix, score / scale) / scale
-        step *= min(1.0, _LARGEST_STEP / max(np.abs(step).max(), 1e-300))
-        for _ in range(12):  # halve until the value does not fall
-            trial = a * float(np.exp(step[0])), b * float(np.exp(step[1]))
-            new = evaluate(*trial)
-            if new[0] >= value:
-                (a, b), (value, gradient, expected) = trial, new
-                break
-            step *= 0.5
-        else:
-            break
-    return a, b
+def _flat(prediction: np.ndarray, multiplier: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K, M) predictions and multipliers for compiled loops, and room for the result."""
+    f = np.ascontiguousarray(prediction, dtype=float).reshape(-1, np.shape(prediction)[-1])
+    return f, flat_multiplier(multiplier, f.shape), np.empty(f.shape)
 
 
-def _read(coefficient: ErrorCoefficient, at: int, thetas: np.ndarray, sigma: np.ndarray) -> float:
-    return float(thetas[at]) if coefficient.kind == "theta" else float(np.sqrt(sigma[at, at]))
+def flat_multiplier(multiplier: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return NO_MULTIPLIER if multiplier is None else np.ascontiguousarray(multiplier, dtype=float).reshape(shape)
 
 
-def _positive_start(
-    y: np.ndarray, f: np.ndarray, weights: np.ndarray, a: float, b: float, free: tuple[bool, bool]
-) -> tuple[float, float]:
-    """Free coefficients as they are, or a thousandth of what the residuals suggest where they are 0."""
-    rms = float(np.sqrt((weights * (y - f) ** 2).sum() / weights.sum())) or 1e-12
-    size = float((weights * np.abs(f)).sum() / weights.sum()) or 1.0
-    return (
-        max(a, 1e-3 * rms) if free[0] and a <= 0.0 else a,
-        max(b, 1e-3 * rms / size) if free[1] and b <= 0.0 else b,
-    )
+def _copies(sigma: Sequence[CovarianceBlock]) -> list[tuple[int, ...]]:
+    """Per EPS, the indices of all EPS with the same variance (blocks that repeat one another)."""
+    starts = np.concatenate([[0], np.cumsum([len(block.names) for block in sigma])]).astype(int)
+    roots = [number if block.same_as is None else block.same_as for number, block in enumerate(sigma)]
+    return [
+        tuple(int(starts[other]) + k for other, root in enumerate(roots) if root == roots[number])
+        for number, block in enumerate(sigma)
+        for k in range(len(block.names))
+    ]
+
+
+def _zero_moves(error: ResidualError) -> bool:
+    return error.b is not None and error.b.kind == "sigma"
+
+
+def _sd_at_zero(error: ResidualError, b: float) -> float:
+    if error.at_zero is None or error.kind == "additive":
+        return 0.0
+    return error.at_zero * b / abs(error.b.scale) if _zero_moves(error) else error.at_zero

@@ -33,10 +33,8 @@ class Censoring:
 
 def censoring(table: EventTable) -> Censoring:
     """From the event table; nothing is censored where it knows no intervals."""
-    limits = getattr(table, "ob_limits", None)
-    if limits is None:
-        limits = np.full((table.n_obs_total, 2), np.nan)
-    kind = getattr(table, "ob_endpoint", None)
+    limits = table.ob_limits if table.ob_limits is not None else np.full((table.n_obs_total, 2), np.nan)
+    kind = table.ob_endpoint
     return censored_by(limits[:, 0], limits[:, 1], table.ob_value, table.ob_cmt if kind is None else kind)
 
 

@@ -27,8 +27,7 @@ class Endpoints:
 def endpoints(problem: Problem) -> Endpoints:
     """One kind for each observation model and observed compartment that has observations."""
     table, models = problem.table, problem.model.observations
-    model = getattr(table, "ob_endpoint", None)
-    model = np.zeros(table.n_obs_total, dtype=int) if model is None else model
+    model = np.zeros(table.n_obs_total, dtype=int) if table.ob_endpoint is None else table.ob_endpoint
     pairs, of = np.unique(np.column_stack([model, table.ob_cmt]), axis=0, return_inverse=True)
     if not len(pairs):
         return Endpoints(kinds=(_kind(models[0], ""),), of=np.zeros(0, dtype=int))

@@ -20,7 +20,7 @@ from nlmevae.estimation.uncertainty import Uncertainty
 from nlmevae.ir import CovarianceBlock, Model, Transform
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
-from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.status import FitStatus
 
 AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
@@ -56,7 +56,7 @@ class Estimation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """mode (N, d); weighted_residual (M,) of individual predictions at the mode."""
+    """mode (N, d); weighted_residual (M,) of individual predictions at the mode, NaN for censored observations."""
 
     importance: ImportanceLikelihood
     mode: np.ndarray
@@ -96,13 +96,26 @@ def assemble_result(
         eta_names=model.etas,
         eta_labels=_eta_labels(model),
         eta_shrinkage_sd=_eta_shrinkage(population, individuals),
-        eps_shrinkage_sd=_eps_shrinkage(model, evaluation),
+        eps_shrinkage_sd=_eps_shrinkage(problem, evaluation),
         trace=estimation.trace,
         warnings=_warnings(model, population, estimation, evaluation, individuals),
         settings={**settings.as_dict(), "backend": problem.decoder.backend},
         seconds=seconds,
         versions=versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
+        endpoints=_endpoints(problem),
+    )
+
+
+def _endpoints(problem: Problem) -> tuple[EndpointCount, ...]:
+    observed = problem.observed
+    return tuple(
+        EndpointCount(
+            name=observation.name,
+            n_obs=int((observed.endpoint == e).sum()),
+            n_censored=int(observed.censored[observed.endpoint == e].sum()),
+        )
+        for e, observation in enumerate(problem.model.observations)
     )
 
 
@@ -132,6 +145,7 @@ def _individuals(problem: Problem, estimation: Estimation, evaluation: Evaluatio
         minus_two_ll=minus_two_ll,
         ess=ess,
         khat=khat,
+        n_censored=np.bincount(problem.table.ob_subject[problem.table.censored], minlength=n),
         psi_names=tuple(latent.name for latent in problem.form.latents),
         psi=np.column_stack(psi) if psi else np.empty((n, 0)),
     )
@@ -162,9 +176,10 @@ def _eta_labels(model: Model) -> tuple[str, ...]:
 def _sigma_labels(model: Model) -> list[str]:
     words: dict[str, str] = {}
     for observation in model.observations:
+        where = f", {observation.name}" if len(model.observations) > 1 else ""
         for coefficient, word in ((observation.error.a, "additive"), (observation.error.b, "proportional")):
             if coefficient is not None and coefficient.kind == "sigma":
-                words[coefficient.parameter] = word
+                words.setdefault(coefficient.parameter, word + where)
     return _effect_labels(model.sigma, words)
 
 
@@ -280,11 +295,18 @@ def _eta_shrinkage(population: Population, individuals: IndividualResults) -> np
         return np.where(sd > 0, 100.0 * (1.0 - individuals.eta_mean[seen].std(axis=0, ddof=1) / sd), np.nan)
 
 
-def _eps_shrinkage(model: Model, evaluation: Evaluation | None) -> np.ndarray:
-    """(n_eps,) percent: 100 (1 - SD(IWRES)), IWRES at the conditional modes."""
-    if evaluation is None or len(evaluation.weighted_residual) < 2:
-        return np.full(len(model.epsilons), np.nan)
-    return np.full(len(model.epsilons), 100.0 * (1.0 - evaluation.weighted_residual.std(ddof=1)))
+def _eps_shrinkage(problem: Problem, evaluation: Evaluation | None) -> np.ndarray:
+    """(n_eps,) percent: 100 (1 - SD(IWRES)), IWRES at the conditional modes of the endpoints each EPS acts on."""
+    shrinkage = np.full(len(problem.model.epsilons), np.nan)
+    if evaluation is None:
+        return shrinkage
+    for k, name in enumerate(problem.model.epsilons):
+        acts = [name in (o.epsilons or (name,)) for o in problem.model.observations]
+        residual = evaluation.weighted_residual[np.array(acts, dtype=bool)[problem.observed.endpoint]]
+        known = residual[~np.isnan(residual)]
+        if len(known) >= 2:
+            shrinkage[k] = 100.0 * (1.0 - known.std(ddof=1))
+    return shrinkage
 
 
 def _warnings(

@@ -3,7 +3,7 @@
 u      one per free THETA outside the residual error: log THETA or THETA
 x      Omega = L exp(sum_j x_j B_j) L' around the current Cholesky factor L; the symmetric basis B
        respects blocks, FIX and SAME, so every step keeps Omega positive definite
-rho    log of the free residual error standard deviations (a, b)
+rho    the free residual error coefficients in their coordinates (`ResidualModel`): log of standard deviations, ...
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from nlmevae.estimation.guards import within_bounds
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
-from nlmevae.ir import ErrorCoefficient, PopulationParameter
+from nlmevae.ir import PopulationParameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinates:
     """theta (T,) THETA indices; log (T,) bool; column (T,) structural decoder input or -1;
-    basis (q, d, d); residual indices into (a, b)."""
+    basis (q, d, d); residual indices of the free ones among the residual error's coefficients."""
 
     theta: np.ndarray
     log: np.ndarray
@@ -43,9 +43,7 @@ class Coordinates:
             log=np.array([scales[i] for i in theta], dtype=bool),
             column=np.array([column.get(i, -1) for i in theta], dtype=int),
             basis=omega_basis(problem),
-            residual=np.array(
-                [j for j, c in enumerate(_coefficients(problem)) if c is not None and not c.fixed], dtype=int
-            ),
+            residual=np.flatnonzero(problem.residual.free),
         )
 
     @property
@@ -81,9 +79,10 @@ class Coordinates:
         omega = self._move_omega(problem, population.omega, step[n_theta : n_theta + n_omega])
         sigma = population.sigma
         if len(self.residual):
-            coefficients = np.array(problem.residual.coefficients(thetas, sigma), dtype=float)
-            coefficients[self.residual] *= np.exp(step[n_theta + n_omega :])
-            thetas, sigma = problem.residual.with_coefficients(thetas, sigma, *coefficients)
+            residual = problem.residual
+            moved = residual.coordinates(residual.coefficients(thetas, sigma))
+            moved[self.residual] += step[n_theta + n_omega :]
+            thetas, sigma = residual.with_coefficients(thetas, sigma, residual.from_coordinates(moved))
         return replace(population, thetas=within_bounds(thetas, problem), omega=omega, sigma=sigma)
 
     def _move_omega(self, problem: Problem, omega: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -129,10 +128,3 @@ def _free_blocks(problem: Problem) -> list[list[list[int]]]:
 
 def _moves_on_log_scale(theta: PopulationParameter) -> bool:
     return theta.scale == "log" or (theta.lower >= 0 and theta.init > 0)
-
-
-def _coefficients(problem: Problem) -> tuple[ErrorCoefficient | None, ErrorCoefficient | None]:
-    if not problem.model.observations:
-        return None, None
-    error = problem.model.observations[0].error
-    return error.a, error.b

@@ -47,6 +47,8 @@ def encoder_input(
     several = deviation is not None or _most_doses(table) > 1
     columns = [observations.features if several else observations.features[:, :, :2]]
     more = [table.ob_cmt == compartment for compartment in np.unique(table.ob_cmt)[1:]]
+    if table.ob_endpoint is not None:
+        more += [table.ob_endpoint == e for e in np.unique(table.ob_endpoint)[1:]]
     more += [] if deviation is None else [_unit_spread(deviation)]
     for values in more:
         column = np.zeros((*observations.mask.shape, 1))

@@ -6,7 +6,7 @@ import numpy as np
 
 from nlmevae.estimation.assemble import Estimation, Evaluation
 from nlmevae.estimation.at_estimates import at_estimates
-from nlmevae.estimation.likelihoods import likelihoods_at
+from nlmevae.estimation.likelihoods import likelihoods_at, why_not
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
 
@@ -23,13 +23,16 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
         problem, estimation.population, posteriors=estimation.posteriors, n_starts=settings.n_starts, rng=rng
     )
     n_draws = final_draws(problem, settings.final_draws)
-    values = likelihoods_at(here, (*ALWAYS, *settings.likelihoods), n_draws=n_draws, rng=rng)
+    censored = bool(problem.table.censored.any())
+    methods = [m for m in (*ALWAYS, *settings.likelihoods) if not why_not(m, problem.n_latents, censored=censored)]
+    values = likelihoods_at(here, methods, n_draws=n_draws, rng=rng)
     importance = next(v.importance for v in values if v.importance is not None)
     joint = here.joint
     mode = np.where(here.modes.ok[:, None], here.modes.mean, importance.mean)
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
+    residual[joint.observed.censored] = np.nan
     return Evaluation(importance=importance, mode=mode, likelihoods=values, weighted_residual=residual)
 
 

@@ -52,7 +52,7 @@ def fit_model(
     decoders = Decoders.of(form, table, settings)
     try:
         problem = make_problem(model, form, table, decoders.exact)
-        require_possible(settings.likelihoods, problem.n_latents)
+        require_possible(settings.likelihoods, problem.n_latents, censored=bool(table.censored.any()))
         clock.lap("setup")
         if model.evaluates_only:
             estimation = Estimation.initial(problem)

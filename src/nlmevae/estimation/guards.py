@@ -124,10 +124,11 @@ def _positive_correlation(correlation: np.ndarray) -> np.ndarray:
 
 
 def _limit_residual(old: Population, new: Population, problem: Problem, factor: float) -> Population:
-    before = np.array(problem.residual.coefficients(old.thetas, old.sigma))
-    after = np.array(problem.residual.coefficients(new.thetas, new.sigma))
-    limited = np.clip(after, before / factor, before * factor)
+    residual = problem.residual
+    before = residual.coordinates(residual.coefficients(old.thetas, old.sigma))
+    after = residual.coordinates(residual.coefficients(new.thetas, new.sigma))
+    limited = np.clip(after, before - np.log(factor), before + np.log(factor))
     if np.array_equal(limited, after):
         return new
-    thetas, sigma = problem.residual.with_coefficients(new.thetas, new.sigma, *limited)
-    return replace(new, thetas=thetas, sigma=sigma)
+    thetas, sigma = residual.with_coefficients(new.thetas, new.sigma, residual.from_coordinates(limited))
+    return replace(new, thetas=within_bounds(thetas, problem), sigma=sigma)

@@ -7,7 +7,7 @@ support on the same Gaussian likelihood.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import Modes, best_start, prior_candidates, search_modes
-from nlmevae.estimation.sample import finite_prediction, mode_shift, moving_predictions, structural_step
+from nlmevae.estimation.sample import Motion, finite_prediction, mode_shift, moving_predictions, structural_step
 from nlmevae.estimation.selector import Selector
 from nlmevae.likelihood.joint import JointDensity
 
@@ -85,12 +85,18 @@ def _update(
         return population
     mean, cov = usable_moments(joint, modes)
     shift = mode_shift(joint, mean) if problem.structural_free.any() else None
-    prediction, weight, jacobian = _sigma_points(joint, mean, modes, shift)
+    points = _sigma_points(joint, mean, modes, shift)
     precision = np.linalg.inv(joint.omega)
     information = np.linalg.inv(cov)
     likelihood = information - precision
     natural = _times(information, mean) - joint.mean @ precision
-    statistics = SufficientStatistics(z_mean=mean, z_cov=cov, prediction=prediction, weight=weight)
+    statistics = SufficientStatistics(
+        z_mean=mean,
+        z_cov=cov,
+        prediction=finite_prediction(points.prediction),
+        weight=np.repeat(points.share, np.diff(problem.table.ob_ptr), axis=1),
+        multiplier=joint.multiplier(points.z),
+    )
     updated = limit_change(population, m_step(statistics, population, problem), problem, ITS_LIMITS, scale)
     for _ in range(EM_STEPS):
         precision = np.linalg.inv(problem.latent_omega(updated))
@@ -98,10 +104,10 @@ def _update(
         mean = _times(cov, natural + problem.mean.mean(updated.thetas) @ precision)
         moved = update_mean_and_omega(mean, cov, updated, problem)
         updated = limit_change(population, moved, problem, ITS_LIMITS, scale)
-    if jacobian is None:
+    if shift is None:
         return updated
-    statistics = replace(statistics, z_mean=mean, z_cov=cov)
-    moved = structural_step(problem, coordinates, updated, statistics, jacobian, shift)
+    draws = points.z, points.prediction, points.share
+    moved = structural_step(problem, coordinates, updated, draws, mean, Motion(shift=shift, jacobian=points.jacobian))
     return limit_change(population, moved, problem, ITS_LIMITS, scale)
 
 
@@ -112,13 +118,19 @@ def usable_moments(joint: JointDensity, modes: Modes) -> tuple[np.ndarray, np.nd
     return np.where(ok[:, None], modes.mean, joint.mean), np.where(ok[:, None, None], cov, joint.omega)
 
 
-def _sigma_points(
-    joint: JointDensity, mean: np.ndarray, modes: Modes, shift: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Predictions (2d + 1, M), weights (2d + 1, M) and structural derivatives at the mode and at
-    mean +- sqrt(d) chol columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SigmaPoints:
+    """z (2d + 1, N, d), predictions (2d + 1, M), weights `share` (2d + 1, N) and structural derivatives (2d + 1, M, s)
+    at the mode and at mean +- sqrt(d) chol columns."""
 
-    A point that fits worse than the Gaussian approximation says loses weight to the mode: where the
+    z: np.ndarray
+    prediction: np.ndarray
+    share: np.ndarray
+    jacobian: np.ndarray | None
+
+
+def _sigma_points(joint: JointDensity, mean: np.ndarray, modes: Modes, shift: np.ndarray | None) -> _SigmaPoints:
+    """A point that fits worse than the Gaussian approximation says loses weight to the mode: where the
     likelihood has kinks (lag times) the approximation is far too wide and would inflate sigma.
     """
     d = joint.n_latents
@@ -126,12 +138,11 @@ def _sigma_points(
     z = np.concatenate([mean[None], mean + offsets, mean - offsets])
     prediction, jacobian = (joint.predict(z), None) if shift is None else moving_predictions(joint, z, shift)
     with np.errstate(all="ignore"):
-        log_joint = joint.log_likelihood(prediction) + joint.log_prior(z)
+        log_joint = joint.log_joint(z, prediction)
         ratio = np.exp(np.minimum(log_joint[1:] - log_joint[0] + 0.5 * d, 0.0))
     share = np.where(np.isfinite(ratio) & modes.ok, ratio, 0.0) / (2 * d)
     share = np.concatenate([np.where(modes.ok, 1.0 - share.sum(axis=0), 0.0)[None], share])
-    weight = np.repeat(share, np.diff(joint.decoder.table.ob_ptr), axis=1)
-    return finite_prediction(prediction), weight, jacobian
+    return _SigmaPoints(z=z, prediction=prediction, share=share, jacobian=jacobian)
 
 
 def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -49,9 +49,10 @@ def likelihood_report(
     decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
     try:
         problem = make_problem(model, form, table, decoder)
-        possible = tuple(m for m in wanted if not why_not(m, problem.n_latents))
+        censored = bool(problem.table.censored.any())
+        possible = tuple(m for m in wanted if not why_not(m, problem.n_latents, censored=censored))
         if "all" not in methods:
-            require_possible(wanted, problem.n_latents)
+            require_possible(wanted, problem.n_latents, censored=censored)
         rng = np.random.default_rng([settings.seed, 2])
         if report is not None:
             report("modes", 0.0)
@@ -60,7 +61,7 @@ def likelihood_report(
         values = likelihoods_at(here, possible, n_draws=n_draws, rng=rng, report=report)
     finally:
         decoder.close()
-    left_out = [why_not(m, problem.n_latents) for m in wanted if m not in possible]
+    left_out = [why_not(m, problem.n_latents, censored=censored) for m in wanted if m not in possible]
     return _result(here, dataset, settings, values, (parameters_from, objective_there), n_draws, left_out)
 
 
@@ -89,6 +90,7 @@ def _result(
         n_draws=n_draws,
         n_subjects=problem.n_subjects,
         n_obs_total=problem.table.n_obs_total,
+        n_censored=problem.table.n_obs_total - problem.table.n_known,
         values=tuple(likelihood_value(problem, v) for v in values),
         subjects=tuple(
             SubjectLikelihood(

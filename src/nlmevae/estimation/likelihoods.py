@@ -25,6 +25,8 @@ from nlmevae.results.likelihood_names import METHODS
 
 #: Methods that start from the conditional modes.
 AT_MODE = {"gauss-hermite", "laplace", "focei", "lin"}
+#: NONMEM's methods that need residual errors to be normal.
+FIRST_ORDER = {"fo", "foce", "focei"}
 
 #: (method, share): how much of a method is done, from 0 to 1.
 Report = Callable[[str, float], None]
@@ -66,8 +68,13 @@ def likelihoods_at(
     return tuple(found)
 
 
-def why_not(method: str, n_latents: int) -> str:
-    """A sentence if the method cannot be used with this number of random effects, else ""."""
+def why_not(method: str, n_latents: int, *, censored: bool = False) -> str:
+    """A sentence if the method cannot be used with this number of random effects or with censored data, else ""."""
+    if censored and method in FIRST_ORDER:
+        return (
+            f"NONMEM's first-order methods ({method}) are for normal residual errors, and some observations are "
+            "censored: use laplace, gauss-hermite or is."
+        )
     if method == "gauss-hermite" and n_latents > MOST_LATENTS:
         return (
             f"Gauss-Hermite quadrature is for up to {MOST_LATENTS} random effects, this model has {n_latents}: its "
@@ -76,14 +83,14 @@ def why_not(method: str, n_latents: int) -> str:
     return ""
 
 
-def require_possible(methods: Sequence[str], n_latents: int) -> None:
+def require_possible(methods: Sequence[str], n_latents: int, *, censored: bool = False) -> None:
     """Before anything is computed.
 
     Raises:
         SettingsError: a method cannot be used with this model.
     """
     for method in methods:
-        if reason := why_not(method, n_latents):
+        if reason := why_not(method, n_latents, censored=censored):
             raise SettingsError(reason, hint=f"leave {method} out")
 
 

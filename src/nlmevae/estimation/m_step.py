@@ -2,11 +2,11 @@
 
 With E[z_i] and Cov[z_i] of the posterior, maximise over theta = (z_pop, beta, Omega, sigma)
 
-    Q = sum_i E[log N(z_i; mu_i(theta), Omega)] + sum_ij E[log p(y_ij | f_ij, a, b)]
+    Q = sum_i E[log N(z_i; mu_i(theta), Omega)] + sum_ij E[log p(y_ij | f_ij, sigma)]
 
     mean of z   generalised least squares (one step where mu is linear, Gauss-Newton otherwise)
     Omega       mean over subjects of Cov[z_i] + (E[z_i] - mu_i)(E[z_i] - mu_i)', inside its blocks
-    sigma       ResidualModel.update
+    sigma       decoder/residual_update.py
 
 Subjects without observations carry no information and are left out.
 """
@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nlmevae.decoder.residual_update import update
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
@@ -30,10 +31,25 @@ HALVINGS = 12
 def m_step(statistics: SufficientStatistics, population: Population, problem: Problem) -> Population:
     """The maximiser of Q; FIXED parameters stay, bounds hold."""
     updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem)
-    a, b = problem.residual.coefficients(updated.thetas, updated.sigma)
-    a, b = problem.residual.update(problem.y, statistics.prediction, statistics.weight, a, b)
-    thetas, sigma = problem.residual.with_coefficients(updated.thetas, updated.sigma, a, b)
-    return replace(updated, thetas=thetas, sigma=sigma)
+    return with_residual(updated, problem, statistics.prediction, statistics.weight, multiplier=statistics.multiplier)
+
+
+def with_residual(
+    population: Population,
+    problem: Problem,
+    prediction: np.ndarray,
+    weight: np.ndarray,
+    *,
+    ptr: np.ndarray | None = None,
+    multiplier: np.ndarray | None = None,
+) -> Population:
+    """`population` with the residual error that fits the weighted predictions, arguments as for
+    `decoder.residual_update.update`."""
+    residual = problem.residual
+    before = residual.coefficients(population.thetas, population.sigma)
+    after = update(residual, problem.observed, prediction, weight, before, ptr=ptr, multiplier=multiplier)
+    thetas, sigma = residual.with_coefficients(population.thetas, population.sigma, after)
+    return replace(population, thetas=thetas, sigma=sigma)
 
 
 def update_mean_and_omega(

@@ -117,7 +117,11 @@ def _score_moments(sample: Sample, population: Population, joint: JointDensity, 
         weight,
         jacobian,
         (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
-        (joint.y, sample.problem.table.ob_ptr, joint.residual.numbers(*joint.coefficients), coordinates.residual),
+        (joint.observed, sample.problem.table.ob_ptr),
+        [
+            (error, np.ascontiguousarray(joint.residual.slot_map(e)[:, coordinates.residual]))
+            for e, error in enumerate(joint.residual.numbers(joint.coefficients))
+        ],
     )
 
 
@@ -167,8 +171,7 @@ def _complete(sample: Sample, population: Population, joint: JointDensity, momen
     design = joint.whiten @ _drift(sample, population)
     _add_gaussian(complete, design, coordinates.basis, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
     rho = slice(n_theta + n_omega, None)
-    free = coordinates.residual
-    complete[rho, rho] += moments.residual.sum(axis=0)[np.ix_(free, free)]
+    complete[rho, rho] += moments.residual.sum(axis=0)
     if sample.batch.jacobian is not None:
         moving = np.flatnonzero(coordinates.structural)
         slope = coordinates.slope(population.thetas)[moving]

@@ -25,7 +25,8 @@ class Elbo:
 
     log_likelihood, kl: floats; failed draws are left out of log_likelihood.
     loc (N, d), scale_tril (N, d, d) lower triangular, structural (s,): gradients.
-    prediction (K, M) NaN where the decoder failed; failed (N,) bool, True where all draws failed.
+    z (K, N, d) the draws; prediction (K, M) NaN where the decoder failed; failed (N,) bool, True where all draws
+    failed.
     """
 
     log_likelihood: float
@@ -33,6 +34,7 @@ class Elbo:
     loc: np.ndarray
     scale_tril: np.ndarray
     structural: np.ndarray
+    z: np.ndarray
     prediction: np.ndarray
     failed: np.ndarray
 
@@ -53,7 +55,8 @@ def elbo(
     z = loc + (scale_tril @ noise[..., None])[..., 0]
     solution = joint.decoder.linearise(joint.inputs(z), joint.rows(z))
     prediction = solution.prediction.reshape(len(noise), -1)
-    likelihood, slope = _likelihood(joint, prediction, solution.jacobian.reshape(*prediction.shape, -1))
+    slopes = joint.slopes(z, prediction, solution.jacobian.reshape(*prediction.shape, -1), information=False)
+    likelihood, slope = slopes.value, slopes.score
     failed = ~np.isfinite(likelihood) | ~np.isfinite(slope).all(axis=2)
     share = 1.0 / np.maximum((~failed).sum(axis=0), 1)
     likelihood = np.where(failed, 0.0, likelihood * share)
@@ -67,6 +70,7 @@ def elbo(
         loc=total[:, :d] - kl_weight * kl_loc,
         scale_tril=outer - kl_weight * kl_tril,
         structural=total[:, d:].sum(axis=0),
+        z=z,
         prediction=prediction,
         failed=failed.all(axis=0),
     )
@@ -78,15 +82,6 @@ def antithetic_noise(rng: np.random.Generator, n_draws: int, shape: tuple[int, .
         return rng.standard_normal((n_draws, *shape))
     half = rng.standard_normal((n_draws // 2, *shape))
     return np.concatenate([half, -half])
-
-
-def _likelihood(joint: JointDensity, prediction: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log p(x_i | z_i) (K, N) and its derivative with respect to the decoder inputs (K, N, n_inputs)."""
-    with np.errstate(all="ignore"):
-        terms = joint.residual.log_density(joint.y, prediction, *joint.coefficients)
-        pull = joint.residual.dlogp_df(joint.y, prediction, *joint.coefficients)
-        stacked = joint.per_subject(np.concatenate([terms[None], pull * np.moveaxis(jacobian, -1, 0)]))
-    return stacked[0], np.moveaxis(stacked[1:], 0, -1)
 
 
 def kl_divergence(joint: JointDensity, loc: np.ndarray, scale_tril: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

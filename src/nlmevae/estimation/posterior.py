@@ -30,10 +30,12 @@ class SufficientStatistics:
     """What the closed-form M step needs; the same type from the encoder and from weighted draws.
 
     z_mean (N, d) = E[z_i]; z_cov (N, d, d) = Cov[z_i]; residual draws: `prediction` (K, M) and
-    `weight` (K, M) (weights of each draw, summing to 1 over K for every observation).
+    `weight` (K, M) (weights of each draw, summing to 1 over K for every observation); `multiplier` (K, M) logarithms
+    of what random effects on the residual error multiply it by (None: there are none).
     """
 
     z_mean: np.ndarray
     z_cov: np.ndarray
     prediction: np.ndarray
     weight: np.ndarray
+    multiplier: np.ndarray | None = None

@@ -10,6 +10,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
+from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.errors import DataError
 from nlmevae.estimation.effect_unit import effect_units
 from nlmevae.estimation.effects import Effects, extended, without_effects
@@ -56,6 +57,11 @@ class Problem:
         return self.table.ob_value
 
     @property
+    def observed(self) -> Observed:
+        """The observations as densities read them."""
+        return Observed.of(self.table.ob_value, self.table.ob_endpoint, self.table.ob_limits)
+
+    @property
     def n_subjects(self) -> int:
         return self.table.n_subjects
 
@@ -72,7 +78,7 @@ class Problem:
         return JointDensity(
             decoder=self.decoder,
             residual=self.residual,
-            y=self.y,
+            observed=self.observed,
             mean=self.mean.mean(population.thetas),
             omega=self.latent_omega(population),
             structural=population.thetas[self.structural_index],
@@ -126,7 +132,7 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
         table=table,
         decoder=decoder,
         mean=MeanModel.of(model, form, table),
-        residual=ResidualModel.of(model),
+        residual=ResidualModel.of(model, [latent.eta for latent in form.latents]),
         initial=Population.initial(model),
         latent_index=latent_index,
         structural_index=structural_index,

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.likelihood.climb import descend
-from nlmevae.likelihood.importance import observation_index
+from nlmevae.likelihood.importance import restrict
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import lattice, safe_cholesky
 
@@ -139,40 +139,16 @@ def _evaluate(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-log p(y, z) (R,), its gradient (R, d) and expected information (R, d, d); inf where not defined."""
     d = joint.n_latents
-    subjects = rows.astype(np.int32)
-    solution = joint.decoder.linearise(joint.inputs(z), subjects)
-    y = joint.y[observation_index(joint.decoder.table.ob_ptr, subjects)]
-    f, jacobian = solution.prediction, solution.jacobian[:, :d]
-    with np.errstate(all="ignore"):
-        log_density = joint.residual.log_density(y, f, *joint.coefficients)
-        slope = joint.residual.dlogp_df(y, f, *joint.coefficients)
-        information = joint.residual.expected_information(f, *joint.coefficients)
-    bad = ~(np.isfinite(log_density) & np.isfinite(slope) & np.isfinite(information))
-    bad |= ~np.isfinite(jacobian).all(axis=1)
-    terms = np.empty((len(f), 1 + d + d * d))
-    terms[:, 0] = np.where(bad, -np.inf, log_density)
-    jacobian = np.where(bad[:, None], 0.0, jacobian)
-    terms[:, 1 : 1 + d] = jacobian * np.where(bad, 0.0, slope)[:, None]
-    weighted = jacobian * np.where(bad, 0.0, information)[:, None]
-    terms[:, 1 + d :] = (weighted[:, :, None] * jacobian[:, None, :]).reshape(len(f), d * d)
-    sums = segment_sum(terms, solution.ptr)
-    deviation = z - joint.mean[rows]
-    prior_gradient = deviation @ precision
-    value = -(sums[:, 0] - 0.5 * (deviation * prior_gradient).sum(axis=1) + _prior_constant(joint))
-    return value, prior_gradient - sums[:, 1 : 1 + d], sums[:, 1 + d :].reshape(len(z), d, d) + precision
+    part = restrict(joint, rows)
+    solution = part.decoder.linearise(part.inputs(z))
+    slopes = part.slopes(z, solution.prediction, solution.jacobian)
+    prior_gradient = (z - part.mean) @ precision
+    value = -(slopes.value - 0.5 * ((z - part.mean) * prior_gradient).sum(axis=1) + _prior_constant(joint))
+    return value, prior_gradient - slopes.score[:, :d], slopes.information[:, :d, :d] + precision
 
 
 def _prior_constant(joint: JointDensity) -> float:
     return -0.5 * (joint.n_latents * np.log(2 * np.pi) + np.linalg.slogdet(joint.omega)[1])
-
-
-def segment_sum(terms: np.ndarray, ptr: np.ndarray) -> np.ndarray:
-    """Sums of rows ptr[r]:ptr[r+1] of terms (M, c): (R, c); empty segments are 0."""
-    total = np.zeros((len(ptr) - 1, terms.shape[1]))
-    present = np.diff(ptr) > 0
-    if present.any():
-        total[present] = np.add.reduceat(terms, ptr[:-1][present], axis=0)
-    return total
 
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:

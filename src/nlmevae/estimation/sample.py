@@ -17,14 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.m_step import update_mean_and_omega
+from nlmevae.estimation.m_step import update_mean_and_omega, with_residual
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.likelihood.importance import Draws, Weighted, weighted_moments, weights_of
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import Mixture
-from nlmevae.likelihood.residual_update import update_on_draws
 
 STRUCTURAL_TRUST = 0.7  # largest step of a log THETA the decoder reads (others: relative to their size)
 
@@ -82,18 +81,16 @@ def draw_batch(
 
 
 def mode_shift(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
-    """(N, d, s) d mode / d theta_s = -(J'WJ + Omega^-1)^-1 J'W df/dtheta_s; 0 where not computable."""
+    """(N, d, s) d mode / d theta_s = -(I_zz + Omega^-1)^-1 I_zs with I the expected information of y_i; 0 where not
+    computable, and for random effects on the residual error, which predictions do not move with."""
     d = joint.n_latents
     usable = np.where(np.isfinite(mode), mode, joint.mean)
     solution = joint.decoder.linearise(joint.inputs(usable))
-    with np.errstate(all="ignore"):
-        information = joint.residual.expected_information(solution.prediction, *joint.coefficients)
-    good = np.isfinite(information) & np.isfinite(solution.jacobian).all(axis=1)
-    jacobian = np.where(good[:, None], solution.jacobian, 0.0)
-    weighted = jacobian[:, :d] * np.where(good, information, 0.0)[:, None]
-    products = joint.per_subject(np.einsum("mi,mj->ijm", weighted, jacobian))
-    both = np.moveaxis(products, -1, 0)
-    return -np.linalg.solve(both[..., :d] + np.linalg.inv(joint.omega), both[..., d:])
+    information = joint.slopes(usable, solution.prediction, solution.jacobian).information
+    both = np.where(np.isfinite(information).all(axis=(1, 2), keepdims=True), information, 0.0)[:, :d]
+    shift = -np.linalg.solve(both[..., :d] + np.linalg.inv(joint.omega), both[..., d:])
+    shift[:, [point.effect for point in joint.residual.endpoints if point.effect >= 0]] = 0.0
+    return shift
 
 
 def moving_predictions(joint: JointDensity, z: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +101,14 @@ def moving_predictions(joint: JointDensity, z: np.ndarray, shift: np.ndarray) ->
     along = shift[joint.decoder.table.ob_subject]
     total = jacobian[..., d:] + np.einsum("kmd,mds->kms", jacobian[..., :d], along, optimize=True)
     return solution.prediction.reshape(len(z), -1), np.nan_to_num(total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """How draws follow the structural THETAs: `shift` (N, d, s) of z, `jacobian` (K, M, s) of predictions."""
+
+    shift: np.ndarray
+    jacobian: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +142,7 @@ class Sample:
             z_cov=cov,
             prediction=finite_prediction(draws.prediction),
             weight=np.repeat(weighted.weight, np.diff(self.problem.table.ob_ptr), axis=1),
+            multiplier=self.problem.joint(population).multiplier(draws.z),
         )
 
 
@@ -150,56 +156,58 @@ def em_step(sample: Sample, population: Population, weighted: Weighted) -> Popul
     problem, draws = sample.problem, sample.draws(population)
     mean, cov = weighted_moments(draws.z, weighted.weight)
     updated = update_mean_and_omega(mean, cov, population, problem)
-    updated = _with_residual(problem, updated, draws.prediction, weighted.weight)
+    multiplier = problem.joint(population).multiplier(draws.z)
+    updated = with_residual(
+        updated, problem, draws.prediction, weighted.weight, ptr=problem.table.ob_ptr, multiplier=multiplier
+    )
     if sample.batch.jacobian is None:
         return updated
+    motion = Motion(shift=sample.batch.shift, jacobian=sample.batch.jacobian)
     return structural_step(
-        problem,
-        sample.coordinates,
-        updated,
-        sample.statistics(population, weighted),
-        sample.batch.jacobian,
-        sample.batch.shift,
+        problem, sample.coordinates, updated, (draws.z, draws.prediction, weighted.weight), mean, motion
     )
-
-
-def _with_residual(problem: Problem, population: Population, prediction: np.ndarray, weight: np.ndarray) -> Population:
-    """`population` with the residual error that fits predictions (K, M) of weight (K, N)."""
-    before = problem.residual.coefficients(population.thetas, population.sigma)
-    after = update_on_draws(problem.residual, problem.y, prediction, weight, problem.table.ob_ptr, before)
-    thetas, sigma = problem.residual.with_coefficients(population.thetas, population.sigma, *after)
-    return replace(population, thetas=thetas, sigma=sigma)
 
 
 def structural_step(
     problem: Problem,
     coordinates: Coordinates,
     population: Population,
-    statistics: SufficientStatistics,
-    jacobian: np.ndarray,
-    shift: np.ndarray,
+    draws: tuple[np.ndarray, np.ndarray, np.ndarray],
+    z_mean: np.ndarray,
+    motion: Motion,
 ) -> Population:
-    """Scoring step of the THETAs the decoder reads, predictions moving by `jacobian` (K, M, s) and z by
-    `shift` (N, d, s): score and expected information of log p(y, z(theta_s)) under the weights."""
-    moving = coordinates.structural
-    if not moving.any():
+    """Scoring step of the THETAs the decoder reads: score and expected information of log p(y, z(theta_s)).
+
+    Args:
+        draws: z (K, N, d), predictions (K, M), weights (K, N).
+        z_mean: (N, d) weighted mean of z.
+    """
+    which = coordinates.structural
+    if not which.any():
         return population
-    coefficients = problem.residual.coefficients(population.thetas, population.sigma)
-    f, weight = statistics.prediction, statistics.weight
-    slope = coordinates.slope(population.thetas)[moving]
-    column = coordinates.column[moving]
-    design = (jacobian[..., column] * slope).reshape(-1, len(slope))
-    score = (weight * problem.residual.dlogp_df(problem.y, f, *coefficients)).reshape(-1)
-    information = (weight * problem.residual.expected_information(f, *coefficients)).reshape(-1)
+    slope, column = coordinates.slope(population.thetas)[which], coordinates.column[which]
+    total, matrix = _weighted_slopes(problem.joint(population), draws, motion.jacobian[..., column] * slope)
     precision = np.linalg.inv(problem.latent_omega(population))
-    drift = coordinates.mean_jacobian(problem, population.thetas)[..., moving] - shift[..., column] * slope
+    drift = coordinates.mean_jacobian(problem, population.thetas)[..., which] - motion.shift[..., column] * slope
     pulled = drift.transpose(0, 2, 1) @ precision
-    deviation = statistics.z_mean - problem.mean.mean(population.thetas)
-    total = design.T @ score + np.einsum("ntd,nd->t", pulled, deviation)
-    matrix = design.T @ (design * information[:, None]) + np.einsum("ntd,ndu->tu", pulled, drift)
+    total += np.einsum("ntd,nd->t", pulled, z_mean - problem.mean.mean(population.thetas))
+    matrix += np.einsum("ntd,ndu->tu", pulled, drift)
     step = np.zeros(len(coordinates.theta))
-    step[moving] = _trusted(np.linalg.lstsq(matrix, total, rcond=1e-12)[0], population, coordinates)
+    step[which] = _trusted(np.linalg.lstsq(matrix, total, rcond=1e-12)[0], population, coordinates)
     return replace(population, thetas=coordinates.move_thetas(population.thetas, step, problem))
+
+
+def _weighted_slopes(
+    joint: JointDensity, draws: tuple[np.ndarray, np.ndarray, np.ndarray], design: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted score (t,) and expected information (t, t) of log p(y | z) as predictions move along `design`
+    (K, M, t)."""
+    z, prediction, weight = draws
+    slopes = joint.slopes(z, prediction, design, of_inputs=False)
+    used = (weight > 0.0)[..., None]
+    score = np.where(used, slopes.score, 0.0)
+    information = np.where(used[..., None], slopes.information, 0.0)
+    return np.einsum("kn,kns->s", weight, score), np.einsum("kn,knst->st", weight, information)
 
 
 def _trusted(step: np.ndarray, population: Population, coordinates: Coordinates) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from nlmevae.estimation.guards import latent_scale
+from nlmevae.estimation.m_step import with_residual
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
 from nlmevae.likelihood.proposal import lattice
@@ -66,13 +67,11 @@ def _scored(problem: Problem, thetas: np.ndarray) -> tuple[float, Population]:
     usable = np.isfinite(prediction)
     if not usable.all():
         return np.inf, population
-    a, b = joint.coefficients
+    multiplier = joint.multiplier(joint.mean)
     for _ in range(RESIDUAL_PASSES):
-        a, b = problem.residual.update(problem.y, prediction, np.ones_like(prediction), a, b)
-    with np.errstate(all="ignore"):
-        score = -2.0 * float(problem.residual.log_density(problem.y, prediction, a, b).sum())
-    thetas, sigma = problem.residual.with_coefficients(population.thetas, population.sigma, a, b)
-    return score, Population(thetas=thetas, omega=_wide(problem), sigma=sigma)
+        population = with_residual(population, problem, prediction, np.ones_like(prediction), multiplier=multiplier)
+    score = -2.0 * float(problem.joint(population).log_likelihood(prediction, joint.mean).sum())
+    return score, replace(population, omega=_wide(problem))
 
 
 def _wide(problem: Problem) -> np.ndarray:

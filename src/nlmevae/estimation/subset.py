@@ -11,6 +11,7 @@ from nlmevae.decoder.base import Decoder
 
 _OF_EVENTS = ("ev_time", "ev_kind", "ev_cmt", "ev_amt", "ev_rate", "ev_ii", "ev_order")
 _OF_OBSERVATIONS = ("ob_time", "ob_value", "ob_cmt", "ob_row", "ob_order", "ob_data")
+_MAYBE = ("ob_endpoint", "ob_limits")
 _OF_COVARIATES = ("cov_time", "cov")
 
 
@@ -32,6 +33,8 @@ def restricted(table: EventTable, subjects: np.ndarray) -> EventTable:
         rows = np.concatenate([np.arange(ptr[i], ptr[i + 1]) for i in subjects] or [np.zeros(0, dtype=int)]).astype(int)
         changes[pointer] = np.concatenate([[0], np.cumsum(counts)]).astype(ptr.dtype)
         changes |= {name: np.ascontiguousarray(getattr(table, name)[rows]) for name in names}
+        if pointer == "ob_ptr":
+            changes |= {name: getattr(table, name)[rows] for name in _MAYBE if getattr(table, name) is not None}
     labels = tuple(table.subject_labels[i] for i in subjects)
     return replace(table, **changes, start_time=table.start_time[subjects], subject_labels=labels)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from nlmevae.decoder.residual import ResidualModel
 from nlmevae.estimation.adam import Adam
 from nlmevae.estimation.encoder import Encoder, EncoderInput, encoder_input
 from nlmevae.estimation.guards import latent_scale
@@ -201,22 +202,30 @@ class _Run:
 
     def _statistics(self, steps: list[Elbo]) -> SufficientStatistics:
         """From the last posterior; residuals of its draws, averaged first over the last Adam steps."""
-        prediction = np.mean([step.prediction for step in steps[-self.schedule.residual_steps :]], axis=0)
+        last = steps[-self.schedule.residual_steps :]
+        prediction = np.mean([step.prediction for step in last], axis=0)
         usable = np.isfinite(prediction)
         return SufficientStatistics(
             z_mean=self.posterior.mean,
             z_cov=self.posterior.cov,
             prediction=np.where(usable, prediction, 1.0),
             weight=usable / np.maximum(usable.sum(axis=0), 1),
+            multiplier=self._multiplier(last),
         )
+
+    def _multiplier(self, steps: list[Elbo]) -> np.ndarray | None:
+        """(K, M) logarithms, from the mean of the same draws as the predictions."""
+        problem, z = self.problem, np.mean([step.z for step in steps], axis=0)
+        return problem.residual.multiplier(z, problem.observed, problem.table.ob_subject)
 
     def _m_step(self, statistics: SufficientStatistics, *, residual_only: bool = False) -> None:
         updated = m_step(statistics, self.population, self.problem)
-        coefficients = self.problem.residual.coefficients(updated.thetas, updated.sigma)
+        residual = self.problem.residual
+        coefficients = residual.coefficients(updated.thetas, updated.sigma)
         if self.schedule.balance is not None:
             coefficients = balanced(coefficients, self.problem, statistics, self.schedule.balance)
         base = self.population if residual_only else updated
-        thetas, sigma = self.problem.residual.with_coefficients(base.thetas, base.sigma, *coefficients)
+        thetas, sigma = residual.with_coefficients(base.thetas, base.sigma, coefficients)
         self.population = replace(base, thetas=thetas, sigma=sigma)
 
     def _finish_iteration(self, phase: str, steps: list[Elbo]) -> None:
@@ -261,22 +270,39 @@ def _reason(step: Elbo) -> str:
     return "No subject's predictions are all finite at the individual parameters tried; check the initial estimates."
 
 
-def balanced(
-    coefficients: tuple[float, float], problem: Problem, statistics: SufficientStatistics, factor: float
-) -> tuple[float, float]:
-    """(a, b) with a and b |f| within `factor` of each other at the mean prediction, and the likelihood's
-    own choice of their common size; unchanged unless both are estimated."""
-    if not all(problem.residual.free):
-        return coefficients
-    f, weight = statistics.prediction, statistics.weight
-    size = float((weight * np.abs(f)).sum() / weight.sum())
-    a, b = coefficients[0], coefficients[1] * size
-    if not np.isfinite([a, b]).all() or max(a, b) <= 0.0 or max(a, b) <= factor * min(a, b):
-        return coefficients
-    a, b = max(a, b / factor), max(b, a / factor) / size
-    scaled = ((problem.y - f) / problem.residual.sd(f, a, b)) ** 2
-    common = float(np.sqrt((weight * scaled).sum() / weight.sum()))
-    return (a * common, b * common) if np.isfinite(common) and common > 0 else (a, b)
+def balanced(coefficients: np.ndarray, problem: Problem, statistics: SufficientStatistics, factor: float) -> np.ndarray:
+    """Coefficients (q,) with a and g = b |f|^p of every endpoint within `factor` of each other at its mean prediction,
+    and the likelihood's own choice of their common size; unchanged unless both are estimated, for it alone."""
+    residual, found = problem.residual, np.array(coefficients, dtype=float)
+    for e, point in enumerate(residual.endpoints):
+        if not _balanceable(residual, e):
+            continue
+        here = problem.observed.endpoint == e
+        f, weight = statistics.prediction[:, here], statistics.weight[:, here]
+        size = float((weight * np.abs(f) ** residual.of_endpoint(e, "power", found)).sum() / weight.sum())
+        a, b = residual.of_endpoint(e, "a", found), residual.of_endpoint(e, "b", found) * size
+        if not np.isfinite([a, b]).all() or max(a, b) <= 0.0 or max(a, b) <= factor * min(a, b):
+            continue
+        slots = point.slots["a"], point.slots["b"]
+        index = [slot.coefficient for slot in slots]
+        moved = found.copy()
+        moved[index] = max(a, b / factor) / slots[0].factor, max(b, a / factor) / size / slots[1].factor
+        sd = residual.sd(statistics.prediction, problem.observed, moved, statistics.multiplier)[:, here]
+        scaled = ((problem.y[here] - f) / sd) ** 2
+        common = float(np.sqrt((weight * scaled).sum() / weight.sum()))
+        moved[index] *= common if np.isfinite(common) and common > 0 else 1.0
+        found = moved
+    return found
+
+
+def _balanceable(residual: ResidualModel, e: int) -> bool:
+    """Additive and proportional part are estimated, and no other endpoint has them."""
+    slots = residual.endpoints[e].slots
+    if not {"a", "b"} <= set(slots):
+        return False
+    own = {slots["a"].coefficient, slots["b"].coefficient}
+    others = {s.coefficient for k, p in enumerate(residual.endpoints) if k != e for s in p.slots.values()}
+    return len(own) == 2 and not own & others and all(residual.free[c] for c in own)
 
 
 def running_average(old: SufficientStatistics | None, new: SufficientStatistics, weight: float) -> SufficientStatistics:
@@ -291,6 +317,7 @@ def running_average(old: SufficientStatistics | None, new: SufficientStatistics,
         z_cov=second - mean[:, :, None] * mean[:, None, :],
         prediction=np.concatenate([old.prediction, new.prediction]),
         weight=np.concatenate([keep * old.weight, weight * new.weight]),
+        multiplier=None if new.multiplier is None else np.concatenate([old.multiplier, new.multiplier]),
     )
 
 

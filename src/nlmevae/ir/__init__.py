@@ -17,7 +17,15 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
-from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
+from nlmevae.ir.observation import (
+    Censoring,
+    ErrorCoefficient,
+    ErrorCorrelation,
+    ErrorEffect,
+    ErrorPower,
+    ObservationModel,
+    ResidualError,
+)
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
 from nlmevae.ir.program import (
     Assign,
@@ -40,6 +48,7 @@ __all__ = [
     "Call",
     "Candidate",
     "CandidateColumn",
+    "Censoring",
     "Column",
     "Compare",
     "Compartment",
@@ -49,6 +58,9 @@ __all__ = [
     "DataSpec",
     "Diagnostic",
     "ErrorCoefficient",
+    "ErrorCorrelation",
+    "ErrorEffect",
+    "ErrorPower",
     "EstimationStep",
     "Expression",
     "If",

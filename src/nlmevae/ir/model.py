@@ -10,7 +10,7 @@ from nlmevae.ir.data_spec import DataSpec
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
-from nlmevae.ir.program import Program, names_read, needed_for
+from nlmevae.ir.program import Program, names_read, needed_for, without_values
 from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
@@ -89,8 +89,10 @@ class Model:
 
     @property
     def executed(self) -> Program:
-        """The code predictions depend on; what is only computed for tables is left out."""
-        error = needed_for(self.program.error, {"Y"})
+        """The code predictions depend on; probabilities of censored values, and what is only computed for tables, are
+        left out."""
+        probabilities = {at for o in self.observations for c in o.censoring for at in c.places}
+        error = needed_for(without_values(self.program.error, "Y", probabilities), {"Y"})
         derivatives = {f"DADT({c.number})" for c in self.structural.compartments}
         des = needed_for(self.program.des, derivatives)
         read_later = names_read(error) | names_read(des) | self.structural.program_names

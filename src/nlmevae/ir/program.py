@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nlmevae.errors import Location
-from nlmevae.ir.expression import Expression
+from nlmevae.ir.expression import Expression, Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,24 @@ def needed_for(statements: Sequence[Statement], names: Iterable[str]) -> tuple[S
             kept.append(statement)
             needed |= names_read((statement,))
     return tuple(reversed(kept))
+
+
+def without_values(
+    statements: Sequence[Statement], target: str, places: Collection[Location | None]
+) -> tuple[Statement, ...]:
+    """The statements with 0 in the assignments to `target` at `places`."""
+    if not places:
+        return tuple(statements)
+    kept: list[Statement] = []
+    for statement in statements:
+        if isinstance(statement, If):
+            arms = tuple((condition, without_values(body, target, places)) for condition, body in statement.arms)
+            kept.append(If(arms, without_values(statement.orelse, target, places), statement.at))
+        elif statement.target == target and statement.at in places:
+            kept.append(Assign(target, Number(0.0), statement.at))
+        else:
+            kept.append(statement)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,14 +49,8 @@ def with_typical_variance(joint: JointDensity) -> Evaluate:
         part = restrict(joint, rows)
         own = sd[part.decoder.observations]  # type: ignore[attr-defined]
         solution = part.decoder.linearise(part.inputs(z))
-        with np.errstate(all="ignore"):
-            scaled = (part.y - solution.prediction) / own
-            design = solution.jacobian[:, : joint.n_latents] / own[:, None]
-            terms = 0.5 * scaled**2 + np.log(own) + 0.5 * np.log(2 * np.pi)
-        bad = ~(np.isfinite(terms) & np.isfinite(design).all(axis=1))
-        scaled, design = np.where(bad, 0.0, scaled), np.where(bad[:, None], 0.0, design)
-        pull = (z - part.mean) @ precision - part.per_subject((design * scaled[:, None]).T).T
-        information = np.moveaxis(part.per_subject(np.einsum("mi,mj->ijm", design, design)), -1, 0) + precision
-        return part.per_subject(np.where(bad, np.inf, terms)) - part.log_prior(z), pull, information
+        slopes = part.slopes(z, solution.prediction, solution.jacobian[:, : joint.n_latents], sd=own)
+        gradient = (z - part.mean) @ precision - slopes.score
+        return -slopes.value - part.log_prior(z), gradient, slopes.information + precision
 
     return evaluate

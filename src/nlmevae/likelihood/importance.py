@@ -262,9 +262,9 @@ def _replace_subjects(
 
 
 def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:
-    """The joint density of some subjects only."""
+    """The joint density of some subjects only, in the order given; one may come several times."""
     view = SubjectView(joint.decoder, subjects)
-    return replace(joint, decoder=view, y=joint.y[view.observations], mean=joint.mean[subjects])
+    return replace(joint, decoder=view, observed=joint.observed.at(view.observations), mean=joint.mean[subjects])
 
 
 @dataclass(frozen=True, slots=True)

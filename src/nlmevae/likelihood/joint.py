@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
+from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.likelihood import kernels
+
+NOTHING = np.zeros((0, 0, 0, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slopes:
-    """Derivatives of log p(y_i | x) in the decoder inputs x = [z | structural THETAs].
+    """log p(y_i | x) and its derivatives in the decoder inputs x = [z | structural THETAs].
 
-    score (..., N, n_inputs); information (..., N, n_inputs, n_inputs): expected over y given x, as in FOCE with
-    interaction.
+    value (..., N), -inf where the model could not be evaluated; score (..., N, n_inputs) and information (..., N,
+    n_inputs, n_inputs), NaN there. Information is expected over y given x, as in FOCE with interaction (of censored
+    values: decoder/interval_kernels.py); empty if it was not asked for.
     """
 
+    value: np.ndarray
     score: np.ndarray
     information: np.ndarray
 
@@ -29,8 +35,8 @@ class JointDensity:
 
     Attributes:
         decoder: N subjects, M observations, d latents.
-        residual: residual error model; `coefficients` are its (a, b) as standard deviations.
-        y: (M,) observations in the decoder's order.
+        residual: residual error of all endpoints; `coefficients` (q,) are its numbers.
+        observed: M observations in the decoder's order.
         mean: (N, d) prior mean of z (typical value and covariates).
         omega: (d, d) covariance of z around it, positive definite.
         structural: (s,) structural THETAs, natural scale.
@@ -38,11 +44,20 @@ class JointDensity:
 
     decoder: Decoder
     residual: ResidualModel
-    y: np.ndarray
+    observed: Observed
     mean: np.ndarray
     omega: np.ndarray
     structural: np.ndarray
-    coefficients: tuple[float, float]
+    coefficients: np.ndarray
+
+    @property
+    def y(self) -> np.ndarray:
+        """(M,) values; of a censored one, what the data file has."""
+        return self.observed.y
+
+    def with_values(self, y: np.ndarray) -> JointDensity:
+        """The same model for other values y (M,), all of them known."""
+        return replace(self, observed=Observed.of(y, self.observed.endpoint))
 
     @property
     def n_subjects(self) -> int:
@@ -73,18 +88,11 @@ class JointDensity:
         """log p(y_i, z): (..., N) for z (..., N, d) and predictions (..., M); -inf where one is not finite."""
         z = np.ascontiguousarray(z, dtype=float)
         draws = z.reshape(_n_rows(z) // self.n_subjects, *z.shape[-2:])
-        out = np.empty(draws.shape[:2])
-        kernels.log_joint(
-            draws,
-            np.ascontiguousarray(prediction).reshape(len(draws), len(self.y)),
-            self.y,
-            self.decoder.table.ob_ptr,
-            np.ascontiguousarray(self.mean),
-            self.whiten,
-            self.log_norm,
-            self.residual.numbers(*self.coefficients),
-            out,
-        )
+        out = np.zeros(draws.shape[:2])
+        f = np.ascontiguousarray(prediction).reshape(len(draws), len(self.y))
+        for error in self.residual.numbers(self.coefficients):
+            kernels.add_log_likelihood(draws, f, self.observed, self.decoder.table.ob_ptr, error, out)
+        kernels.add_log_prior(draws, np.ascontiguousarray(self.mean), self.whiten, self.log_norm, out)
         return out.reshape(z.shape[:-1])
 
     @property
@@ -103,29 +111,73 @@ class JointDensity:
         white = (z - self.mean) @ self.whiten.T
         return -0.5 * (white**2).sum(-1) - self.log_norm
 
-    def log_likelihood(self, prediction: np.ndarray) -> np.ndarray:
-        """log p(y_i | z): (..., N) for predictions (..., M); -inf where a prediction is not finite."""
-        terms = self.residual.log_density(self.y, prediction, *self.coefficients)
+    def log_likelihood(self, prediction: np.ndarray, z: np.ndarray | None = None) -> np.ndarray:
+        """log p(y_i | z): (..., N) for predictions (..., M); -inf where one is not finite.
+
+        z (..., N, d) is needed where a random effect acts on the residual error.
+        """
+        multiplier = self.multiplier(z) if self.residual.has_effects else None
+        terms = self.residual.log_density(prediction, self.observed, self.coefficients, multiplier)
         return self.per_subject(np.where(np.isfinite(terms), terms, -np.inf))
+
+    def multiplier(self, z: np.ndarray) -> np.ndarray | None:
+        """Logarithm (..., M) of what random effects on the residual error multiply sd by; None without such effects."""
+        counts = np.diff(self.decoder.table.ob_ptr)
+        return self.residual.multiplier(z, self.observed, np.repeat(np.arange(len(counts)), counts))
 
     def sd(self, prediction: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Residual standard deviation (..., M) of y around predictions (..., M) at z (..., N, d), on y's scale."""
-        return self.residual.sd(prediction, *self.coefficients)
+        return self.residual.sd(prediction, self.observed, self.coefficients, self.multiplier(z))
 
-    def slopes(self, z: np.ndarray, prediction: np.ndarray, jacobian: np.ndarray) -> Slopes:
-        """Derivatives of log p(y_i | z) at z (..., N, d) with its predictions (..., M) and their Jacobian
-        (..., M, n_inputs). NaN where the model could not be evaluated."""
-        with np.errstate(all="ignore"):
-            pull = self.residual.dlogp_df(self.y, prediction, *self.coefficients)
-            weight = self.residual.expected_information(prediction, *self.coefficients)
-            score = np.moveaxis(self.per_subject(np.moveaxis(jacobian * pull[..., None], -1, 0)), 0, -1)
-            outer = jacobian[..., :, None] * (weight[..., None] * jacobian)[..., None, :]
-            information = np.moveaxis(self.per_subject(np.moveaxis(outer, (-2, -1), (0, 1))), (0, 1), (-2, -1))
-        return Slopes(score=score, information=information)
+    def slopes(
+        self,
+        z: np.ndarray,
+        prediction: np.ndarray,
+        jacobian: np.ndarray,
+        *,
+        information: bool = True,
+        interaction: bool = True,
+        of_inputs: bool = True,
+        sd: np.ndarray | None = None,
+    ) -> Slopes:
+        """log p(y_i | z), its score and information at z (..., N, d) with predictions (..., M), Jacobian (..., M, n).
+
+        Args:
+            interaction: f also moves the residual error; without it, sd stays that at `prediction`.
+            sd: (M,) residual standard deviations that do not depend on z at all.
+            of_inputs: the Jacobian's columns are the decoder inputs, the first of them z, which may also act on the
+                residual error itself. Else they are other directions, along which only predictions move.
+        """
+        shape = (*z.shape[:-2], self.n_subjects)
+        n_draws, n = int(np.prod(shape[:-1])), jacobian.shape[-1]
+        value, score = np.zeros((n_draws, self.n_subjects)), np.zeros((n_draws, self.n_subjects, n))
+        matrix = np.zeros((*score.shape, n)) if information else NOTHING
+        draws = np.ascontiguousarray(z, dtype=float).reshape(n_draws, self.n_subjects, self.n_latents)
+        f = np.ascontiguousarray(prediction).reshape(n_draws, len(self.y))
+        along = np.ascontiguousarray(jacobian).reshape(n_draws, len(self.y), n)
+        ptr, held = self.decoder.table.ob_ptr, np.zeros(0) if sd is None else np.ascontiguousarray(sd)
+        moves, acts = interaction and sd is None, of_inputs and sd is None
+        for error in self.residual.numbers(self.coefficients):
+            kernels.add_slopes(draws, f, along, self.observed, ptr, error, held, moves, acts, value, score, matrix)
+        kernels.finish_slopes(value, score, matrix)
+        return Slopes(
+            value=value.reshape(shape),
+            score=score.reshape(*shape, n),
+            information=matrix.reshape(*shape, n, n) if information else matrix,
+        )
 
     def simulate(self, z: np.ndarray, prediction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Random y (..., M) given z (..., N, d) and its predictions (..., M); NaN where a prediction is."""
-        return prediction + self.sd(prediction, z) * rng.standard_normal(prediction.shape)
+        """Random y (..., M) given z (..., N, d) and its predictions (..., M); NaN where a prediction is.
+
+        Censored observations get the value they would have without censoring, and observations that are known to lie
+        above a floor one above it.
+        """
+        sd, normal = self.sd(prediction, z), rng.standard_normal(prediction.shape)
+        if not self.observed.limited or np.isneginf(self.observed.floor).all():
+            return prediction + sd * normal
+        with np.errstate(all="ignore"):
+            above = ndtr((prediction - self.observed.floor) / sd)  # the upper tail keeps its digits
+        return prediction - sd * ndtri(above * ndtr(normal))
 
     def per_subject(self, terms: np.ndarray) -> np.ndarray:
         """Sum over each subject's observations: (..., M) to (..., N)."""

@@ -1,4 +1,4 @@
-"""Compiled loops over draws: log densities of z and y, weighted moments, residual sums.
+"""Compiled loops over draws: log densities of z and y, their slopes, weighted moments.
 
 A pool has some hundred thousand draws and is read dozens of times; array expressions would write every
 intermediate result to memory. Loops over draws are outermost, so that z (K, N, d) and predictions (K, M) are read
@@ -12,48 +12,132 @@ import math
 import numpy as np
 from numba import njit
 
-from nlmevae.decoder.residual_kernels import ADDITIVE, HALF_LOG_TWO_PI, log_slopes_of, sd_of
-
-#: Columns of `residual_sums`.
-TOTAL, VALUE, SCORE_A, SCORE_B, INFORMATION_AA, INFORMATION_AB, INFORMATION_BB, SQUARES, COUNTED = range(9)
+from nlmevae.decoder.residual_kernels import (
+    ADDITIVE,
+    HALF_LOG_TWO_PI,
+    log_density_of,
+    pulls_of,
+    relative_slope_of,
+    sd_of,
+)
 
 
 @njit(nogil=True, cache=True)
-def log_joint(z, prediction, y, ptr, mean, whiten, constant, error, out):
-    """out[k, i] = log p(y_i | z_ki) + log N(z_ki; mean_i, Omega), whiten = inv(chol(Omega)); -inf where a
-    prediction is not finite or an sd is 0. `constant` is the log norm of the normal density."""
-    n_draws, n_subjects, d = z.shape
-    with_a = 0.0
-    if error.kind == ADDITIVE:
-        with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else math.inf
+def add_log_likelihood(z, prediction, observed, ptr, error, out):
+    """Add log p(y_i | z_ki) of one endpoint's observations to out (K, N); -inf where a prediction is not finite or an
+    sd is 0."""
+    n_draws, n_subjects, _ = z.shape
+    one_sd = error.index < 0 and error.kind == ADDITIVE and error.effect < 0 and not observed.limited
+    with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else math.inf
     for k in range(n_draws):
         for i in range(n_subjects):
             total = 0.0
-            if error.kind == ADDITIVE:
+            if one_sd:
                 squares = 0.0
                 for m in range(ptr[i], ptr[i + 1]):
-                    residual = y[m] - prediction[k, m]
+                    residual = observed.y[m] - prediction[k, m]
                     squares += residual * residual
                 total = -0.5 * squares / (error.a * error.a) if error.a > 0.0 else 0.0
                 total -= with_a * (ptr[i + 1] - ptr[i]) if ptr[i + 1] > ptr[i] else 0.0
             else:
+                factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
                 for m in range(ptr[i], ptr[i + 1]):
-                    sd = sd_of(error, prediction[k, m])
-                    if sd > 0.0:
-                        scaled = (y[m] - prediction[k, m]) / sd
-                        total -= HALF_LOG_TWO_PI + 0.5 * scaled * scaled + math.log(sd)
-                    else:
+                    if error.index >= 0 and observed.endpoint[m] != error.index:
+                        continue
+                    f = prediction[k, m]
+                    sd = factor * sd_of(error, f)
+                    if not sd > 0.0:
                         total = -math.inf
-            if not math.isfinite(total):
-                out[k, i] = -math.inf
-                continue
+                    elif observed.limited:
+                        total += log_density_of(observed, m, f, sd)
+                    else:
+                        scaled = (observed.y[m] - f) / sd
+                        total -= HALF_LOG_TWO_PI + 0.5 * scaled * scaled + math.log(sd)
+            out[k, i] += total if math.isfinite(total) else -math.inf
+
+
+@njit(nogil=True, cache=True)
+def add_log_prior(z, mean, whiten, constant, out):
+    """Add log N(z_ki; mean_i, Omega) to out (K, N), whiten = inv(chol(Omega)); `constant` is the log norm of the normal
+    density."""
+    n_draws, n_subjects, d = z.shape
+    for k in range(n_draws):
+        for i in range(n_subjects):
             distance = 0.0
             for row in range(d):
                 white = 0.0
                 for column in range(row + 1):
                     white += whiten[row, column] * (z[k, i, column] - mean[i, column])
                 distance += white * white
-            out[k, i] = total - 0.5 * distance - constant
+            out[k, i] -= 0.5 * distance + constant
+
+
+@njit(nogil=True, cache=True)
+def add_slopes(z, prediction, jacobian, observed, ptr, error, held, interaction, effects, value, score, information):
+    """Add those of log p(y_i | x), one endpoint's observations, for decoder inputs x whose predictions have the
+    jacobian (K, M, n).
+
+    value (K, N), score (K, N, n) and, unless it is empty, the lower triangle of information (K, N, n, n). Without
+    `interaction` sd is held while f moves, at its value there or at `held` (M,) if that is not empty. `effects`: the
+    first inputs are z, which may act on sd. -inf and NaN where a prediction is not finite or sd is 0.
+    """
+    n_draws, n_subjects = value.shape
+    n, with_information = jacobian.shape[2], len(information) > 0
+    along, wide = np.empty(n), np.empty(n)  # df/dx and d log sd/dx
+    for k in range(n_draws):
+        for i in range(n_subjects):
+            factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
+            for m in range(ptr[i], ptr[i + 1]):
+                if error.index >= 0 and observed.endpoint[m] != error.index:
+                    continue
+                f = prediction[k, m]
+                plain = sd_of(error, f)
+                sd = held[m] if len(held) else factor * plain
+                if not sd > 0.0:
+                    value[k, i] = -math.inf
+                    break
+                value[k, i] += log_density_of(observed, m, f, sd)
+                pull, surplus, ff, fs, ss = pulls_of(observed, m, f, sd)
+                relative = relative_slope_of(error, f, plain) if interaction else 0.0
+                if effects and error.effect >= 0:
+                    for r in range(n):
+                        along[r] = jacobian[k, m, r]
+                        wide[r] = relative * along[r]
+                    wide[error.effect] += error.effect_scale
+                    for r in range(n):
+                        score[k, i, r] += pull * along[r] + surplus * wide[r]
+                        if with_information:
+                            by_f, by_s = ff * along[r] + fs * wide[r], fs * along[r] + ss * wide[r]
+                            for s in range(r + 1):
+                                information[k, i, r, s] += by_f * along[s] + by_s * wide[s]
+                    continue
+                slope = pull + relative * surplus
+                square = ff + relative * (2.0 * fs + relative * ss)
+                for r in range(n):
+                    score[k, i, r] += slope * jacobian[k, m, r]
+                    if with_information:
+                        part = square * jacobian[k, m, r]
+                        for s in range(r + 1):
+                            information[k, i, r, s] += part * jacobian[k, m, s]
+
+
+@njit(nogil=True, cache=True)
+def finish_slopes(value, score, information):
+    """A subject that could not be evaluated gets -inf and NaN everywhere; the upper triangle is filled in."""
+    n_draws, n_subjects, n = score.shape
+    for k in range(n_draws):
+        for i in range(n_subjects):
+            good = math.isfinite(value[k, i])
+            for r in range(n):
+                good = good and math.isfinite(score[k, i, r])
+            if not good:
+                value[k, i] = -math.inf
+                score[k, i, :] = math.nan
+            for r in range(n if len(information) else 0):
+                for s in range(r + 1):
+                    if not good:
+                        information[k, i, r, s] = math.nan
+                    information[k, i, s, r] = information[k, i, r, s]
 
 
 @njit(nogil=True, cache=True)
@@ -79,41 +163,6 @@ def moments(z, weight, mean, cov):
         for r in range(d):
             for c in range(r):
                 cov[i, c, r] = cov[i, r, c]
-
-
-@njit(nogil=True, cache=True)
-def residual_sums(prediction, weight, y, ptr, error, with_density, out):
-    """Sums over draws and observations of a subject, weighted: out (N, 9), columns named above, zeros at first.
-
-    `with_density`: also the log density, its score and expected information in (log a, log b). SQUARES are those
-    of (y - f) / sd; COUNTED is the weight of terms whose sd depends on a coefficient. Terms of weight 0, with a
-    prediction that is not finite or with sd 0 do not count.
-    """
-    n_draws, n_subjects = weight.shape
-    for k in range(n_draws):
-        for i in range(n_subjects):
-            w = weight[k, i]
-            if not w > 0.0:
-                continue
-            for m in range(ptr[i], ptr[i + 1]):
-                f = prediction[k, m]
-                sd = sd_of(error, f)
-                if not (math.isfinite(f) and sd > 0.0):
-                    continue
-                slope_a, slope_b = log_slopes_of(error, f)
-                scaled = (y[m] - f) / sd
-                square = scaled * scaled
-                out[i, TOTAL] += w
-                if slope_a + slope_b > 0.0:
-                    out[i, COUNTED] += w
-                    out[i, SQUARES] += w * square
-                if with_density:
-                    out[i, VALUE] -= w * (HALF_LOG_TWO_PI + 0.5 * square + math.log(sd))
-                    out[i, SCORE_A] += w * (square - 1.0) * slope_a
-                    out[i, SCORE_B] += w * (square - 1.0) * slope_b
-                    out[i, INFORMATION_AA] += 2.0 * w * slope_a * slope_a
-                    out[i, INFORMATION_AB] += 2.0 * w * slope_a * slope_b
-                    out[i, INFORMATION_BB] += 2.0 * w * slope_b * slope_b
 
 
 @njit(nogil=True, cache=True)

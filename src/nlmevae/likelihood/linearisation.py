@@ -3,6 +3,9 @@
 Monolix's "linearization": f(z) = f(m) + J (z - m) with m the mode of p(z | y), so that
 y ~ N(f(m) + J (mu - m), J Omega J' + R), R = diag(sd(f(m))^2). Deterministic, but off by units where
 the model is far from linear: never compare it with an importance sampling value.
+
+Written as Laplace's approximation of that linear model with sd held, which is exact for values that are known; for
+censored ones, and in the direction of random effects on the residual error, it is Laplace's approximation.
 """
 
 from __future__ import annotations
@@ -22,21 +25,17 @@ def linearised(joint: JointDensity, mode: np.ndarray) -> Marginal:
 def linearised_minus_two_ll(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
     """(N,) -2LL with the 2 pi constant at modes (N, d); NaN where the model could not be evaluated.
 
-    Only (d, d) systems are solved: det(R + J Omega J') = det(R) det(Omega) det(Omega^-1 + J'R^-1 J).
+    With g = d log p(y | z)/dz + Omega^-1 (mu - m) and P = I + Omega^-1, I the information of y at fixed sd:
+    -2LL = -2 log p(y | m) + (m - mu)' Omega^-1 (m - mu) - g' P^-1 g + log det(P Omega).
     """
     d = joint.n_latents
     solution = joint.decoder.linearise(joint.inputs(mode))
-    jacobian = solution.jacobian[:, :d]
-    sd = joint.sd(solution.prediction, mode)
-    subject = joint.decoder.table.ob_subject
-    shift = np.einsum("md,md->m", jacobian, (joint.mean - mode)[subject])
-    scaled = (joint.y - solution.prediction - shift) / sd
-    design = jacobian / sd[:, None]
-    ones = joint.per_subject(np.stack([scaled**2, 2.0 * np.log(sd), np.full_like(sd, np.log(2 * np.pi))]))
-    gradient = joint.per_subject((design * scaled[:, None]).T).T
-    outer = np.einsum("mi,mj->ijm", design, design)
-    information = np.moveaxis(joint.per_subject(outer), -1, 0)
-    precision = information + np.linalg.inv(joint.omega)
-    explained = np.einsum("ni,ni->n", gradient, np.linalg.solve(precision, gradient[..., None])[..., 0])
-    log_det = np.linalg.slogdet(precision)[1] + np.linalg.slogdet(joint.omega)[1]
-    return ones.sum(axis=0) - explained + log_det
+    slopes = joint.slopes(mode, solution.prediction, solution.jacobian[:, :d], interaction=False)
+    precision = np.linalg.inv(joint.omega)
+    away = mode - joint.mean
+    gradient = slopes.score - away @ precision
+    matrix = slopes.information + precision
+    explained = (gradient * np.linalg.solve(matrix, gradient[..., None])[..., 0]).sum(axis=1)
+    log_det = np.linalg.slogdet(matrix)[1] + np.linalg.slogdet(joint.omega)[1]
+    value = -2.0 * slopes.value + ((away @ precision) * away).sum(axis=1) - explained + log_det
+    return np.where(np.isfinite(slopes.value), value, np.nan)

@@ -52,12 +52,22 @@ class LikelihoodValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointCount:
+    """Observations of one endpoint, and how many of them are censored."""
+
+    name: str
+    n_obs: int
+    n_censored: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndividualResults:
     """Per subject, in data order (N subjects with all data rows; d = number of ETAs).
 
     `eta_mean`, `eta_cov`: importance-weighted posterior mean (N, d) and covariance (N, d, d);
     `eta_mode` (N, d); `minus_two_ll` (N,) with constant; `ess` (N,) effective share of draws in (0, 1];
-    `khat` (N,) Pareto tail index; `n_obs` (N,). `psi` (N, n) individual parameters at the posterior
+    `khat` (N,) Pareto tail index; `n_obs` (N,), of which `n_censored` (N,) (empty: none at all).
+    `psi` (N, n) individual parameters at the posterior
     mean, named in `psi_names`.
     """
 
@@ -71,6 +81,12 @@ class IndividualResults:
     khat: np.ndarray
     psi_names: tuple[str, ...] = ()
     psi: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    n_censored: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+
+    @property
+    def n_known(self) -> np.ndarray:
+        """(N,) observations with a known value."""
+        return self.n_obs - self.n_censored if len(self.n_censored) else self.n_obs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +112,8 @@ class FitResult:
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
     ETA order. Shrinkages are percent, on the SD scale.
 
-    `ofv_nonmem` = m2ll_is - n_obs_total * log(2 pi), the scale of NONMEM's OBJ.
+    `ofv_nonmem` = m2ll_is - n_known * log(2 pi), the scale of NONMEM's OBJ: censored observations, whose likelihood is
+    a probability (F_FLAG=1), do not count.
     """
 
     name: str
@@ -126,6 +143,12 @@ class FitResult:
     versions: dict[str, str]
     covariates: tuple[dict[str, Any], ...] = ()
     eta_transforms: tuple[str, ...] = ()
+    endpoints: tuple[EndpointCount, ...] = ()
+
+    @property
+    def n_known(self) -> int:
+        """Observations with a known value."""
+        return self.n_obs_total - sum(e.n_censored for e in self.endpoints)
 
     def likelihood(self, method: str) -> LikelihoodValue | None:
         """The value by a method of `LikelihoodMethod` or "elbo"; None if that was not computed."""
@@ -139,7 +162,7 @@ class FitResult:
 
     @property
     def ofv_nonmem(self) -> float:
-        return self.minus_two_ll - self.n_obs_total * float(np.log(2 * np.pi))
+        return self.minus_two_ll - self.n_known * float(np.log(2 * np.pi))
 
     def to_frame(self) -> pandas.DataFrame:
         """The estimates as a pandas table, one row per parameter, indexed by its name."""

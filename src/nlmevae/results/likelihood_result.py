@@ -32,7 +32,8 @@ class LikelihoodResult:
     `parameters_from` says where the parameters are from, `parameters` are they (name -> value);
     `objective_there` is the objective the file states, NaN if none. `values` and `subjects` are in the same order;
     `labels` and `n_obs` (N,) in that of the data. `ess`, `khat` (N,): share of effective draws and Pareto tail index
-    of method "is", NaN without it. `ofv` = -2LL - n_obs_total * log(2 pi) is the scale of NONMEM's OBJ.
+    of method "is", NaN without it. `ofv` = -2LL - n log(2 pi) is the scale of NONMEM's OBJ, n the
+    observations that are not censored.
     """
 
     name: str
@@ -54,11 +55,12 @@ class LikelihoodResult:
     khat: np.ndarray
     warnings: tuple[str, ...]
     versions: dict[str, str]
+    n_censored: int = 0
 
     @property
     def constant(self) -> float:
-        """n_obs_total * log(2 pi): what NONMEM's OBJ leaves out."""
-        return self.n_obs_total * float(np.log(2 * np.pi))
+        """What NONMEM's OBJ leaves out."""
+        return (self.n_obs_total - self.n_censored) * float(np.log(2 * np.pi))
 
     def value(self, method: str) -> LikelihoodValue | None:
         """None if that was not computed."""

@@ -12,7 +12,7 @@ agree. Rows: iterations from 0, one last iteration with the final estimates, the
 
 The objective of the last iteration and of -1000000000 is the same text: pharmpy reads the objective as NaN
 otherwise. Units: the scale of NONMEM's OBJ, that is -2LL (-2ELBO while the VAE trains) minus
-n_obs_total * ln(2 pi).
+n ln(2 pi), n the observations that are not censored (with F_FLAG=0).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ExtStream:
     Args:
         path: the file; `RunFolder.prepare` has agreed to it.
         n_theta, n_eps, n_eta: sizes of the population parameters.
-        n_obs_total: number of observations, for the constant of the objective.
+        n_obs_total: number of observations that are not censored, for the constant of the objective.
     """
 
     def __init__(self, path: Path, *, n_theta: int, n_eps: int, n_eta: int, n_obs_total: int) -> None:
@@ -122,7 +122,7 @@ def ext_text(result: FitResult) -> str:
     lines, iteration = _head_lines(labels), -1
     for row in result.trace:
         iteration = max(row.iteration, iteration + 1)
-        lines.append(_iteration_line(iteration, row, result.n_obs_total))
+        lines.append(_iteration_line(iteration, row, result.n_known))
     lines += _final_lines(result, iteration + 1)
     return "\n".join(lines) + "\n"
 
@@ -163,7 +163,7 @@ def final_objective(result: FitResult) -> float:
     """Importance-sampling -2LL on NONMEM's scale; of a run that ended before it, the last iteration's value."""
     if result.likelihood("is") is not None or not result.trace:
         return result.ofv_nonmem
-    return result.trace[-1].objective - result.n_obs_total * LOG_2PI
+    return result.trace[-1].objective - result.n_known * LOG_2PI
 
 
 def _lower(matrix: np.ndarray) -> np.ndarray:

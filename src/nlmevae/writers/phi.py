@@ -1,7 +1,7 @@
 """The `.phi` file: one line per individual with its random effects and their uncertainty.
 
 ETA(k) is the importance-weighted posterior mean, ETC(i,j) the posterior covariance, OBJ the individual's
--2 log-likelihood minus n_i ln(2 pi); the OBJ column sums to the table's objective. An individual without
+-2 log-likelihood minus n_i ln(2 pi), n_i its observations that are not censored; the OBJ column sums to the table's objective. An individual without
 observations gets a line of zeros, as NONMEM writes it.
 """
 
@@ -32,7 +32,7 @@ def phi_text(result: FitResult) -> str:
         observed = people.n_obs[subject] > 0
         values = [people.eta_mean[subject, k] for k in range(d)]
         values += [people.eta_cov[subject, i, j] for i, j in pairs]
-        own = people.minus_two_ll[subject] - people.n_obs[subject] * LOG_2PI
+        own = people.minus_two_ll[subject] - people.n_known[subject] * LOG_2PI
         text = "".join(number(float(v) if observed else 0.0) for v in values)
         lines.append(f"{subject + 1:13d}{_id_text(label)}{text}{objective(float(own) if observed else 0.0)}")
     return "\n".join(lines) + "\n"

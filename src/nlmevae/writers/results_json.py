@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.run_folder import GENERATOR
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.atomic import write_atomically
@@ -122,6 +122,7 @@ def fit_result_from(d: dict[str, Any]) -> FitResult:
         settings=d["settings"],
         seconds={k: number_from(v) for k, v in d["seconds"].items()},
         versions=d["versions"],
+        endpoints=tuple(EndpointCount(**e) for e in d.get("endpoints", ())),
     )
 
 
@@ -140,6 +141,7 @@ def _individuals(d: dict[str, Any]) -> IndividualResults:
         labels=tuple(d["labels"]),
         n_obs=np.array(d["n_obs"], dtype=int),
         psi_names=tuple(d["psi_names"]),
+        n_censored=np.array(d.get("n_censored", ()), dtype=int),
         **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.errors import SemanticError
 from nlmevae.frontends.recognition import recognise
 from tests.helpers.code_models import make_model
 
@@ -391,9 +391,10 @@ def test_effects_outside_the_individual_level_are_variables_of_their_own(des, er
     assert f"ETA(3) is not mu-referenced (it acts in ${record})" in model.diagnostics[0].message
 
 
-def test_an_effect_on_the_size_of_the_residual_error_is_refused_by_the_residual_error():
-    with pytest.raises(UnsupportedError, match=r"ETA\(3\) acts on the size of the residual error"):
-        recognised("CL=THETA(1)*EXP(ETA(1))", error="Y=F+F*EXP(ETA(3))*EPS(1)", omega=(0.1, 0.2, 0.1))
+def test_an_effect_on_the_size_of_the_residual_error_is_no_individual_parameter():
+    model = recognised("CL=THETA(1)*EXP(ETA(1))", error="Y=F+F*EXP(ETA(3))*EPS(1)", omega=(0.1, 0.2, 0.1))
+    assert [p.eta for p in model.individual_parameters] == ["ETA(1)", "ETA(2)"]
+    assert not [d for d in model.diagnostics if "ETA(3)" in d.message]
 
 
 def test_an_undefined_name_is_reported_with_its_line():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
+from nlmevae.decoder.residual import ResidualModel
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.recognition import recognise
 from tests.helpers.code_models import make_model
@@ -225,24 +227,22 @@ def test_a_limit_on_the_weight_alone_is_refused():
 
 # refused ------------------------------------------------------------------------------------------
 REFUSED = {
-    "power": ("Y=F+F**THETA(3)*EPS(1)", (0.04,), "power of the prediction"),
     "theta as a variance": ("Y=F+SQRT(THETA(3)+THETA(4)*F**2)*EPS(1)", (1.0,), "THETA is a variance"),
-    "by endpoint": (
-        "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+EPS(2)\nENDIF", (0.04, 0.04), "differs between records by DVID",
-    ),
-    "by study": (
-        "W=THETA(3)\nIF (DVID.EQ.2) W=THETA(4)\nY=F+W*EPS(1)", (1.0,), "differs between records by DVID",
-    ),
-    "after a time": ("W=F\nIF (TIME.GT.5000) W=2*F\nY=F+W*EPS(1)", (1.0,), "differs between records by TIME"),
     "by a covariate": ("Y=F+WT*EPS(1)", (0.04,), "differs between records by WT"),
-    "indicator": ("Y=(F+EPS(1))*DVID+(F+F*EPS(2))*(1-DVID)", (0.04, 0.04), "DVID"),
     "ratio": ("W=THETA(3)*SQRT(F**2+THETA(4)**2)\nY=F+W*EPS(1)", (1.0,), "no form"),
     "one theta twice": ("W=THETA(3)*(1+F)\nY=F+W*EPS(1)", (1.0,), r"THETA\(3\) is both"),
     "log scale with a natural weight": ("Y=LOG(F)+THETA(3)/F*EPS(1)", (1.0,), "no form"),
     "above a limit": ("W=F\nIF (F.LT.0.01) W=0.01\nY=F+W*EPS(1)", (0.04,), "no form"),
-    "own likelihood": ("F_FLAG=0\nY=F+EPS(1)", (0.04,), "F_FLAG"),
     "both from one variance": ("W=SQRT(1+F**2)\nY=F+W*EPS(1)", (0.04,), "both parts"),
     "theta in both": ("Y=F*THETA(3)+THETA(3)*EPS(1)", (1.0,), "also the prediction"),
+    "one endpoint without a form": (
+        "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+LOG(1+F)*EPS(2)\nENDIF", (0.04, 0.04),
+        "records with DVID != 1 is no",
+    ),
+    "one endpoint without error": (
+        "Y=F\nIF (DVID.EQ.1) Y=F+EPS(1)", (0.04,), "does not act on every observation of records with DVID != 1",
+    ),
+    "an exponent that is computed": ("W=F**(THETA(3)+WT)\nY=F+W*EPS(1)", (0.04,), "no form|WT|exponent"),
 }  # fmt: skip
 
 
@@ -255,31 +255,178 @@ def test_other_forms_are_refused_by_name(code, sigma, name):
     assert caught.value.hint
 
 
-def test_correlated_residual_errors_are_refused():
-    with pytest.raises(UnsupportedError, match="correlated"):
-        error_of("Y=F*(1+EPS(1))+EPS(2)", (((0.04, 0.01), (0.01, 0.1)),))
+# powers -------------------------------------------------------------------------------------------
+POWERS = {
+    "theta": ("Y=F+F**THETA(3)*EPS(1)", (0.04,), "proportional", EPS1, ("THETA(3)", 1.0)),
+    "with a size": ("W=THETA(3)*F**THETA(4)\nY=F+W*EPS(1)", (1.0,), "proportional", TH3, ("THETA(4)", 1.0)),
+    "root": ("W=SQRT(F)*THETA(3)\nY=F+W*EPS(1)", (1.0,), "proportional", TH3, (None, 0.5)),
+    "number": ("W=THETA(3)*F**0.75\nY=F+W*EPS(1)", (1.0,), "proportional", TH3, (None, 0.75)),
+    "under a root": (
+        "W=SQRT(0.01+THETA(3)**2*F**(2*THETA(4)))\nY=F+W*EPS(1)", (1.0,), "combined2", TH3, ("THETA(4)", 1.0),
+    ),
+    "half under a root": (
+        "W=SQRT(0.01+THETA(3)**2*F**THETA(4))\nY=F+W*EPS(1)", (1.0,), "combined2", TH3, ("THETA(4)", 0.5),
+    ),
+    "beside a number": ("W=0.1+THETA(3)*F**THETA(4)\nY=F+W*EPS(1)", (1.0,), "combined1", TH3, ("THETA(4)", 1.0)),
+}  # fmt: skip
 
 
-def test_an_effect_on_the_residual_error_is_refused_by_name():
-    pk = PK + "RV=THETA(3)*EXP(ETA(3))\n"
-    with pytest.raises(UnsupportedError, match=r"ETA\(3\) acts on the size of the residual error"):
-        recognise(
-            make_model(
-                pk=pk, error="Y=F+F*RV*EPS(1)", thetas=THETAS[:3], omega=(0.1, 0.1, 0.1), sigma=(1.0,),
-                fixed_sigmas=(1,),
-            )
-        )  # fmt: skip
+@pytest.mark.parametrize(("code", "sigma", "kind", "b", "power"), POWERS.values(), ids=POWERS.keys())
+def test_powers_of_the_prediction(code, sigma, kind, b, power):
+    model = recognised(code, sigma, fixed_sigmas=(1,) if sigma == (1.0,) else ())
+    error = model.observations[0].error
+    assert error.kind == kind
+    assert coefficient(error.b) == b
+    assert (error.power.parameter, error.power.scale) == power
+    assert error.power.fixed == (power[0] is None)
+    assert {t.role for t in model.thetas[2:]} <= {"residual_error"}
 
 
-def test_an_effect_on_the_residual_error_of_a_formula_is_refused_by_name():
-    with pytest.raises(UnsupportedError, match=r"ETA\(3\) acts on the size of the residual error"):
-        recognise(
-            make_model(
-                error="A=THETA(1)*EXP(ETA(1))\nB=THETA(2)*EXP(ETA(2))\nIPRED=A*EXP(-B*TIME)\n"
-                "W=THETA(3)*EXP(ETA(3))\nY=IPRED+W*EPS(1)",
-                thetas=THETAS[:3], omega=(0.1, 0.1, 0.1), sigma=(1.0,), fixed_sigmas=(1,),
-            )
-        )  # fmt: skip
+# several endpoints --------------------------------------------------------------------------------
+TWO = (0.04, 0.09)
+ENDPOINTS = {
+    "IF block": ("IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF", ("DVID == 1", "DVID != 1")),
+    "two IFs": (
+        "IF (DVID.EQ.1) Y=F+EPS(1)\nIF (DVID.EQ.2) Y=F+F*EPS(2)", ("DVID == 1", "DVID == 2"),
+    ),
+    "flag from IF": (
+        "FLAG=0\nIF (DVID.EQ.2) FLAG=1\nY=(F+EPS(1))*(1-FLAG)+(F+F*EPS(2))*FLAG", ("DVID != 2", "DVID == 2"),
+    ),
+    "flag in the data": ("Y=(F+EPS(1))*DVID+(F+F*EPS(2))*(1-DVID)", ("DVID == 1", "DVID == 0")),
+    "compartment": ("IF (CMT.EQ.2) THEN\nY=F+F*EPS(2)\nELSE\nY=F+EPS(1)\nENDIF", ("CMT != 2", "CMT == 2")),
+    "above a number": ("IF (DVID.GT.1) THEN\nY=F+F*EPS(2)\nELSE\nY=F+EPS(1)\nENDIF", ("DVID <= 1", "DVID > 1")),
+    "computed flag": (
+        "TYPE=DVID-1\nIF (TYPE.EQ.0) THEN\nY=F+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF",
+        ("(DVID - 1) == 0", "(DVID - 1) != 0"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "names"), ENDPOINTS.values(), ids=ENDPOINTS.keys())
+def test_records_have_the_residual_error_of_their_endpoint(code, names):
+    first, second = recognised(code, TWO, items="ID TIME AMT DV WT DVID CMT").observations
+    assert (first.name, second.name) == names
+    assert (first.error.kind, coefficient(first.error.a), first.epsilons) == ("additive", EPS1, ("EPS(1)",))
+    assert (second.error.kind, coefficient(second.error.b), second.epsilons) == ("proportional", EPS2, ("EPS(2)",))
+
+
+def test_endpoints_may_share_an_eps_with_different_factors():
+    first, second = recognised("W=F\nIF (WT.GT.70) W=2*F\nY=F+W*EPS(1)").observations
+    assert (first.name, coefficient(first.error.b)) == ("WT <= 70", EPS1)
+    assert (second.name, coefficient(second.error.b)) == ("WT > 70", ("EPS(1)", "sigma", 2.0))
+
+
+def test_one_endpoint_may_be_on_the_log_scale():
+    code = "IF (DVID.EQ.1) THEN\nY=LOG(F)+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF"
+    first, second = recognised(code, TWO, items="ID TIME AMT DV WT DVID").observations
+    assert (first.scale, first.error.written_as) == ("log", "log")
+    assert (second.scale, second.error.written_as) == ("natural", "")
+
+
+def test_three_endpoints_and_a_branch_in_pk_that_does_not_matter():
+    pk = "TVCL=THETA(1)\nIF (SEX.EQ.1) TVCL=THETA(1)*1.5\nCL=TVCL*EXP(ETA(1))\nV=THETA(2)*EXP(ETA(2))\n"
+    code = "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE IF (DVID.EQ.2) THEN\nY=F+F*EPS(2)\nELSE\nY=F+F*EPS(2)+EPS(3)\nEND IF"
+    observations = recognised(code, (0.04, 0.09, 0.01), pk=pk, items="ID TIME AMT DV SEX DVID").observations
+    assert [o.name for o in observations] == ["DVID == 1", "DVID == 2", "DVID != 1 and DVID != 2"]
+    assert [o.error.kind for o in observations] == ["additive", "proportional", "combined2"]
+
+
+def test_a_residual_error_chosen_in_pk():
+    pk = PK + "SD=THETA(3)\nIF (WT.GT.70) SD=THETA(4)\n"
+    thetas = ((0.0, 2.0), (0.0, 20.0), (0.0, 0.3), (0.0, 0.15))
+    model = recognise(make_model(pk=pk, error="Y=F+SD*EPS(1)", thetas=thetas, sigma=(1.0,), fixed_sigmas=(1,)))
+    found = {o.name: coefficient(o.error.a) for o in model.observations}
+    assert found == {"WT <= 70": TH3, "WT > 70": TH4}
+    assert [t.role for t in model.thetas[2:]] == ["residual_error"] * 2
+
+
+# $SIGMA blocks ------------------------------------------------------------------------------------
+BLOCK = (((0.04, 0.01), (0.01, 0.1)),)
+
+
+@pytest.mark.parametrize(("code", "sign"), [("Y=F*(1+EPS(1))+EPS(2)", 1.0), ("Y=F-F*EPS(1)+EPS(2)", -1.0)])
+def test_an_additive_and_a_proportional_error_may_be_correlated(code, sign):
+    error = error_of(code, BLOCK)
+    assert error.kind == "combined2"
+    assert (error.correlation.names, error.correlation.sign) == (("EPS(2)", "EPS(1)"), sign)
+    assert not error.correlation.fixed
+    assert error_of(code, BLOCK, fixed_sigmas=(1,)).correlation.fixed
+
+
+def test_a_covariance_between_endpoints_has_no_effect_and_is_left_out():
+    code = "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF"
+    model = recognised(code, BLOCK, items="ID TIME AMT DV DVID")
+    assert [(b.names, b.matrix) for b in model.sigma] == [(("EPS(1)",), ((0.04,),)), (("EPS(2)",), ((0.1,),))]
+    assert [d.code for d in model.diagnostics] == ["sigma-covariance-idle"]
+
+
+def test_a_repeated_variance_is_shared_by_two_endpoints():
+    code = "IF (DVID.EQ.1) THEN\nY=F+EPS(1)\nELSE\nY=F+F*EPS(2)\nENDIF"
+    model = make_model(pk=PK, error=code, sigma=TWO, items="ID TIME AMT DV DVID")
+    first, second = model.sigma
+    model = recognise(dataclasses.replace(model, sigma=(first, dataclasses.replace(second, same_as=0))))
+    assert [o.epsilons for o in model.observations] == [("EPS(1)",), ("EPS(2)",)]
+    (part,) = ResidualModel.of(model).parts
+    assert part.places == (0, 1)
+
+
+def test_other_correlated_residual_errors_are_refused():
+    with pytest.raises(UnsupportedError, match="correlated residual errors with a power"):
+        error_of("Y=F+F**THETA(3)*EPS(1)+EPS(2)", BLOCK)
+    three = (((0.04, 0.01, 0.01), (0.01, 0.1, 0.01), (0.01, 0.01, 0.1)),)
+    code = "IF (DVID.EQ.1) THEN\nY=F+EPS(1)+F*EPS(2)\nELSE\nY=F+F*EPS(3)\nENDIF"
+    with pytest.raises(UnsupportedError, match="more than two EPS"):
+        error_of(code, three, items="ID TIME AMT DV DVID")
+
+
+# random effects on the residual error -------------------------------------------------------------
+RANDOM = {
+    "in $PK": (PK + "RV=THETA(3)*EXP(ETA(3))\n", "Y=F+F*RV*EPS(1)", 1.0),
+    "in $ERROR": (PK, "W=THETA(3)*F*EXP(ETA(3))\nY=F+W*EPS(1)", 1.0),
+    "scaled": (PK, "Y=F+F*THETA(3)*EXP(0.5*ETA(3))*EPS(1)", 0.5),
+}
+
+
+@pytest.mark.parametrize(("pk", "code", "scale"), RANDOM.values(), ids=RANDOM.keys())
+def test_a_random_effect_may_multiply_the_residual_error(pk, code, scale):
+    model = recognise(
+        make_model(pk=pk, error=code, thetas=THETAS[:3], omega=(0.1, 0.1, 0.1), sigma=(1.0,), fixed_sigmas=(1,))
+    )
+    error = model.observations[0].error
+    assert (coefficient(error.b), error.effect.eta, error.effect.scale) == (TH3, "ETA(3)", scale)
+    assert [p.name for p in model.individual_parameters] == ["CL", "V"]
+    assert model.thetas[2].role == "residual_error"
+
+
+def test_a_random_effect_on_the_residual_error_of_a_formula():
+    model = recognise(
+        make_model(
+            error="A=THETA(1)*EXP(ETA(1))\nB=THETA(2)*EXP(ETA(2))\nIPRED=A*EXP(-B*TIME)\n"
+            "W=THETA(3)*EXP(ETA(3))\nY=IPRED+W*EPS(1)",
+            thetas=THETAS[:3], omega=(0.1, 0.1, 0.1), sigma=(1.0,), fixed_sigmas=(1,),
+        )
+    )  # fmt: skip
+    assert model.observations[0].error.effect.eta == "ETA(3)"
+
+
+BAD_RANDOM = {
+    "added": ("W=THETA(3)*F+ETA(3)\nY=F+W*EPS(1)", "otherwise than by a factor"),
+    "on one part only": ("W=SQRT(THETA(3)**2*EXP(ETA(3))+0.1*F**2)\nY=F+W*EPS(1)", "otherwise than by a factor"),
+}
+
+
+@pytest.mark.parametrize(("code", "message"), BAD_RANDOM.values(), ids=BAD_RANDOM.keys())
+def test_other_random_effects_on_the_residual_error_are_refused(code, message):
+    model = make_model(pk=PK, error=code, thetas=THETAS[:3], omega=(0.1, 0.1, 0.1), sigma=(1.0,), fixed_sigmas=(1,))
+    with pytest.raises(UnsupportedError, match=message):
+        recognise(model)
+
+
+def test_a_random_effect_on_the_prediction_of_another_endpoint_is_refused():
+    code = "IF (DVID.EQ.1) THEN\nY=F+F*EXP(ETA(3))*EPS(1)\nELSE\nY=F*EXP(ETA(3))+EPS(2)\nENDIF"
+    model = make_model(pk=PK, error=code, omega=(0.1, 0.1, 0.1), sigma=TWO, items="ID TIME AMT DV DVID")
+    with pytest.raises(UnsupportedError, match="and on the prediction"):
+        recognise(model)
 
 
 def test_a_formula_that_is_zero_at_time_zero_keeps_its_substitute():

@@ -20,7 +20,8 @@ _DROP = ("DROP", "SKIP")
 
 #: Data items with a meaning this engine does not execute -> what to do.
 _UNSUPPORTED_ITEMS = {
-    "L2": "correlated residual errors of several records are not supported; drop the column: L2=DROP",
+    "L2": "residual errors of several records cannot be correlated; drop the column with L2=DROP: endpoints are then "
+    "independent given the random effects, and a $SIGMA BLOCK across them has no effect",
     "L1": "name the column that tells subjects apart ID",
     "CALL": "calls at chosen records are not supported; drop the column: CALL=DROP",
     "RPT_": "repetition of records is not supported; drop the column: RPT_=DROP",

@@ -193,6 +193,33 @@ class ArmProbe:
     index: int
 
 
+def with_target_probes(
+    statements: Sequence[Statement], target: str
+) -> tuple[tuple[Statement, ...], dict[str, Location | None]]:
+    """The statements with one extra assignment before every assignment to `target`, to see which ran.
+
+    Returns:
+        The statements, and the place of the assignment behind each of the variables.
+    """
+    places: dict[str, Location | None] = {}
+
+    def rewrite(body: Sequence[Statement]) -> tuple[Statement, ...]:
+        out: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, If):
+                arms = tuple((condition, rewrite(arm)) for condition, arm in statement.arms)
+                out.append(If(arms, rewrite(statement.orelse), statement.at))
+                continue
+            if statement.target == target:
+                name = f"#{target}{len(places)}"
+                places[name] = statement.at
+                out.append(Assign(name, Number(1.0)))
+            out.append(statement)
+        return tuple(out)
+
+    return rewrite(statements), places
+
+
 def with_arm_probes(statements: Sequence[Statement], prefix: str) -> tuple[tuple[Statement, ...], tuple[ArmProbe, ...]]:
     """The statements with one extra assignment at the head of every IF arm, to see which arms ran."""
     probes: list[ArmProbe] = []

@@ -30,7 +30,8 @@ class ErrorPoints:
     """Y at n points.
 
     points: all inputs (THETA, ETA, data items, A(n), F); f (n,); w (n_eps, n); epsilons the names of
-    its rows; curved: Y is not linear in EPS; exponential: it is f * EXP(c * EPS); env: all variables.
+    its rows; curved: Y is not linear in EPS; exponential: it is f * EXP(c * EPS); env: all variables;
+    prediction, statements: how it was run.
     """
 
     points: Points
@@ -40,14 +41,18 @@ class ErrorPoints:
     curved: bool
     exponential: bool
     env: dict
+    prediction: Prediction
+    statements: tuple[Statement, ...]
 
 
-def sample_error_inputs(model: Model, rng: np.random.Generator, *, prediction: Prediction) -> Points:
-    """Independent random values of everything $PK and $ERROR (or $PRED) may read."""
+def sample_error_inputs(
+    model: Model, rng: np.random.Generator, *, prediction: Prediction, items: Points | None = None
+) -> Points:
+    """Independent random values of everything $PK and $ERROR (or $PRED) may read; data items may be given."""
     points: Points = {
         **sample_thetas(model, N_POINTS, rng, fixed="zeros_held"),
         **sample_etas(model, N_POINTS, rng),
-        **sample_items(model, N_POINTS, rng, record="observation"),
+        **(sample_items(model, N_POINTS, rng, record="observation") if items is None else items),
         **dict.fromkeys(model.epsilons, 0.0),
     }
     count = len(model.structural.compartments)
@@ -85,22 +90,51 @@ def run_error(
     prediction: Prediction,
 ) -> ErrorPoints:
     """Run $PK, then `statements` ($ERROR or $PRED, perhaps with probes), at EPS = 0 and at random EPS."""
+    start = _start(model, points, epsilons, prediction)
+    f, w, env = _linear(start, epsilons, statements)
+    drawn = 0.3 * rng.standard_normal((len(epsilons), N_POINTS))
+    y = run(statements, {**start, **dict(zip(epsilons, drawn, strict=True))}).get("Y", np.nan)
+    y = np.broadcast_to(y, f.shape)
+    acts = np.flatnonzero((w != 0.0).any(axis=1))
+    with np.errstate(all="ignore"):
+        exponential = len(acts) == 1 and _same(y, f * np.exp(w[acts[0]] / f * drawn[acts[0]]))
+    linear = _same(y, f + (w * drawn).sum(axis=0), np.abs(f) + np.abs(w * drawn).sum(axis=0))
+    return ErrorPoints(
+        points=points,
+        epsilons=epsilons,
+        f=f,
+        w=w,
+        curved=not linear,
+        exponential=exponential,
+        env=env,
+        prediction=prediction,
+        statements=statements,
+    )
+
+
+def run_again(model: Model, found: ErrorPoints, changes: Points) -> tuple[np.ndarray, np.ndarray]:
+    """f (n,) and w (n_eps, n) of the same code where some inputs have other values."""
+    start = _start(model, {**found.points, **changes}, found.epsilons, found.prediction)
+    f, w, _ = _linear(start, found.epsilons, found.statements)
+    return f, w
+
+
+def _start(model: Model, points: Points, epsilons: tuple[str, ...], prediction: Prediction) -> dict:
     start = run_individual(model, points)
     if prediction == "tied":
         compartment = model.structural.compartments[model.structural.default_observation - 1]
         scale = start[compartment.scale] if compartment.scale else 1.0
         start["F"] = start[f"A({compartment.number})"] / scale
-    shape = (N_POINTS,)
     start.update({name: np.zeros(N_POINTS) for name in epsilons})
+    return start
+
+
+def _linear(start: dict, epsilons: tuple[str, ...], statements: tuple[Statement, ...]):
     env = run(statements, seeded(start, epsilons))
-    f = np.broadcast_to(value_of(env["Y"]), shape)
-    w = np.broadcast_to(tangent_of(env["Y"], np.zeros((len(epsilons), *shape))), (len(epsilons), *shape))
-    drawn = 0.3 * rng.standard_normal((len(epsilons), N_POINTS))
-    y = np.broadcast_to(run(statements, {**start, **dict(zip(epsilons, drawn, strict=True))})["Y"], shape)
-    with np.errstate(all="ignore"):
-        exponential = len(epsilons) == 1 and _same(y, f * np.exp(w[0] / f * drawn[0]))
-    linear = _same(y, f + (w * drawn).sum(axis=0), np.abs(f) + np.abs(w * drawn).sum(axis=0))
-    return ErrorPoints(points=points, epsilons=epsilons, f=f, w=w, curved=not linear, exponential=exponential, env=env)
+    y, shape = env.get("Y", np.nan), (N_POINTS,)
+    f = np.broadcast_to(value_of(y), shape)
+    w = np.broadcast_to(tangent_of(y, np.zeros((len(epsilons), *shape))), (len(epsilons), *shape))
+    return f, w, env
 
 
 def run_individual(model: Model, points: Points) -> dict:

@@ -1,13 +1,16 @@
 """One weight w = dY/dEPS as a function of the prediction: sought among the forms with at most one
 additive and one proportional coefficient, and accepted only if it holds at every point.
 
-    linear      |w| = c_a A + c_b B |f|
-    quadratic    w² = (c_a A)² + (c_b B f)²      A and B each: 1, or the absolute value of one THETA
+    linear      |w| = c_a A + c_b B |f|^p
+    quadratic    w² = (c_a A)² + (c_b B |f|^p)²      A and B each: 1, or the absolute value of one THETA
+
+p is 1, or one of the exponents given: multiples of a THETA, or numbers of the code.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,18 +28,36 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """|w| = a + b|f| ("linear") or sqrt(a² + b²f²) ("quadratic"); a or b None where absent."""
+    """|w| = a + b|f|^p ("linear") or sqrt(a² + b²|f|^2p) ("quadratic"); a or b None where absent, power None for 1."""
 
     form: str
     a: Term | None
     b: Term | None
+    power: Term | None = None
 
 
 Key = tuple[str, str | None]
 
 
-def fit_weight(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> Weight | None:
-    """The form of one weight, None if none fits. All arrays (n,), finite, w not 0 anywhere."""
+def fit_weight(
+    w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray], exponents: Sequence[Term] = ()
+) -> Weight | None:
+    """The form of one weight, None if none fits. All arrays (n,), finite, w and f not 0 anywhere."""
+    found = _fit_form(w, f, thetas)
+    for power in exponents if found is None else ():
+        p = power.factor * (1.0 if power.theta is None else thetas[power.theta])
+        others = {name: value for name, value in thetas.items() if name != power.theta}
+        with np.errstate(all="ignore"):
+            raised = np.abs(f) ** p
+        if np.isfinite(raised).all() and (raised > 0.0).all():
+            found = _fit_form(w, raised, others)
+        if found is not None and found.b is not None:
+            return replace(found, power=power)
+        found = None
+    return found
+
+
+def _fit_form(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> Weight | None:
     terms = _fit(np.abs(w), np.abs(f), {name: np.abs(value) for name, value in thetas.items()})
     if terms is not None:
         return _weight("linear", terms, 1.0)

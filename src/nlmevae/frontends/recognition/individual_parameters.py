@@ -66,9 +66,11 @@ class TypicalValue:
     piecewise: frozenset[str]
 
 
-def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[Diagnostic, ...]]:
+def find_parameters(
+    level: IndividualLevel, *, elsewhere: frozenset[str] = frozenset()
+) -> tuple[list[TypicalValue], tuple[Diagnostic, ...]]:
     """One entry per ETA that makes one parameter random, in ETA order, and a note on every other one. An ETA
-    fixed at zero has neither.
+    fixed at zero has neither, nor has one that is known to act `elsewhere`.
 
     Raises:
         SemanticError: an ETA has no effect.
@@ -78,7 +80,7 @@ def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[D
     reaches = NOTHING.union(*outputs(model, known).values())
     chosen: dict[str, tuple[Candidate, Transform]] = {}
     for eta in model.etas:
-        if eta in model.zero_etas:
+        if eta in model.zero_etas or eta in elsewhere:
             continue
         if eta not in reaches:
             raise SemanticError(
@@ -92,7 +94,8 @@ def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[D
     cuts = {candidate.name: eta for eta, (candidate, _) in chosen.items()}
     derived = {eta for eta, (candidate, _) in chosen.items() if _is_derived(model, candidate, eta, cuts)}
     values = [_typical_value(level, *pair, eta, cuts) for eta, pair in chosen.items() if eta not in derived]
-    general = [eta for eta in model.etas if eta not in model.zero_etas and (eta not in chosen or eta in derived)]
+    left = [eta for eta in model.etas if eta not in model.zero_etas | elsewhere]
+    general = [eta for eta in left if eta not in chosen or eta in derived]
     return values, tuple(_general_note(level, eta, chosen.get(eta)) for eta in general)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nlmevae.frontends.recognition.covariate_effects import find_covariate_effects
 from nlmevae.frontends.recognition.individual_level import run_individual_level
 from nlmevae.frontends.recognition.individual_parameters import find_parameters
-from nlmevae.frontends.recognition.residual_error import FoundError, find_residual_error
+from nlmevae.frontends.recognition.residual_error import FoundErrors, find_residual_errors
 from nlmevae.frontends.recognition.typical_values import decide_scales
 from nlmevae.ir import Model, PopulationParameter
 
@@ -27,26 +27,27 @@ def recognise(model: Model) -> Model:
     """
     rng = np.random.default_rng(_SEED)
     with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
+        errors = find_residual_errors(model, np.random.default_rng(_SEED))
         level = run_individual_level(model, rng)
-        values, notes = find_parameters(level)
+        values, notes = find_parameters(level, elsewhere=errors.effects)
         scaled = decide_scales(model, values)
         effects = find_covariate_effects(level, values, scaled.thetas, rng)
-        error = find_residual_error(model, rng)
     influences = {(e.parameter, e.covariate) for e in effects}
     parameters = tuple(
         replace(p, covariates=tuple(c for c in p.covariates if (p.name, c) in influences)) for p in scaled.parameters
     )
     return replace(
         model,
-        thetas=_with_error_roles(scaled.thetas, error),
+        thetas=_with_error_roles(scaled.thetas, errors),
+        sigma=errors.sigma,
         individual_parameters=parameters,
         covariate_effects=effects,
-        observations=(error.observation,),
-        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *error.diagnostics),
+        observations=errors.observations,
+        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *errors.diagnostics),
     )
 
 
-def _with_error_roles(thetas: tuple[PopulationParameter, ...], error: FoundError) -> tuple[PopulationParameter, ...]:
+def _with_error_roles(thetas: tuple[PopulationParameter, ...], errors: FoundErrors) -> tuple[PopulationParameter, ...]:
     return tuple(
-        replace(t, role="residual_error") if t.name in error.thetas and t.role == "structural" else t for t in thetas
+        replace(t, role="residual_error") if t.name in errors.thetas and t.role == "structural" else t for t in thetas
     )
