@@ -7,10 +7,12 @@ from nlmevae.diagnostics.censoring import Censoring
 from nlmevae.diagnostics.prediction_errors import prediction_errors
 
 
-def errors(y, simulated, ptr, lower=None, upper=None):
+def errors(y, simulated, ptr, lower=None, upper=None, limit=-np.inf):
     nothing = np.full(len(y), np.nan)
     known = Censoring(
-        lower=nothing if lower is None else lower, upper=nothing if upper is None else upper, limit=-np.inf * nothing
+        lower=nothing if lower is None else lower,
+        upper=nothing if upper is None else upper,
+        limit=np.full(len(y), limit),
     )
     return prediction_errors(y, simulated, np.array(ptr), censoring=known, seed=1)
 
@@ -66,6 +68,21 @@ def test_values_known_as_intervals_get_errors_of_the_model_truncated_there(lower
     assert kstest(found.npd, "norm").pvalue > 0.01
     assert found.npd[censored].max() < -0.5 + 0.1
     assert found.npd[censored].min() > lower - 0.1
+
+
+def test_npde_of_correlated_values_below_a_limit_is_standard_normal_too():
+    """Four values per subject, correlation 0.9, limit at the median: without exchanging the simulated values below it
+    the standard deviation would be 1.4."""
+    rng = np.random.default_rng(8)
+    root = np.linalg.cholesky(0.9 + 0.1 * np.eye(4))
+    draws = (rng.standard_normal((501, 600, 4)) @ root.T).reshape(501, -1)
+    y, simulated = draws[0].copy(), draws[1:]
+    censored = y < 0.0
+    y[censored] = 0.0
+    ends = np.where(censored, -np.inf, np.nan), np.where(censored, 0.0, np.nan)
+    npde = errors(y, simulated, np.arange(0, 2401, 4), *ends, limit=0.0).npde
+    assert np.std(npde) == pytest.approx(1.0, abs=4 / np.sqrt(2 * 2400))
+    assert kstest(npde, "norm").pvalue > 0.01
 
 
 def test_too_few_simulations_give_no_npde_but_npd():

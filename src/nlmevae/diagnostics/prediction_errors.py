@@ -8,7 +8,9 @@ simulated vectors of subject i and V = L L' (Cholesky),
 pde kept within [1/(2K), 1 - 1/(2K)]; npd is the same without decorrelation. A value known to lie in an interval is
 first replaced by a random one: its prediction discrepancy is uniform between the shares of simulated values below the
 ends of the interval, and its value that quantile of the simulated ones (Nguyen, Comets and Mentre, J Pharmacokinet
-Pharmacodyn 39, 2012, method "cdf").
+Pharmacodyn 39, 2012, method "cdf"). Such a value knows nothing of the rest of its subject. So that simulated vectors
+are like that too, their values below the limit of quantification are exchanged among replicates before they are
+decorrelated.
 """
 
 from __future__ import annotations
@@ -51,22 +53,40 @@ def prediction_errors(
         censoring: which values are known as intervals only.
         seed: of the values drawn for those.
     """
-    position = np.random.default_rng([seed, _STREAM]).random(len(y))
+    rng = np.random.default_rng([seed, _STREAM])
+    position = rng.random(len(y))
     found = np.full((4, len(y)), np.nan)
     for first, last in pairwise(ob_ptr):
         rows = slice(first, last)
         own = simulated[:, rows]
         own = own[np.isfinite(own).all(axis=1)]
         if first < last and len(own) > 1:
-            found[:, rows] = _of_subject(y[rows], own, (censoring.lower[rows], censoring.upper[rows]), position[rows])
+            interval = censoring.lower[rows], censoring.upper[rows]
+            exchanged = _exchanged(own, censoring.limit[rows], rng)
+            found[:, rows] = _of_subject(y[rows], own, exchanged, interval, position[rows])
     return PredictionErrors(expected=found[0], weighted=found[1], npd=found[2], npde=found[3])
 
 
+def _exchanged(simulated: np.ndarray, limit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """simulated (K, n) with the values below limit (n,) of every column in random order."""
+    below = simulated < limit
+    if not below.any():
+        return simulated
+    result = simulated.copy()
+    for j in np.flatnonzero(below.any(axis=0)):
+        result[below[:, j], j] = rng.permutation(simulated[below[:, j], j])
+    return result
+
+
 def _of_subject(
-    y: np.ndarray, simulated: np.ndarray, interval: tuple[np.ndarray, np.ndarray], position: np.ndarray
+    y: np.ndarray,
+    simulated: np.ndarray,
+    exchanged: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray],
+    position: np.ndarray,
 ) -> np.ndarray:
     """(4, n): expected, weighted, npd, npde of y (n,) among simulated (K, n); `position` in (0, 1) places values
-    that are only known to lie in an `interval`."""
+    that are only known to lie in an `interval`; `exchanged` (K, n) is what they are decorrelated with."""
     lower, upper = interval
     censored = ~np.isnan(upper)
     share = _share_below(simulated, y)
@@ -75,7 +95,7 @@ def _of_subject(
         share = np.where(censored, ends[0] + (ends[1] - ends[0]) * position, share)
         y = y.copy()
         y[censored] = [np.quantile(simulated[:, j], share[j]) for j in np.flatnonzero(censored)]
-    weighted, decorrelated = _decorrelated(y, simulated)
+    weighted, decorrelated = _decorrelated(y, exchanged)
     n = len(simulated)
     return np.stack([simulated.mean(axis=0), weighted, _normal_quantile(share, n), _normal_quantile(decorrelated, n)])
 
