@@ -101,12 +101,13 @@ def require_report_packages() -> None:
 def report_after(arguments: argparse.Namespace, model: Path | str, result: FitResult, path: Path) -> None:
     """The report of a run that has just ended and whose files are written: whatever goes wrong is a note, never the
     loss of the result."""
+    from nlmevae.cli.step_progress import StepProgress
     from nlmevae.errors import NlmevaeError
     from nlmevae.reporting import write_report
 
     note = ""
     try:
-        progress = None if arguments.quiet else ReportProgress()
+        progress = StepProgress(quiet=arguments.quiet)
         write_report(model, fit=result, out=path, data=arguments.data, overwrite=arguments.overwrite, progress=progress)
     except NlmevaeError as error:
         note = str(error)
