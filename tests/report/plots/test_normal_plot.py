@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from nlmevae.report.plots.normal_plot import normal_plot, order_statistic_band, plotting_positions
+from nlmevae.report.plots.normal_plot import band_places, normal_plot, order_statistic_band, plotting_positions
 from nlmevae.report.plots.panel import grid
 from nlmevae.report.style import COLOUR
 from tests.helpers.figures import dots, texts
@@ -26,6 +26,18 @@ def test_the_band_holds_95_percent_of_simulated_order_statistics():
     inside = ((sorted_values > band[:, 0]) & (sorted_values < band[:, 1])).mean(axis=0)
     # standard error of a share of 0.95 among 4000 is 0.0034
     assert inside == pytest.approx(np.full(n, 0.95), abs=0.015)
+
+
+@pytest.mark.parametrize("n", [3, 40, 3131])
+def test_the_band_reaches_from_the_smallest_to_the_largest_value(n):
+    places = band_places(n)
+    assert (places[0], places[-1]) == (1, n)
+    assert len(places) <= 102
+    _, (axes,) = grid(1, columns=1)
+    normal_plot(axes, np.linspace(-1, 1, n), name="CWRES", theme=COLOUR)
+    band = axes.collections[0].get_paths()[0].vertices[:, 0]
+    expected = norm.ppf(plotting_positions(n))
+    assert (band.min(), band.max()) == pytest.approx((expected[0], expected[-1]))
 
 
 def test_positions_are_symmetric_and_inside():

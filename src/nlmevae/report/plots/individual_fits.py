@@ -91,7 +91,7 @@ def individual_fits_figure(
 def _title(label: str, shown: ShownSubject, score: np.ndarray | None) -> str:
     text = f"ID {shorten(label, 12)}"
     if score is not None and math.isfinite(score[shown.index]):
-        text += f", {score[shown.index]:.2f}"
+        text += f", {score[shown.index]:.2f}".replace("-", "−")
     return f"{text} ({shown.why})" if shown.why else text
 
 

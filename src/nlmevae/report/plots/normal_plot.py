@@ -22,6 +22,15 @@ def plotting_positions(n: int) -> np.ndarray:
     return (np.arange(1, n + 1) - 0.375) / (n + 0.25)
 
 
+def band_places(n: int) -> np.ndarray:
+    """At most `MOST_PLACES` of the ranks 1 .. n, the first and the last among them, evenly spread over the quantiles."""
+    from scipy.special import ndtr, ndtri
+
+    ends = ndtri(plotting_positions(n)[[0, -1]])
+    spread = n * ndtr(np.linspace(*ends, min(n, MOST_PLACES))) + 0.5
+    return np.unique(np.concatenate([[1, n], np.round(spread).clip(1, n)]).astype(int))
+
+
 def order_statistic_band(n: int, i: np.ndarray, *, confidence: float = 0.95) -> np.ndarray:
     """(len(i), 2) pointwise interval of the i-th smallest (from 1) of n standard normal values: quantiles of
     Beta(i, n + 1 - i) through the normal quantile function (David and Nagaraja 2003, Order Statistics, section 2.1)."""
@@ -42,7 +51,7 @@ def normal_plot(axes: Axes, values: np.ndarray, *, name: str, theme: Theme, sd: 
         return
     n = len(values)
     expected = sd * ndtri(plotting_positions(n))
-    i = np.unique(np.round(n * plotting_positions(min(n, MOST_PLACES)) + 0.5).clip(1, n)).astype(int)
+    i = band_places(n)
     band = sd * order_statistic_band(n, i)
     axes.fill_between(expected[i - 1], band[:, 0], band[:, 1], color=theme.outer, alpha=0.5, linewidth=0, zorder=0)
     end = 1.05 * max(abs(expected[0]), abs(expected[-1]))
