@@ -23,7 +23,7 @@ def plotting_positions(n: int) -> np.ndarray:
 
 
 def band_places(n: int) -> np.ndarray:
-    """At most `MOST_PLACES` of the ranks 1 .. n, the first and the last among them, evenly spread over the quantiles."""
+    """At most `MOST_PLACES` of the ranks 1 .. n, the first and the last among them, even over the quantiles."""
     from scipy.special import ndtr, ndtri
 
     ends = ndtri(plotting_positions(n)[[0, -1]])
