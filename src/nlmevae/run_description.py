@@ -95,7 +95,8 @@ def command(run: PreparedRun, fit: FitResult) -> str:
         words += ["--data", fit.data_path]
     defaults = {f.name: f.default for f in dataclasses.fields(FitSettings)}
     for name, value in fit.settings.items():
-        if name in ("method", "seed", "backend") or name not in defaults or value == defaults[name]:
+        known = tuple(value) if isinstance(value, list) else value  # a list where it was read from JSON
+        if name in ("method", "seed", "backend") or name not in defaults or known == defaults[name]:
             continue
-        words += ["--set", f"{name}={value}"]
+        words += ["--set", f"{name}={','.join(known) if isinstance(known, tuple) else known}"]
     return shlex.join(words)

@@ -25,7 +25,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
     r"^(?:\.venv/bin/)?nlmevae ((?:VERBS) .+)$|`nlmevae ((?:VERBS) [^`]+)`".replace(
-        "VERBS", "fit|select|likelihood|tables|simulate|vpc|check|code"
+        "VERBS", "fit|select|likelihood|tables|simulate|vpc|report|check|code"
     ),
     re.MULTILINE,
 )

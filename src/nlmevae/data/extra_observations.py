@@ -11,6 +11,10 @@ from nlmevae.data.events import EventKind, EventTable
 from nlmevae.data.times import observation_times, time_name
 from nlmevae.ir import Model
 
+#: Equal steps per dose, where that is more than `n_times` in all: with fewer, the peaks of a long series of doses would
+#: be cut off here and there, and the curve would seem to beat. At most so many steps.
+STEPS_PER_DOSE, MOST_STEPS = 8, 2000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridTable:
@@ -25,10 +29,10 @@ class GridTable:
 def grid_table(model: Model, dataset: Dataset, table: EventTable, kind: np.ndarray, *, n_times: int = 100) -> GridTable:
     """Times from the first record to the last observation of every subject, for each kind of observation it has.
 
-    Besides `n_times` equal steps the grid has the times of the observations and, where compartments change at once,
-    every dose twice: just before it and just after. What the prediction reads besides TIME is that of the subject's
-    observations of the kind. Where that changes from one to the next (or the clock starts again at a reset) nothing
-    is known between observations, and the grid has their times only.
+    Besides `n_times` equal steps (more where there are many doses) the grid has the times of the observations and,
+    where compartments change at once, every dose twice: just before it and just after. What the prediction reads
+    besides TIME is that of the subject's observations of the kind. Where that changes from one to the next (or the
+    clock starts again at a reset) nothing is known between observations, and the grid has their times only.
 
     Args:
         kind: (M,) which kind each observation is, counted from 0.
@@ -90,7 +94,8 @@ def _curve_rows(model: Model, dataset: Dataset, table: EventTable, rows: np.ndar
     events = slice(table.ev_ptr[subject], table.ev_ptr[subject + 1])
     doses = table.ev_time[events][table.ev_kind[events] != EventKind.RESET]
     doses = np.unique(doses[(doses >= start) & (doses <= end)])
-    plain = np.setdiff1d(np.union1d(np.linspace(start, end, n_times), table.ob_time[rows]), doses)
+    n_steps = max(n_times, min(STEPS_PER_DOSE * len(doses), MOST_STEPS))
+    plain = np.setdiff1d(np.union1d(np.linspace(start, end, n_steps), table.ob_time[rows]), doses)
     last = int(np.iinfo(table.ob_order.dtype).max)
     before = doses[doses > start]
     time = np.concatenate([plain, before, doses])

@@ -26,6 +26,8 @@ def picture(draw: Callable[[], Figure], *, alt: str, caption: str) -> Picture:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the caption has the text
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # tiny panels of many subjects
         figure = draw()
+        figure.draw_without_rendering()  # the layout is computed once; savefig would do it twice for every file
+        figure.set_layout_engine("none")
         kind, content = "svg+xml", svg(figure)
         if len(content) > LARGEST_SVG and len(pixels := png(figure)) < len(content):
             kind, content = "png", pixels

@@ -101,7 +101,7 @@ def _objective(axes: Axes, rows: tuple[TraceRow, ...], theme: Theme, *, start: i
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("iteration")
     axes.set_ylabel("objective")
-    axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, 0.96))
+    axes.legend(framealpha=0.85, edgecolor="none", loc="upper right", bbox_to_anchor=(1.0, 0.96))
 
 
 def _parameter(axes: Axes, values: np.ndarray, estimate: Estimate, phases: list[str], theme: Theme) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlmevae.report.plots.panel import empty, grid, legend_below, points, span
-from nlmevae.report.style import COLOUR, QUIET, Theme, in_house_style, shorten
+from nlmevae.report.style import COLOUR, Theme, in_house_style, shorten
 from nlmevae.results.diagnostics import Diagnostics, IndividualCurve
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def individual_fits_figure(
 def _title(label: str, shown: ShownSubject, score: np.ndarray | None) -> str:
     text = f"ID {shorten(label, 12)}"
     if score is not None and math.isfinite(score[shown.index]):
-        text += f", {score[shown.index]:.2f}"
+        text += f", {score[shown.index]:.2f}".replace("-", "−")
     return f"{text} ({shown.why})" if shown.why else text
 
 
@@ -111,12 +111,14 @@ def _subject(
     if not any(len(v) for v in known):
         empty(axes, "no observation of this kind")
         return
+    last = max((float(v.max()) for v in (time, () if curve is None else curve.time) if len(v)), default=np.inf)
+    doses = doses[doses <= last]
     if curve is not None:
         axes.plot(
             curve.time, curve.pred, color=theme.population, linewidth=1.1, linestyle=(0, (4, 2)), label="PRED", zorder=3
         )  # fmt: skip
         axes.plot(curve.time, curve.ipred, color=theme.individual, linewidth=1.4, label="IPRED", zorder=4)
-    points(axes, time[~censored], dv[~censored], color=QUIET, label="observed", s=14, alpha=0.9, zorder=5)
+    points(axes, time[~censored], dv[~censored], color=theme.reference, label="observed", s=12, alpha=0.85, zorder=5)
     if censored.any():
         points(
             axes, time[censored], dv[censored], color=theme.censored, label="BLQ", s=18, alpha=0.9, marker="v", zorder=5
@@ -127,7 +129,8 @@ def _subject(
     if len(doses):
         rug = axes.get_xaxis_transform()
         axes.plot(
-            doses, np.full(len(doses), 0.0), marker="|", markersize=7, color=theme.reference, linestyle="none",
+            doses, np.full(len(doses), 0.0), marker="|", markersize=6, markeredgewidth=0.8 if len(doses) < 30 else 0.3,
+            color=theme.reference, linestyle="none",
             transform=rug, clip_on=False, zorder=6, label="dose",
         )  # fmt: skip
     times = [time, doses] + ([curve.time] if curve is not None else [])

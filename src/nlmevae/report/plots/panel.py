@@ -118,8 +118,13 @@ def legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int = 4) -> N
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False)
+    if not found:
+        return
+    legend = figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False)
+    for handle in legend.legend_handles:
+        if hasattr(handle, "set_sizes"):  # dots of a dense panel are too small to be recognised
+            handle.set_sizes([16.0])
+            handle.set_alpha(0.8)
 
 
 def each(figure: Figure, panels: Sequence[Axes], draw: Sequence[Callable[[Axes], None]]) -> Figure:

@@ -26,7 +26,8 @@ def convergence(contents: Contents) -> Section:
             alt=f"Objective over {len(fit.trace)} iterations; it ends at {last.objective:.2f} in phase {last.phase}.",
             caption="Objective over the iterations. While the variational autoencoder is trained it is −2 ELBO, later "
             "−2 log-likelihood of that iteration's draws: the two are not the same quantity, and neither is the final "
-            "−2LL. Right: the last phase alone.",
+            "−2LL. Of many subjects, the phases before the polish see only some. Values of the burn-in may be beyond "
+            "the axis.",
         )
     )
     left_out = len(fit.trace) - len(comparable_rows(fit))
