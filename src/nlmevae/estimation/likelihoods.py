@@ -91,8 +91,16 @@ def by_importance_sampling(
     here: AtEstimates, *, n_draws: int, rng: np.random.Generator, report: Callable[[float], None] | None = None
 ) -> ImportanceLikelihood:
     """From draws around the conditional modes, or from the prior where there is none."""
-    usable = np.where(here.modes.ok[:, None], here.modes.mean, np.nan)
-    return importance_likelihood(here.joint, usable, here.modes.chol, n_draws=n_draws, rng=rng, report=report)
+    usable, second = (np.where(m.ok[:, None], m.mean, np.nan) for m in (here.modes, here.second))
+    return importance_likelihood(
+        here.joint,
+        usable,
+        here.modes.chol,
+        second=(second, here.second.chol),
+        n_draws=n_draws,
+        rng=rng,
+        report=report,
+    )
 
 
 def _part(report: Report | None, method: str) -> Callable[[float], None] | None:
