@@ -25,13 +25,19 @@ ALLOWED = {
     "writers": {"errors", "ir", "results", "frontends"},
     "likelihood": {"errors", "data", "decoder"},
     "estimation": {"errors", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
+    "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
-    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report",
+        "report", "fitted_run",
+    },
+    "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
+    "after_fit": {
+        "errors", "results", "data", "diagnostics", "writers", "prepared_run", "pipeline", "at_parameters",
+        "fitted_run",
     },
 }  # fmt: skip
 
@@ -53,12 +59,15 @@ THIRD_PARTY = {
     "hosts": {"pharmpy"},
     "likelihood": {"numpy", "scipy", "numba", "torch"},
     "estimation": {"numpy", "scipy", "torch"},
+    "diagnostics": {"numpy", "scipy"},
     "report": {"numpy", "matplotlib", "jinja2"},
     "cli": {"rich"},
     "prepared_run": set(),
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "fitted_run": set(),
     "at_parameters": set(),
+    "after_fit": set(),
     "nlmevae": set(),
 }
 
@@ -76,8 +85,11 @@ ONLY_IN = {
 #: Loaded for every command line.
 LIGHT = {
     f"nlmevae.cli.{name}"
-    for name in ("main", "fit", "select", "likelihood", "check", "code", "run_arguments", "interrupts")
-}
+    for name in (
+        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
+        "interrupts", "step_progress",
+    )
+}  # fmt: skip
 
 IMPORTS = imports()
 
