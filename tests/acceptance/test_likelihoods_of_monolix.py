@@ -7,10 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
-
-import nlmevae
 from tests.helpers.cases import FIXTURES, stage
 from tests.helpers.reference import reference
+
+import nlmevae
 
 #: Monte-Carlo standard errors of Monolix's and our value together
 NOISE = 3.0

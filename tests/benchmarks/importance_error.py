@@ -61,9 +61,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--draws", type=int, default=4096)
     arguments = parser.parse_args()
-    print(
-        "| model | stated | spread | ratio | reliable | unreliable | mean less quadrature |\n|---|---|---|---|---|---|---|"
-    )
+    print("| model | stated | spread | ratio | reliable | unreliable | mean less quadrature |")
+    print("|---|---|---|---|---|---|---|")
     for make in (phenobarbital, warfarin):
         with tempfile.TemporaryDirectory() as folder:
             place = here(make(Path(folder)))

@@ -17,8 +17,8 @@ from nlmevae.likelihood.joint import JointDensity
 MODE_ITERATIONS, MODE_TOLERANCE = 50, 1e-8
 N_STARTS = 32  # draws of the prior among which every mode search starts
 #: Starts from which each subject's mode is searched. Measured at fixed parameters of warfarin, whose lag time makes
-#: several modes: from the best start alone 55 % of the runs miss one (-2LL wrong by up to 7), from 2 20 %, 4 5 %, 8 none
-#: of 20.
+#: several modes: from the best start alone 55 % of 20 runs miss one (-2LL wrong by up to 7), from two 20 %, from four
+#: 5 %, from eight none.
 N_CLIMBS = 8
 
 
