@@ -11,7 +11,7 @@ import pytest
 
 from nlmevae.cli.likelihood import LikelihoodProgress
 from nlmevae.cli.likelihood_text import likelihood_text
-from nlmevae.cli.main import BAD_INPUT, DONE, main
+from nlmevae.cli.main import BAD_INPUT, DONE, UNFINISHED, main
 from nlmevae.results.fit_result import LikelihoodValue
 from nlmevae.results.likelihood_result import LikelihoodResult, SubjectLikelihood
 
@@ -105,3 +105,14 @@ def test_long_computations_say_what_is_done_and_how_long_it_takes(monkeypatch, c
     for share in (0.0, 0.25, 0.5, 0.75):
         progress("is", share)
     assert capsys.readouterr().err == "importance sampling: 50 %, at most 3.0 s left\n"
+
+
+def test_parameters_at_which_the_model_has_no_value_are_said_and_end_with_code_one(run, capsys):
+    values = run.with_name("values.csv")
+    values.write_text("THETA1,1e300\nTHETA2,1e-300\nTHETA3,1e-300\nIIV_KA,0.3\nIIV_K,0.02\nIIV_V,0.02\nRUV_ADD,0.5\n")
+    line = ["likelihood", str(run), "--params", str(values), "--method", "all", "--draws", "64"]
+    assert main(line) == UNFINISHED
+    errors = capsys.readouterr().err
+    for label in ("importance sampling", "FOCE with interaction", "first order", "linearisation"):
+        assert f"No value by {label} for 12 subjects" in errors
+    assert "has not settled" not in errors

@@ -63,7 +63,7 @@ def likelihoods_at(
             marginal = _marginal_of(importance, here.problem.table.subject_labels)
         else:
             marginal = _deterministic(here.joint, mode, method, _part(report, method))
-            marginal = _explained(marginal, method, here.problem.table.subject_labels)
+        marginal = _explained(marginal, method, here.problem.table.subject_labels)
         seconds = time.perf_counter() - start
         found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, importance=importance))
     return tuple(found)
@@ -125,8 +125,8 @@ def _explained(marginal: Marginal, method: str, labels: Sequence[str]) -> Margin
     if not missing:
         return marginal
     sentence = (
-        f"{LABELS[method].capitalize()} has no value for {shown_labels(missing)}: the model cannot be evaluated "
-        "there, or the second derivative is not positive definite."
+        f"No value by {LABELS[method]} for {shown_labels(missing)} (the model cannot be evaluated, or has no maximum "
+        "to expand around)."
     )
     return replace(marginal, remark=" ".join(text for text in (sentence, marginal.remark) if text))
 
