@@ -157,7 +157,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_computed(options, error,
 
 def test_a_table_can_only_be_chosen_of_an_ext_file(tmp_path):
     (tmp_path / "values.csv").write_text("THETA1,1\n")
-    with pytest.raises(SettingsError, match="no .ext file"):
+    with pytest.raises(SettingsError, match=r"no \.ext file"):
         parameter_values(tmp_path / "values.csv", table=2)
 
 

@@ -91,7 +91,7 @@ def test_values_of_another_model_stop_with_a_sentence(case):
 
 
 def test_another_value_for_what_is_fixed_stops():
-    with pytest.raises(DataError, match="the model fixes it at 0.2"):
+    with pytest.raises(DataError, match=r"the model fixes it at 0\.2"):
         model_at(model(fixed_thetas=(2,)), given())
 
 

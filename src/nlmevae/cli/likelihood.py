@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(likelihood_text(result, paths=paths))
-    return 0 if all(v.minus_two_ll == v.minus_two_ll for v in result.values) else 1
+    return 0 if all(math.isfinite(v.minus_two_ll) for v in result.values) else 1
 
 
 class LikelihoodProgress:

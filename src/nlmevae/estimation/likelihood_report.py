@@ -13,7 +13,7 @@ from nlmevae.decoder.make import make_decoder
 from nlmevae.estimation.assemble import estimates_of, likelihood_value, versions
 from nlmevae.estimation.at_estimates import AtEstimates, at_estimates
 from nlmevae.estimation.evaluate import final_draws
-from nlmevae.estimation.likelihoods import MethodValue, Report, likelihoods_at, require_possible, why_not
+from nlmevae.estimation.likelihoods import MethodValue, Report, likelihoods_at, require_possible, shown_labels, why_not
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.settings import FitSettings, method_names
 from nlmevae.ir import Model
@@ -131,10 +131,9 @@ def _disagreement(problem: Problem, values: Sequence[MethodValue]) -> list[str]:
     ]
     if not apart:
         return []
-    shown = ", ".join(apart[:10]) + (", ..." if len(apart) > 10 else "")
     return [
         f"Importance sampling and Gauss-Hermite quadrature differ by more than {APART} times their errors for "
-        f"{len(apart)} subjects: {shown}. Trust neither there; try more draws (--draws)."
+        f"{shown_labels(apart)}. Trust neither there; try more draws (--draws)."
     ]
 
 
@@ -142,5 +141,4 @@ def _mode_warnings(problem: Problem, here: AtEstimates) -> list[str]:
     failed = [label for label, ok in zip(problem.table.subject_labels, here.modes.ok, strict=True) if not ok]
     if not failed:
         return []
-    shown = ", ".join(failed[:10]) + (", ..." if len(failed) > 10 else "")
-    return [f"The model could not be evaluated at any conditional mode of {len(failed)} subjects: {shown}."]
+    return [f"No conditional mode was found of {shown_labels(failed)}."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,12 +21,14 @@ from nlmevae.likelihood.laplace import laplace
 from nlmevae.likelihood.linearisation import linearised
 from nlmevae.likelihood.marginal import Marginal
 from nlmevae.likelihood.pareto import RELIABLE
-from nlmevae.results.likelihood_names import METHODS
+from nlmevae.results.likelihood_names import LABELS, METHODS
 
 #: Methods that start from the conditional modes.
 AT_MODE = {"gauss-hermite", "laplace", "focei", "lin"}
 #: NONMEM's methods that need residual errors to be normal.
 FIRST_ORDER = {"fo", "foce", "focei"}
+
+MOST_SHOWN = 10  # subjects named in a sentence
 
 #: (method, share): how much of a method is done, from 0 to 1.
 Report = Callable[[str, float], None]
@@ -63,6 +65,7 @@ def likelihoods_at(
             marginal = _marginal_of(importance, here.problem.table.subject_labels)
         else:
             marginal = _deterministic(here.joint, mode, method, _part(report, method))
+        marginal = _explained(marginal, method, here.problem.table.subject_labels)
         seconds = time.perf_counter() - start
         found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, importance=importance))
     return tuple(found)
@@ -98,8 +101,16 @@ def by_importance_sampling(
     here: AtEstimates, *, n_draws: int, rng: np.random.Generator, report: Callable[[float], None] | None = None
 ) -> ImportanceLikelihood:
     """From draws around the conditional modes, or from the prior where there is none."""
-    usable = np.where(here.modes.ok[:, None], here.modes.mean, np.nan)
-    return importance_likelihood(here.joint, usable, here.modes.chol, n_draws=n_draws, rng=rng, report=report)
+    usable, second = (np.where(m.ok[:, None], m.mean, np.nan) for m in (here.modes, here.second))
+    return importance_likelihood(
+        here.joint,
+        usable,
+        here.modes.chol,
+        second=(second, here.second.chol),
+        n_draws=n_draws,
+        rng=rng,
+        report=report,
+    )
 
 
 def _part(report: Report | None, method: str) -> Callable[[float], None] | None:
@@ -115,16 +126,30 @@ def _marginal_of(importance: ImportanceLikelihood, labels: Sequence[str]) -> Mar
     )
 
 
+def _explained(marginal: Marginal, method: str, labels: Sequence[str]) -> Marginal:
+    """A value that does not exist is said to be missing: the total is then NaN."""
+    missing = [label for label, value in zip(labels, marginal.minus_two_ll, strict=True) if not np.isfinite(value)]
+    if not missing:
+        return marginal
+    sentence = (
+        f"No value by {LABELS[method]} for {shown_labels(missing)} (the model cannot be evaluated, or has no maximum "
+        "to expand around)."
+    )
+    return replace(marginal, remark=" ".join(text for text in (sentence, marginal.remark) if text))
+
+
+def shown_labels(labels: Sequence[str]) -> str:
+    """``3 subjects: 5, 8, 12``."""
+    more = ", ..." if len(labels) > MOST_SHOWN else ""
+    return f"{len(labels)} subjects: {', '.join(labels[:MOST_SHOWN])}{more}"
+
+
 def unreliable_sentence(labels: Sequence[str], khat: np.ndarray) -> str:
     """Which subjects' importance sampling is not to be trusted; "" if there are none."""
     poor = [label for label, k in zip(labels, khat, strict=True) if k > RELIABLE]
     if not poor:
         return ""
-    shown = ", ".join(poor[:10]) + (", ..." if len(poor) > 10 else "")
-    return (
-        f"The importance sampling likelihood is unreliable for {len(poor)} subjects "
-        f"(Pareto k-hat above {RELIABLE}): {shown}."
-    )
+    return f"The importance sampling likelihood is unreliable (Pareto k-hat above {RELIABLE}) for {shown_labels(poor)}."
 
 
 def _deterministic(

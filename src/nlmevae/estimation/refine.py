@@ -119,6 +119,13 @@ def best_start(joint: JointDensity, candidates: np.ndarray, *, known: Modes | No
     return usable[log_joint.argmax(axis=0), np.arange(joint.n_subjects)]
 
 
+def best_starts(joint: JointDensity, candidates: np.ndarray, n: int) -> list[np.ndarray]:
+    """The `n` candidates of (S, N, d) with the highest joint density per subject, (N, d) each, best first."""
+    log_joint = joint.log_joint(candidates, joint.predict(candidates))
+    order = np.argsort(-np.where(np.isfinite(log_joint), log_joint, -np.inf), axis=0, kind="stable")[:n]
+    return [candidates[rank, np.arange(joint.n_subjects)] for rank in order]
+
+
 def prior_candidates(
     joint: JointDensity, extra: list[np.ndarray], n_draws: int, rng: np.random.Generator
 ) -> np.ndarray:

@@ -57,6 +57,7 @@ def gauss_hermite(
             break
     change = np.maximum(last, before)
     remark = ""
+    open_ = open_[np.isfinite(value[open_])]
     if len(open_):
         remark = (
             f"Gauss-Hermite quadrature has not settled for {len(open_)} subjects: their values still change by up to "

@@ -30,8 +30,9 @@ def sharpened(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
     mode = np.array(mode, dtype=float)
     rows = np.arange(joint.n_subjects)
     for _ in range(MOST_STEPS):
-        part = restrict(joint, rows)
-        here = expand(part, mode[rows])
+        if not len(rows):
+            break
+        here = expand(restrict(joint, rows), mode[rows])
         left = (here.gradient * here.newton_step).sum(axis=-1)
         keep = left > SHARP
         rows = rows[keep]

@@ -39,9 +39,15 @@ class Marginal:
 
 
 def of_subjects(joint: JointDensity, minus_two_ll: np.ndarray, error: np.ndarray, *, remark: str = "") -> Marginal:
-    """Deterministic values with subjects without observations at exactly 0: their integral is 1."""
+    """Deterministic values; NaN where one is not finite, exactly 0 of subjects without observations (their integral
+    is 1)."""
     seen = np.diff(joint.decoder.table.ob_ptr) > 0
-    return Marginal(minus_two_ll=np.where(seen, minus_two_ll, 0.0), error=np.where(seen, error, 0.0), remark=remark)
+    known = np.isfinite(minus_two_ll)
+    return Marginal(
+        minus_two_ll=np.where(seen, np.where(known, minus_two_ll, np.nan), 0.0),
+        error=np.where(seen, np.where(known, error, np.nan), 0.0),
+        remark=remark,
+    )
 
 
 def at_mode(
@@ -52,4 +58,5 @@ def at_mode(
     `value(z)`: (N,) -2LL for modes z (N, d); `modes`: the last two of each subject.
     """
     before, after = (value(z) for z in modes)
-    return of_subjects(joint, after, np.abs(after - before))
+    with np.errstate(invalid="ignore"):  # inf where the model cannot be evaluated
+        return of_subjects(joint, after, np.abs(after - before))

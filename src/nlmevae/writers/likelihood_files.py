@@ -1,4 +1,4 @@
-"""The files of `nlmevae likelihood`: ``<run>.likelihood.json`` with everything, ``<run>.likelihood.csv`` per subject."""
+"""The files of `nlmevae likelihood`: ``<run>.likelihood.json`` (all) and ``<run>.likelihood.csv`` (per subject)."""
 
 from __future__ import annotations
 
