@@ -150,7 +150,7 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
     if form.n_compartments == 0:
         return "formula"
     given = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
-    by_formula = form.closed_form is not None and table.static and set(table.ev_kind.tolist()) <= given
+    by_formula = form.closed_form is not None and set(table.ev_kind.tolist()) <= given
     return "closed_form" if by_formula else "compiled"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nlmevae.data.roles import Rows
-from nlmevae.errors import UnsupportedError
 from nlmevae.ir import Model, names_read
 
 
@@ -44,42 +45,38 @@ def _constant(rows: Rows, name: str, observed: np.ndarray, ptr: np.ndarray) -> b
     return bool(np.all((np.diff(values) == 0) | (np.diff(subject) != 0)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CovariateRows:
+    """The cov_* arrays of an event table."""
+
+    ptr: np.ndarray
+    time: np.ndarray
+    order: np.ndarray
+    values: np.ndarray
+
+
 def covariate_rows(
-    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values over time by NONMEM's rule: a record's values hold from the record before up to it.
+    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray, order: np.ndarray
+) -> CovariateRows:
+    """Values over time by NONMEM's rule: a record's values hold from the record before up to it; equal consecutive
+    rows are merged.
 
-    Returns:
-        cov_ptr (N+1,), cov_time (C,) and cov (C, n_cov); equal consecutive rows are merged.
-
-    Raises:
-        UnsupportedError: two records of one time have different values.
+    Args:
+        time, order: (n_rows,), `order` the rank within the subject of the last thing that a record does.
     """
     values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
     first = np.zeros(len(time), dtype=bool)
     first[ptr[:-1]] = True
     changed = np.any(np.diff(values, axis=0, prepend=values[:1]) != 0, axis=1) & ~first
-    clash = changed & (np.diff(time, prepend=np.nan) == 0)
-    if clash.any():
-        row = int(np.argmax(clash))
-        column = names[int(np.argmax(values[row] != values[row - 1]))]
-        raise UnsupportedError(
-            f"{column} differs between two records of the same time (lines {rows.lines[row - 1]} and "
-            f"{rows.lines[row]}), and $PK or $DES reads it",
-            hint="give records of one time the same value, or read the item in $ERROR only",
-            location=rows.at(row),
-        )
     starts = np.flatnonzero(first | changed)
     ends = np.append(starts[1:], len(time)) - 1
-    cov_ptr = np.searchsorted(starts, ptr)
-    return cov_ptr, time[ends], values[starts]
+    return CovariateRows(ptr=np.searchsorted(starts, ptr), time=time[ends], order=order[ends], values=values[starts])
 
 
-def formula_covariates(
-    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, observed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def formula_covariates(rows: Rows, names: tuple[str, ...], ptr: np.ndarray, observed: np.ndarray) -> CovariateRows:
     """One row per subject, from its first observation (its first record if it has none)."""
     ranked = np.lexsort((np.arange(len(observed)), ~observed, np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))))
     first = ranked[ptr[:-1]]
     values = np.column_stack([item_values(rows, n)[first] for n in names]) if names else np.zeros((len(first), 0))
-    return np.arange(len(ptr)), np.zeros(len(first)), values
+    n = len(first)
+    return CovariateRows(ptr=np.arange(n + 1), time=np.zeros(n), order=np.zeros(n), values=values)

@@ -315,15 +315,15 @@ def _load_row(p, here, work, w, next_row):
 
 @_machine_code
 def _covariates(p):
-    """Time, then the covariates."""
-    return _floats(p.covariates, (p.n_covariate_rows, 1 + p.n_covariates))
+    """Time and order of the row's last record, then the covariates."""
+    return _floats(p.covariates, (p.n_covariate_rows, 2 + p.n_covariates))
 
 
 @_machine_code
 def _load_covariates(p, here, work, w):
     covariates = _covariates(p)
     for k in range(p.n_covariates):
-        work[p.covariate + k, w] = covariates[here.covariate, 1 + k]
+        work[p.covariate + k, w] = covariates[here.covariate, 2 + k]
 
 
 @_machine_code
@@ -380,6 +380,8 @@ def _decide(p, here, work, w):
         what, when, pending = _next(p, here, w)
         if when > now:
             _go_on(p, here, work, w)
+        elif what != _PENDING and _covariates_end_before(p, here, what, now):
+            _change_covariates(p, here, work, w)
         elif what == _OBSERVATION:
             for i in range(p.slope - p.state):
                 work[p.state_out + i, w] = work[p.state + i, w]
@@ -416,9 +418,7 @@ def _go_on(p, here, work, w):
     events, observations, covariates, pending = _events(p), _observations(p), _covariates(p), _pending(p, w)
     last_covariate = here.covariate + 1 >= here.covariate_end
     if not last_covariate and covariates[here.covariate, 0] <= work[p.time, w]:
-        here.covariate += 1
-        _load_covariates(p, here, work, w)
-        here.phase = CHANGE
+        _change_covariates(p, here, work, w)
         return
     until = np.inf
     if here.event < here.event_end:
@@ -431,6 +431,23 @@ def _go_on(p, here, work, w):
     work[p.stop, w] = min(until, observations[here.observation_end - 1].time)
     work[p.wake, w] = min(until, observations[here.observation].time)
     here.phase = START if here.changed else RUN
+
+
+@_machine_code
+def _covariates_end_before(p, here, what, now):
+    """The record that is due now belongs to a later row of covariates, one of the same time."""
+    if here.covariate + 1 >= here.covariate_end:
+        return False
+    order = _observations(p)[here.observation].order if what == _OBSERVATION else _events(p)[here.event].order
+    covariates = _covariates(p)
+    return covariates[here.covariate, 0] <= now and covariates[here.covariate, 1] < order
+
+
+@_machine_code
+def _change_covariates(p, here, work, w):
+    here.covariate += 1
+    _load_covariates(p, here, work, w)
+    here.phase = CHANGE
 
 
 @_machine_code
