@@ -507,7 +507,7 @@ def test_effects_that_do_not_fit_the_model_are_refused():
 
 
 def test_an_effect_no_way_of_writing_passes_its_check_with_is_refused_with_the_code_to_write(monkeypatch):
-    monkeypatch.setattr(writer, "difference", lambda *_: "the mean differs")
+    monkeypatch.setattr(writer, "difference", lambda *_: "the mean reads THETA(4) elsewhere")
     code = "IF (SEX.EQ.1) CL = THETA(1)*EXP(ETA(1))\nIF (SEX.NE.1) CL = THETA(3)*EXP(ETA(1))"
     model = read(code, THETA="(0, 4) (0, 30) (0, 3)")
     with pytest.raises(UnsupportedError, match=r"effects on CL cannot be written.*THETA\(4\)") as refused:
