@@ -25,7 +25,8 @@ BOLUS, INFUSION, RESET = (float(k) for k in (EventKind.BOLUS, EventKind.INFUSION
 def test_arrays_have_the_types_of_the_contract(tmp_path):
     table = build(tmp_path, "ID TIME AMT DV", "1,0,100,.\n1,1,.,4\n")
     kinds = {"ev_ptr": "int32", "ob_ptr": "int32", "cov_ptr": "int32", "ev_kind": "int8", "ev_cmt": "int16",
-             "ob_cmt": "int16", "cov_order": "int32", "ev_order": "int32", "ob_order": "int32", "ob_row": "int32"}  # fmt: skip
+             "ob_cmt": "int16", "cov_order": "int32", "ev_order": "int32", "ob_order": "int32",
+             "ob_row": "int32"}  # fmt: skip
     for name in table.__slots__:
         value = getattr(table, name)
         if isinstance(value, np.ndarray):

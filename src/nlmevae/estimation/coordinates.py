@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.guards import within_bounds
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.problem import Problem
 from nlmevae.ir import ErrorCoefficient, PopulationParameter
 
@@ -103,7 +103,7 @@ def omega_basis(problem: Problem) -> np.ndarray:
     d = problem.n_latents
     latent_of_eta = {int(eta): k for k, eta in enumerate(problem.latent_index)}
     directions = []
-    for copies in _free_blocks(problem):
+    for copies in repeated_blocks(problem.model.omega):
         for i in range(len(copies[0])):
             for j in range(i + 1):
                 direction = np.zeros((d, d))
@@ -113,18 +113,6 @@ def omega_basis(problem: Problem) -> np.ndarray:
                 directions.append(direction)
     used = [direction for direction in directions if direction.any()]
     return np.array(used).reshape(len(used), d, d)
-
-
-def _free_blocks(problem: Problem) -> list[list[list[int]]]:
-    """ETA indices of every estimated block, together with those of the blocks that repeat it."""
-    groups: dict[int, list[list[int]]] = {}
-    start = 0
-    for number, block in enumerate(problem.model.omega):
-        etas = list(range(start, start + len(block.names)))
-        start += len(etas)
-        if not block.fixed:
-            groups.setdefault(number if block.same_as is None else block.same_as, []).append(etas)
-    return list(groups.values())
 
 
 def _moves_on_log_scale(theta: PopulationParameter) -> bool:

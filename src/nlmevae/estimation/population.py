@@ -58,6 +58,18 @@ def block_mask(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
     return mask
 
 
+def repeated_blocks(blocks: tuple[CovarianceBlock, ...]) -> list[list[list[int]]]:
+    """Effect indices of every estimated block, together with those of the blocks that repeat it (SAME)."""
+    groups: dict[int, list[list[int]]] = {}
+    start = 0
+    for number, block in enumerate(blocks):
+        effects = list(range(start, start + len(block.names)))
+        start += len(effects)
+        if not block.fixed:
+            groups.setdefault(number if block.same_as is None else block.same_as, []).append(effects)
+    return list(groups.values())
+
+
 def lower_triangle(matrix: np.ndarray) -> np.ndarray:
     """(1,1), (2,1), (2,2), ... row by row."""
     return matrix[np.tril_indices(len(matrix))]

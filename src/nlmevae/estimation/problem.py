@@ -13,6 +13,7 @@ from nlmevae.decoder.residual import ResidualModel
 from nlmevae.errors import DataError
 from nlmevae.estimation.effect_unit import effect_units
 from nlmevae.estimation.effects import Effects, extended, without_effects
+from nlmevae.estimation.informed import informed_latents
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
 from nlmevae.estimation.subset import decoder_of, restricted
@@ -29,6 +30,7 @@ class Problem:
         structural_index: (s,) index of each structural THETA among all THETAs.
         structural_free: (s,) bool, True where it is estimated.
         omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.
+        informed: (N, d) bool, the data of the subject say something about the latent or its block (informed.py).
         effect_unit: (d,) size of one unit of each latent without a mean (effect_unit.py); NaN for the others.
         support: (n_units,) bool, the candidate effects in the model; None when there is no search.
     """
@@ -44,6 +46,7 @@ class Problem:
     structural_index: np.ndarray
     structural_free: np.ndarray
     omega_mask: np.ndarray
+    informed: np.ndarray
     effect_unit: np.ndarray
     support: np.ndarray | None = None
 
@@ -132,6 +135,7 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
         structural_index=structural_index,
         structural_free=np.array([not model.thetas[i].fixed for i in structural_index], dtype=bool),
         omega_mask=block_mask(model.omega)[np.ix_(latent_index, latent_index)],
+        informed=informed_latents(form, table, model.omega),
         effect_unit=np.full(len(latent_index), np.nan),
     )
     _check_typical_values(problem)
