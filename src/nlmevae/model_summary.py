@@ -214,7 +214,7 @@ def _effects(block: CovarianceBlock) -> list[EffectSummary]:
             name=name,
             label=block.labels[k] if k < len(block.labels) else "",
             variance=block.matrix[k][k],
-            correlated_with=tuple(other for other in block.names if other != name),
+            correlated_with=tuple(o for j, o in enumerate(block.names) if j != k and block.matrix[k][j] != 0.0),
             fixed=block.fixed,
         )
         for k, name in enumerate(block.names)

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.polish import polish
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, block_mask, repeated_blocks
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.ir import CovarianceBlock
 from nlmevae.results.status import FitStatus
@@ -23,6 +23,11 @@ def variance(number: int, value: float, same_as: int | None = None) -> Covarianc
     return CovarianceBlock(names=(f"ETA({number})",), matrix=((value,),), same_as=same_as)
 
 
+def block(*numbers: int, matrix, same_as: int | None = None) -> CovarianceBlock:
+    return CovarianceBlock(names=tuple(f"ETA({k})" for k in numbers), matrix=matrix, same_as=same_as)
+
+
+BAND = np.array([[0.4, 0.15, 0.0], [0.15, 0.2, -0.05], [0.0, -0.05, 0.1]])
 IOV = "IOV=ETA(3)\nIF (OCC.EQ.2) IOV=ETA(4)\nIF (OCC.EQ.3) IOV=ETA(5)\n"
 OCCASIONS = tuple(variance(k, 0.3) for k in (1, 2)) + tuple(variance(k, 0.3, 2 * (k > 3) or None) for k in (3, 4, 5))
 CASES = {
@@ -50,12 +55,36 @@ CASES = {
         "A=(THETA(1)+THETA(2)*TIME)+ETA(1)\nY=A+ETA(2)*TIME+EPS(1)",
         (2.0, -1.0), (variance(1, 0.3), variance(2, 0.3)), (0.3, 0.2), ((1, 2, 3),),
     ),
+    "a band": (
+        "A=THETA(1)+ETA(1)\nB=THETA(2)+ETA(2)\nY=A+B*TIME+ETA(3)*TIME**2+EPS(1)",
+        (2.0, -1.0), (block(1, 2, 3, matrix=((0.5, 0.01, 0.0), (0.01, 0.5, 0.01), (0.0, 0.01, 0.5))),),
+        BAND, ((1, 2, 3),),
+    ),
+    "a band in one block, the next one full": (
+        "A=THETA(1)+ETA(4)\nB=THETA(2)+ETA(1)\nY=A+B*TIME+ETA(2)*TIME**2+ETA(3)*(OCC-2)+ETA(5)*(OCC-2)*TIME+EPS(1)",
+        (2.0, -1.0),
+        (block(1, 2, 3, matrix=((0.5, 0.0, 0.01), (0.0, 0.5, 0.01), (0.01, 0.01, 0.5))),
+         block(4, 5, matrix=((0.5, 0.01), (0.01, 0.5)))),
+        np.block([[BAND[np.ix_([0, 2, 1], [0, 2, 1])], np.zeros((3, 2))],
+                  [np.zeros((2, 3)), np.array([[0.3, 0.1], [0.1, 0.2]])]]),
+        ((1, 2, 3),),
+    ),
+    "blocks for each occasion": (
+        "IA=ETA(3)\nIB=ETA(4)\nIF (OCC.EQ.2) THEN\nIA=ETA(5)\nIB=ETA(6)\nENDIF\n"
+        "A=THETA(1)+ETA(1)+IA\nB=THETA(2)+ETA(2)+IB\nY=A+B*TIME+EPS(1)",
+        (2.0, -1.0),
+        (variance(1, 0.3), variance(2, 0.3), block(3, 4, matrix=((0.3, 0.01), (0.01, 0.3))),
+         block(5, 6, matrix=((0.3, 0.01), (0.01, 0.3)), same_as=2)),
+        np.kron(np.diag([0.0, 1.0, 1.0]), np.array([[0.3, -0.1], [-0.1, 0.2]])) + np.diag([0.4, 0.3, 0, 0, 0, 0]),
+        ((1, 2), (2,), (1,)),
+    ),
 }  # fmt: skip
 
 
 def case(name: str, **options):
     code, thetas, omega, variances, occasions = CASES[name]
-    truth = Population(thetas=np.array(thetas), omega=np.diag(variances), sigma=np.array([[0.04]]))
+    covariance = np.diag(variances) if np.ndim(variances) == 1 else variances
+    truth = Population(thetas=np.array(thetas), omega=covariance, sigma=np.array([[0.04]]))
     start = [(-np.inf, 0.7 * t) for t in thetas]
     return linear_code_problem(code, thetas=start, omega=omega, truth=truth, occasions=occasions, **options)
 
@@ -76,6 +105,8 @@ def test_the_fit_is_the_exact_maximum_likelihood_estimate(name):
     outcome = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(1))
     assert outcome.status is FitStatus.CONVERGED
     assert exact_minus_two_ll(problem, outcome.population).sum() - minimum < ABOVE_MINIMUM
-    variances = np.diag(outcome.population.omega)
-    for block, value in zip(problem.model.omega, variances, strict=True):
-        assert value == variances[block.same_as if block.same_as is not None else problem.model.omega.index(block)]
+    omega = outcome.population.omega
+    assert np.array_equal(omega == 0.0, ~block_mask(problem.model.omega))
+    for copies in repeated_blocks(problem.model.omega):
+        for other in copies[1:]:
+            assert np.array_equal(omega[np.ix_(other, other)], omega[np.ix_(copies[0], copies[0])])

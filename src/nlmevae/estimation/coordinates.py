@@ -2,7 +2,8 @@
 
 u      one per free THETA outside the residual error: log THETA or THETA
 x      Omega = L exp(sum_j x_j B_j) L' around the current Cholesky factor L; the symmetric basis B
-       respects blocks, FIX and SAME, so every step keeps Omega positive definite
+       respects blocks, FIX and SAME, so every step keeps Omega positive definite. Blocks with elements kept
+       at 0: Omega + sum_j x_j D_j, D_j an element in units of its standard deviations
 rho    log of the free residual error standard deviations (a, b)
 """
 
@@ -15,18 +16,21 @@ import numpy as np
 from nlmevae.estimation.guards import within_bounds
 from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.problem import Problem
-from nlmevae.ir import ErrorCoefficient, PopulationParameter
+from nlmevae.estimation.structured_omega import positive_share
+from nlmevae.ir import ErrorCoefficient, PopulationParameter, free_elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinates:
     """theta (T,) THETA indices; log (T,) bool; column (T,) structural decoder input or -1;
-    basis (q, d, d); residual indices into (a, b)."""
+    basis (q, d, d) 0/1 directions of OMEGA; structured (q,) bool, True in blocks with elements kept at 0;
+    residual indices into (a, b)."""
 
     theta: np.ndarray
     log: np.ndarray
     column: np.ndarray
     basis: np.ndarray
+    structured: np.ndarray
     residual: np.ndarray
 
     @classmethod
@@ -38,11 +42,13 @@ class Coordinates:
                 scales.setdefault(index, _moves_on_log_scale(problem.model.thetas[index]))
         theta = sorted(scales)
         column = {int(i): c for c, i in enumerate(problem.structural_index)}
+        basis = omega_basis(problem)
         return cls(
             theta=np.array(theta, dtype=int),
             log=np.array([scales[i] for i in theta], dtype=bool),
             column=np.array([column.get(i, -1) for i in theta], dtype=int),
-            basis=omega_basis(problem),
+            basis=basis,
+            structured=_is_structured(basis, problem),
             residual=np.array(
                 [j for j, c in enumerate(_coefficients(problem)) if c is not None and not c.fixed], dtype=int
             ),
@@ -91,11 +97,24 @@ class Coordinates:
             return omega
         index = np.ix_(problem.latent_index, problem.latent_index)
         chol = np.linalg.cholesky(omega[index])
-        values, vectors = np.linalg.eigh(np.einsum("j,jab->ab", step, self.basis))
-        root = chol @ (vectors * np.exp(0.5 * values))
+        directions, kept = self.directions(omega[index]), self.structured
+        values, vectors = np.linalg.eigh(np.tensordot(step[~kept], directions[~kept], axes=1))
+        change = (vectors * np.exp(values)) @ vectors.T
+        if kept.any():
+            added = np.tensordot(step[kept], directions[kept], axes=1)
+            change = change + positive_share(added) * added
         moved = omega.copy()
-        moved[index] = np.where(problem.omega_mask, root @ root.T, omega[index])
+        moved[index] = np.where(problem.omega_mask, chol @ change @ chol.T, omega[index])
         return moved
+
+    def directions(self, omega: np.ndarray) -> np.ndarray:
+        """(q, d, d) B_j with dOmega / dx_j = L B_j L' at the latents' omega (d, d)."""
+        if not self.structured.any():
+            return self.basis
+        sd = np.sqrt(np.diag(omega))
+        whiten = np.linalg.inv(np.linalg.cholesky(omega))
+        elements = whiten @ (self.basis * np.outer(sd, sd)) @ whiten.T
+        return np.where(self.structured[:, None, None], elements, self.basis)
 
 
 def omega_basis(problem: Problem) -> np.ndarray:
@@ -108,11 +127,22 @@ def omega_basis(problem: Problem) -> np.ndarray:
             for j in range(i + 1):
                 direction = np.zeros((d, d))
                 for row, column in ((latent_of_eta.get(e[i]), latent_of_eta.get(e[j])) for e in copies):
-                    if row is not None and column is not None:
+                    if row is not None and column is not None and problem.omega_mask[row, column]:
                         direction[row, column] = direction[column, row] = 1.0
                 directions.append(direction)
     used = [direction for direction in directions if direction.any()]
     return np.array(used).reshape(len(used), d, d)
+
+
+def _is_structured(basis: np.ndarray, problem: Problem) -> np.ndarray:
+    """(q,) bool: the direction belongs to a block that has elements kept at 0."""
+    structured = []
+    etas = problem.model.etas
+    blocks = {eta: block for block in problem.model.omega for eta in block.names}
+    for direction in basis:
+        eta = etas[problem.latent_index[int(np.argmax(direction.any(axis=1)))]]
+        structured.append(not np.all(free_elements(blocks[eta])))
+    return np.array(structured, dtype=bool)
 
 
 def _moves_on_log_scale(theta: PopulationParameter) -> bool:

@@ -115,12 +115,12 @@ def _limit_omega(old: np.ndarray, new: np.ndarray, problem: Problem, limits: Lim
 
 
 def _positive_correlation(correlation: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(correlation)
-    if values[0] >= SMALLEST_CORRELATION_EIGENVALUE:
+    """Drawn towards no correlation as far as needed, which keeps zeros."""
+    smallest = float(np.linalg.eigvalsh(correlation)[0])
+    if smallest >= SMALLEST_CORRELATION_EIGENVALUE:
         return correlation
-    lifted = (vectors * np.maximum(values, SMALLEST_CORRELATION_EIGENVALUE)) @ vectors.T
-    sd = np.sqrt(np.diag(lifted))
-    return lifted / np.outer(sd, sd)
+    share = (SMALLEST_CORRELATION_EIGENVALUE - smallest) / (1.0 - smallest)
+    return (1.0 - share) * correlation + share * np.eye(len(correlation))
 
 
 def _limit_residual(old: Population, new: Population, problem: Problem, factor: float) -> Population:

@@ -23,6 +23,7 @@ from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.structured_omega import structured_fit
 
 MAX_ROUNDS = 20  # of mean and Omega in turn; 2 where they do not interact
 SETTLED = 1e-9  # step of the mean, in standard errors of the complete data
@@ -117,7 +118,7 @@ def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, count: np.ndarray, problem: Problem) -> np.ndarray:
     """`omega` with its estimated elements from `scatter` (d, d), sums over `count` (d, d) subjects; blocks that repeat
-    another (SAME) share their sums. What nobody is informed about stays."""
+    another (SAME) share their sums. What nobody is informed about stays, elements kept at 0 too."""
     index = np.ix_(problem.latent_index, problem.latent_index)
     total, number = np.zeros_like(omega), np.zeros_like(omega)
     total[index], number[index] = scatter, count
@@ -129,4 +130,12 @@ def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, count: np.ndarray,
                 table[where] = common
     free = np.zeros_like(omega, dtype=bool)
     free[index] = problem.omega_mask
-    return np.where(free & (number > 0), total / np.maximum(number, 1), omega)
+    mean = total / np.maximum(number, 1)
+    updated = np.where(free & (number > 0), mean, omega)
+    for copies in repeated_blocks(problem.model.omega):
+        first = np.ix_(copies[0], copies[0])
+        if not free[first].all() and (number[first] > 0).all():
+            fitted = structured_fit(mean[first], omega[first], free[first])
+            for etas in copies:
+                updated[np.ix_(etas, etas)] = fitted
+    return updated

@@ -90,7 +90,8 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
     """Score and information at `population`; the decoder is not called."""
     joint = sample.problem.joint(population)
     moments = _score_moments(sample, population, joint, weighted.weight)
-    factor, complete = _factor(sample, population, joint), _complete(sample, population, joint, moments)
+    factor, directions = _factor(sample, population, joint), sample.coordinates.directions(joint.omega)
+    complete = _complete(sample, population, joint, moments, directions)
     transposed = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
     scores = _times(transposed, moments.first)
     cross = _times(transposed, moments.first_square).T @ scores
@@ -98,7 +99,10 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
     return Curvature(
         scores=scores,
         complete=complete,
-        observed=complete - _sum_of_squares(transposed, moments.second) + scores.T @ scores,
+        observed=complete
+        + _structured_curvature(sample, joint, moments, directions)
+        - _sum_of_squares(transposed, moments.second)
+        + scores.T @ scores,
         noise=_sum_of_squares(transposed, moments.second_square)
         - cross
         - cross.T
@@ -116,7 +120,7 @@ def _score_moments(sample: Sample, population: Population, joint: JointDensity, 
         draws.prediction,
         weight,
         jacobian,
-        (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
+        (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.directions(joint.omega))),
         (joint.y, sample.problem.table.ob_ptr, joint.residual.numbers(*joint.coefficients), coordinates.residual),
     )
 
@@ -158,14 +162,21 @@ def _drift(sample: Sample, population: Population) -> np.ndarray:
     return drift
 
 
-def _complete(sample: Sample, population: Population, joint: JointDensity, moments: ScoreMoments) -> np.ndarray:
-    """(p, p) complete-data information: exact for the mean and Omega, expected over y for the rest."""
+def _complete(
+    sample: Sample, population: Population, joint: JointDensity, moments: ScoreMoments, directions: np.ndarray
+) -> np.ndarray:
+    """(p, p) complete-data information: exact for the mean and Omega, expected over y for the rest; also expected for
+    blocks with elements kept at 0 (see `_structured_curvature`)."""
     coordinates = sample.coordinates
     n_theta, n_omega, n_residual = coordinates.sizes
     d = joint.n_latents
     complete = np.zeros((n_theta + n_omega + n_residual,) * 2)
     design = joint.whiten @ _drift(sample, population)
-    _add_gaussian(complete, design, coordinates.basis, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
+    _add_gaussian(complete, design, directions, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
+    structured = n_theta + np.flatnonzero(coordinates.structured)
+    if len(structured):
+        b = directions[coordinates.structured]
+        complete[np.ix_(structured, structured)] = 0.5 * joint.n_subjects * np.einsum("iab,jba->ij", b, b)
     rho = slice(n_theta + n_omega, None)
     free = coordinates.residual
     complete[rho, rho] += moments.residual.sum(axis=0)[np.ix_(free, free)]
@@ -174,6 +185,21 @@ def _complete(sample: Sample, population: Population, joint: JointDensity, momen
         slope = coordinates.slope(population.thetas)[moving]
         complete[np.ix_(moving, moving)] += moments.structural.sum(axis=0) * np.outer(slope, slope)
     return complete
+
+
+def _structured_curvature(
+    sample: Sample, joint: JointDensity, moments: ScoreMoments, directions: np.ndarray
+) -> np.ndarray:
+    """(p, p) what -l'' has beyond its expectation where Omega moves along a line, Omega + x D:
+    tr(B_i S B_j) - n tr(B_i B_j), S the sum of squares of whitened z."""
+    coordinates, d = sample.coordinates, joint.n_latents
+    extra = np.zeros((sum(coordinates.sizes),) * 2)
+    structured = coordinates.sizes[0] + np.flatnonzero(coordinates.structured)
+    if len(structured):
+        b = directions[coordinates.structured]
+        excess = moments.second[:, :d, :d].sum(axis=0) - joint.n_subjects * np.eye(d)
+        extra[np.ix_(structured, structured)] = np.einsum("iab,bc,jca->ij", b, excess, b, optimize=True)
+    return extra
 
 
 def _add_gaussian(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.ir import CovarianceBlock, Model
+from nlmevae.ir import CovarianceBlock, Model, free_elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,13 @@ def assemble(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
 
 
 def block_mask(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
-    """True where the covariance matrix is estimated (inside a block that is not fixed)."""
+    """True where the covariance matrix is estimated (inside a block that is not fixed, not kept at 0)."""
     n = sum(len(b.names) for b in blocks)
     mask = np.zeros((n, n), dtype=bool)
     start = 0
     for block in blocks:
         stop = start + len(block.names)
-        mask[start:stop, start:stop] = not block.fixed
+        mask[start:stop, start:stop] = free_elements(block)
         start = stop
     return mask
 

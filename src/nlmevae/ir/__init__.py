@@ -18,7 +18,7 @@ from nlmevae.ir.expression import (
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
-from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
+from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, free_elements
 from nlmevae.ir.program import (
     Assign,
     If,
@@ -71,6 +71,7 @@ __all__ = [
     "Transform",
     "Where",
     "assignments",
+    "free_elements",
     "names_assigned",
     "names_read",
     "needed_for",
