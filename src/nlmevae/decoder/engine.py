@@ -193,10 +193,8 @@ def _observe_inside_step(p, work, due):
     observations, lanes = _observations(p), _lanes(p)
     records = _floats(p.records, (p.n_observations, p.n_records))
     prediction, ptr = _floats(p.prediction, p.n_predictions), _integers(p.ptr, p.n_rows + 1)
-    jacobian, output_map = (
-        _floats(p.jacobian, (p.n_predictions, p.n_wrt)),
-        _integers(p.output_map, (p.n_outputs, p.n_wrt)),
-    )
+    jacobian = _floats(p.jacobian, (p.n_predictions, p.n_wrt))
+    output_map = _integers(p.output_map, (p.n_outputs, p.n_wrt))
     # the innermost loop of the engine: fields of p, read once here, would else be read again after every store
     width, n_records, n_wrt, address = p.width, p.n_records, p.n_wrt, p.work
     when, stop, wake, end, record, output = p.output_time, p.stop, p.wake, p.time_new, p.record, p.output
@@ -321,9 +319,8 @@ def _covariates(p):
 
 @_machine_code
 def _load_covariates(p, here, work, w):
-    covariates = _covariates(p)
     for k in range(p.n_covariates):
-        work[p.covariate + k, w] = covariates[here.covariate, 2 + k]
+        work[p.covariate + k, w] = _covariates(p)[here.covariate, 2 + k]
 
 
 @_machine_code
@@ -415,9 +412,9 @@ def _next(p, here, w):
 @_machine_code
 def _go_on(p, here, work, w):
     """Nothing is due now: change covariates whose interval ends here, else integrate to the next stop."""
-    events, observations, covariates, pending = _events(p), _observations(p), _covariates(p), _pending(p, w)
-    last_covariate = here.covariate + 1 >= here.covariate_end
-    if not last_covariate and covariates[here.covariate, 0] <= work[p.time, w]:
+    events, observations, pending = _events(p), _observations(p), _pending(p, w)
+    covariates_end = np.inf if here.covariate + 1 >= here.covariate_end else _covariates(p)[here.covariate, 0]
+    if covariates_end <= work[p.time, w]:
         _change_covariates(p, here, work, w)
         return
     until = np.inf
@@ -425,9 +422,7 @@ def _go_on(p, here, work, w):
         until = min(until, events[here.event].time)
     for index in range(here.n_pending):
         until = min(until, pending[index].time)
-    if not last_covariate:
-        until = min(until, covariates[here.covariate, 0])
-    here.until = until
+    here.until = until = min(until, covariates_end)
     work[p.stop, w] = min(until, observations[here.observation_end - 1].time)
     work[p.wake, w] = min(until, observations[here.observation].time)
     here.phase = START if here.changed else RUN
@@ -439,8 +434,7 @@ def _covariates_end_before(p, here, what, now):
     if here.covariate + 1 >= here.covariate_end:
         return False
     order = _observations(p)[here.observation].order if what == _OBSERVATION else _events(p)[here.event].order
-    covariates = _covariates(p)
-    return covariates[here.covariate, 0] <= now and covariates[here.covariate, 1] < order
+    return _covariates(p)[here.covariate, 0] <= now and _covariates(p)[here.covariate, 1] < order
 
 
 @_machine_code
