@@ -40,8 +40,8 @@ CASES = {
         (2.0, -1.0), OCCASIONS, (0.5, 0.3, 0.2, 0.2, 0.2), ((1,), (1,), (1, 2), (1,), (3,)),
     ),
     "shared": (
-        "A=THETA(1)+ETA(1)+ETA(3)\nB=THETA(2)+ETA(2)+ETA(3)*THETA(3)\nY=A+B*TIME+EPS(1)",
-        (2.0, -1.0, 0.8), tuple(variance(k, 0.3) for k in (1, 2, 3)), (0.3, 0.2, 0.4), ((1, 2, 3),),
+        "A=THETA(1)+ETA(1)+ETA(3)\nB=THETA(2)+ETA(2)+ETA(3)*THETA(3)\nC=THETA(4)*(1+ETA(3))\nY=A+B*TIME+C*(OCC-2)+EPS(1)",
+        (2.0, -1.0, 0.8, 0.6), tuple(variance(k, 0.3) for k in (1, 2, 3)), (0.3, 0.2, 0.4), ((1, 2, 3),),
     ),
     "scaled by the typical value": (
         "A=THETA(1)*(1+ETA(1))\nY=A*EXP(-THETA(2)*TIME)+EPS(1)",
@@ -110,3 +110,25 @@ def test_the_fit_is_the_exact_maximum_likelihood_estimate(name):
     for copies in repeated_blocks(problem.model.omega):
         for other in copies[1:]:
             assert np.array_equal(omega[np.ix_(other, other)], omega[np.ix_(copies[0], copies[0])])
+
+
+@pytest.mark.parametrize("name", ["a band", "blocks for each occasion", "occasions that most subjects lack"])
+def test_standard_errors_are_those_of_the_exact_likelihood(name):
+    problem = case(name, n_subjects=80)
+    outcome = polish(problem, problem.initial, None, FitSettings(n_draws=1024), np.random.default_rng(1))
+    coordinates, best = Coordinates.of(problem), outcome.population
+    n = sum(coordinates.sizes)
+    step = 1e-2 * np.eye(n)
+
+    def value(x):
+        return exact_minus_two_ll(problem, coordinates.move(problem, best, x)).sum()
+
+    corners = [[value(a + b) - value(a - b) - value(b - a) + value(-a - b) for b in step] for a in step]
+    covariance = np.linalg.inv(np.array(corners) / (4 * 1e-2**2) / 2)
+    natural = [
+        (coordinates.move(problem, best, e).vector() - coordinates.move(problem, best, -e).vector()) / 2e-4
+        for e in 1e-4 * np.eye(n)
+    ]
+    exact = np.sqrt(np.einsum("pi,pq,qi->i", np.array(natural), covariance, np.array(natural)))
+    # the residual part of the information is its expectation over y, and the draws have an error of their own
+    assert outcome.uncertainty.standard_errors == pytest.approx(exact, rel=0.08, abs=1e-12)
