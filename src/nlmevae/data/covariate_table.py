@@ -58,17 +58,23 @@ class CovariateRows:
 def covariate_rows(
     rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray, order: np.ndarray
 ) -> CovariateRows:
-    """Values over time by NONMEM's rule: a record's values hold from the record before up to it; equal consecutive
-    rows are merged.
+    """The items `names` over time; time and order (n_rows,) as for `held_values`."""
+    values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
+    return held_values(values, ptr, time, order)
+
+
+def held_values(values: np.ndarray, ptr: np.ndarray, time: np.ndarray, order: np.ndarray) -> CovariateRows:
+    """Values (n_rows, n) of records by NONMEM's rule: those of a record hold from the record before up to it. Equal
+    consecutive rows are merged.
 
     Args:
-        time, order: (n_rows,), `order` the rank within the subject of the last thing that a record does.
+        order: (n_rows,) rank within the subject of the last thing that a record does.
     """
-    values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
     first = np.zeros(len(time), dtype=bool)
     first[ptr[:-1]] = True
-    changed = np.any(np.diff(values, axis=0, prepend=values[:1]) != 0, axis=1) & ~first
-    starts = np.flatnonzero(first | changed)
+    before = np.vstack([values[:1], values[:-1]])
+    same = (values == before) | (np.isnan(values) & np.isnan(before))
+    starts = np.flatnonzero(first | ~same.all(axis=1))
     ends = np.append(starts[1:], len(time)) - 1
     return CovariateRows(ptr=np.searchsorted(starts, ptr), time=time[ends], order=order[ends], values=values[starts])
 

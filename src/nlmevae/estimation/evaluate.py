@@ -5,42 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.estimation.assemble import Estimation, Evaluation
-from nlmevae.estimation.guards import latent_scale
+from nlmevae.estimation.at_estimates import at_estimates
+from nlmevae.estimation.likelihoods import likelihoods_at
 from nlmevae.estimation.problem import Problem
-from nlmevae.estimation.refine import best_start, find_modes, prior_candidates
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.likelihood.importance import importance_likelihood
-from nlmevae.likelihood.linearisation import linearised_minus_two_ll
 
 USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twice; of all subjects together
-MODE_ITERATIONS, MODE_TOLERANCE = 50, 1e-8
+
+#: Always computed: the exact value, and the two that cost next to nothing beside a fit.
+ALWAYS = ("is", "focei", "lin")
 
 
 def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) -> Evaluation:
-    """Modes from several starts, then -2LL by importance sampling around them and by linearisation."""
+    """Modes from several starts, then -2LL by importance sampling around them and by approximations at them."""
     rng = np.random.default_rng([settings.seed, 2])
-    joint = problem.joint(estimation.population)
-    starts = [np.where(q.ok[:, None], q.mean, joint.mean) for q in estimation.posteriors]
-    start = best_start(joint, prior_candidates(joint, starts, settings.n_starts, rng))
-    modes = find_modes(
-        joint, start, scale=latent_scale(problem), max_iterations=MODE_ITERATIONS, tolerance=MODE_TOLERANCE
+    here = at_estimates(
+        problem, estimation.population, posteriors=estimation.posteriors, n_starts=settings.n_starts, rng=rng
     )
-    usable = np.where(modes.ok[:, None], modes.mean, np.nan)
-    importance = importance_likelihood(joint, usable, modes.chol, n_draws=_final_draws(problem, settings), rng=rng)
-    mode = np.where(modes.ok[:, None], modes.mean, importance.mean)
+    n_draws = final_draws(problem, settings.final_draws)
+    values = likelihoods_at(here, (*ALWAYS, *settings.likelihoods), n_draws=n_draws, rng=rng)
+    importance = next(v.importance for v in values if v.importance is not None)
+    joint = here.joint
+    mode = np.where(here.modes.ok[:, None], here.modes.mean, importance.mean)
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
-        residual = (joint.y - solution.prediction) / joint.residual.sd(solution.prediction, *joint.coefficients)
-    return Evaluation(
-        importance=importance,
-        mode=mode,
-        linearised=linearised_minus_two_ll(joint, mode),
-        weighted_residual=residual,
-    )
+        residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
+    return Evaluation(importance=importance, mode=mode, likelihoods=values, weighted_residual=residual)
 
 
-def _final_draws(problem: Problem, settings: FitSettings) -> int:
+def final_draws(problem: Problem, asked: int | None) -> int:
     """Per subject: as asked; by default fewer where many subjects average the error themselves."""
-    if settings.final_draws is not None:
-        return settings.final_draws
-    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // problem.n_subjects))
+    if asked is not None:
+        return asked
+    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // max(problem.n_subjects, 1)))

@@ -11,7 +11,7 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -49,6 +49,7 @@ class Model:
     estimation: tuple[EstimationStep, ...] = ()
     covariance_step: bool = False
     tables: tuple[TableRequest, ...] = ()
+    simulation: SimulationRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +75,11 @@ class Model:
     def zero_epsilons(self) -> frozenset[str]:
         """The same of the residual errors."""
         return zero_effects(self.sigma)
+
+    @property
+    def evaluates_only(self) -> bool:
+        """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
+        return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
 
     @property
     def data_items(self) -> frozenset[str]:

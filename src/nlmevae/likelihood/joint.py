@@ -12,6 +12,18 @@ from nlmevae.likelihood import kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slopes:
+    """Derivatives of log p(y_i | x) in the decoder inputs x = [z | structural THETAs].
+
+    score (..., N, n_inputs); information (..., N, n_inputs, n_inputs): expected over y given x, as in FOCE with
+    interaction.
+    """
+
+    score: np.ndarray
+    information: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JointDensity:
     """log p(y_i, z) = log p(y_i | z) + log N(z; mean_i, omega).
 
@@ -95,6 +107,25 @@ class JointDensity:
         """log p(y_i | z): (..., N) for predictions (..., M); -inf where a prediction is not finite."""
         terms = self.residual.log_density(self.y, prediction, *self.coefficients)
         return self.per_subject(np.where(np.isfinite(terms), terms, -np.inf))
+
+    def sd(self, prediction: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Residual standard deviation (..., M) of y around predictions (..., M) at z (..., N, d), on y's scale."""
+        return self.residual.sd(prediction, *self.coefficients)
+
+    def slopes(self, z: np.ndarray, prediction: np.ndarray, jacobian: np.ndarray) -> Slopes:
+        """Derivatives of log p(y_i | z) at z (..., N, d) with its predictions (..., M) and their Jacobian
+        (..., M, n_inputs). NaN where the model could not be evaluated."""
+        with np.errstate(all="ignore"):
+            pull = self.residual.dlogp_df(self.y, prediction, *self.coefficients)
+            weight = self.residual.expected_information(prediction, *self.coefficients)
+            score = np.moveaxis(self.per_subject(np.moveaxis(jacobian * pull[..., None], -1, 0)), 0, -1)
+            outer = jacobian[..., :, None] * (weight[..., None] * jacobian)[..., None, :]
+            information = np.moveaxis(self.per_subject(np.moveaxis(outer, (-2, -1), (0, 1))), (0, 1), (-2, -1))
+        return Slopes(score=score, information=information)
+
+    def simulate(self, z: np.ndarray, prediction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Random y (..., M) given z (..., N, d) and its predictions (..., M); NaN where a prediction is."""
+        return prediction + self.sd(prediction, z) * rng.standard_normal(prediction.shape)
 
     def per_subject(self, terms: np.ndarray) -> np.ndarray:
         """Sum over each subject's observations: (..., M) to (..., N)."""
