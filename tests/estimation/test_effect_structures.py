@@ -3,6 +3,8 @@ marginal likelihood a generic optimiser maximises too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -13,7 +15,7 @@ from nlmevae.estimation.population import Population, block_mask, repeated_block
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.ir import CovarianceBlock
 from nlmevae.results.status import FitStatus
-from tests.helpers.linear_code import exact_minus_two_ll, linear_code_problem
+from tests.helpers.linear_code import exact_minus_two_ll, linear_code_problem, problem_of
 
 #: of -2LL above the exact minimum: what the stopping rule allows on these models
 ABOVE_MINIMUM = 0.02
@@ -53,6 +55,10 @@ CASES = {
     ),
     "a typical value that changes over time": (
         "A=(THETA(1)+THETA(2)*TIME)+ETA(1)\nY=A+ETA(2)*TIME+EPS(1)",
+        (2.0, -1.0), (variance(1, 0.3), variance(2, 0.3)), (0.3, 0.2), ((1, 2, 3),),
+    ),
+    "a THETA in a mean and in the prediction": (
+        "A=THETA(1)+ETA(1)\nY=A+THETA(1)*TIME+THETA(2)*TIME**2+ETA(2)*TIME+EPS(1)",
         (2.0, -1.0), (variance(1, 0.3), variance(2, 0.3)), (0.3, 0.2), ((1, 2, 3),),
     ),
     "a band": (
@@ -110,6 +116,21 @@ def test_the_fit_is_the_exact_maximum_likelihood_estimate(name):
     for copies in repeated_blocks(problem.model.omega):
         for other in copies[1:]:
             assert np.array_equal(omega[np.ix_(other, other)], omega[np.ix_(copies[0], copies[0])])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_bound_that_is_reached_costs_what_fixing_the_theta_there_costs(number):
+    """THETA(1) is in a mean and in the prediction, THETA(2) in the prediction only; both below their free optimum."""
+    problem = case("a THETA in a mean and in the prediction")
+    bound = (1.7, -1.3)[number - 1]
+    thetas = list(problem.model.thetas)
+    thetas[number - 1] = replace(thetas[number - 1], upper=bound, init=bound - 0.3)
+    bounded = problem_of(replace(problem.model, thetas=tuple(thetas)), problem.table)
+    outcome = polish(bounded, bounded.initial, None, FitSettings(), np.random.default_rng(1))
+    thetas[number - 1] = replace(thetas[number - 1], init=bound, fixed=True)
+    fixed = problem_of(replace(problem.model, thetas=tuple(thetas)), problem.table)
+    assert outcome.population.thetas[number - 1] == pytest.approx(bound, abs=1e-9)
+    assert exact_minus_two_ll(bounded, outcome.population).sum() - exact_minimum(fixed) < ABOVE_MINIMUM
 
 
 @pytest.mark.parametrize("name", ["a band", "blocks for each occasion", "occasions that most subjects lack"])

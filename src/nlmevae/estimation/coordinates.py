@@ -19,6 +19,8 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.structured_omega import positive_share
 from nlmevae.ir import ErrorCoefficient, PopulationParameter, free_elements
 
+LARGEST_LOG_OMEGA = 20.0  # of one step, in any direction of Omega: keeps exp finite, no limit in practice
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinates:
@@ -74,6 +76,17 @@ class Coordinates:
         moved[self.theta] = np.where(self.log, current * np.exp(np.clip(step, -20, 20)), current + step)
         return within_bounds(moved, problem)
 
+    def room(self, problem: Problem, population: Population) -> tuple[np.ndarray, np.ndarray]:
+        """(T + q + r,) smallest and largest step in all coordinates; only the bounds of THETAs limit them."""
+        thetas = [problem.model.thetas[i] for i in self.theta]
+        current = population.thetas[self.theta]
+        low, high = (np.array([getattr(t, side) for t in thetas], dtype=float) for side in ("lower", "upper"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low = np.where(self.log, np.log(np.maximum(low, 0.0) / current), low - current)
+            high = np.where(self.log, np.log(np.maximum(high, 0.0) / current), high - current)
+        free = np.full(sum(self.sizes[1:]), np.inf)
+        return np.append(np.minimum(low, 0.0), -free), np.append(np.maximum(high, 0.0), free)
+
     def mean_jacobian(self, problem: Problem, thetas: np.ndarray) -> np.ndarray:
         """(N, d, T) d mean / du; 0 for THETAs only the decoder reads."""
         jacobian = np.zeros((problem.n_subjects, problem.n_latents, len(self.theta)))
@@ -99,7 +112,7 @@ class Coordinates:
         chol = np.linalg.cholesky(omega[index])
         directions, kept = self.directions(omega[index]), self.structured
         values, vectors = np.linalg.eigh(np.tensordot(step[~kept], directions[~kept], axes=1))
-        change = (vectors * np.exp(values)) @ vectors.T
+        change = (vectors * np.exp(np.clip(values, -LARGEST_LOG_OMEGA, LARGEST_LOG_OMEGA))) @ vectors.T
         if kept.any():
             added = np.tensordot(step[kept], directions[kept], axes=1)
             change = change + positive_share(added) * added

@@ -30,9 +30,11 @@ SETTLED = 1e-9  # step of the mean, in standard errors of the complete data
 HALVINGS = 12
 
 
-def m_step(statistics: SufficientStatistics, population: Population, problem: Problem) -> Population:
-    """The maximiser of Q; FIXED parameters stay, bounds hold."""
-    updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem)
+def m_step(
+    statistics: SufficientStatistics, population: Population, problem: Problem, *, shared: bool = True
+) -> Population:
+    """The maximiser of Q; FIXED parameters stay, bounds hold. `shared` as in `update_mean_and_omega`."""
+    updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem, shared=shared)
     a, b = problem.residual.coefficients(updated.thetas, updated.sigma)
     a, b = problem.residual.update(problem.y, statistics.prediction, statistics.weight, a, b)
     thetas, sigma = problem.residual.with_coefficients(updated.thetas, updated.sigma, a, b)
@@ -40,17 +42,19 @@ def m_step(statistics: SufficientStatistics, population: Population, problem: Pr
 
 
 def update_mean_and_omega(
-    z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem
+    z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem, *, shared: bool = True
 ) -> Population:
     """(z_pop, beta) and Omega in turn until neither moves; they only interact where Omega has covariances
-    or parameters share a THETA."""
+    or parameters share a THETA. Not `shared`: THETAs that the decoder reads too stay, for a step that also sees what
+    they do to the predictions."""
     informed = problem.informed
     if not informed.any():
         return population
     thetas, omega = population.thetas, population.omega
+    moving = np.full(len(problem.mean.indices), True) if shared else ~problem.shared
     for _ in range(MAX_ROUNDS):
         latent = omega[np.ix_(problem.latent_index, problem.latent_index)]
-        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), informed)
+        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), informed, moving)
         if size < SETTLED and omega is not population.omega:
             break
         residual = np.where(informed, z_mean - problem.mean.mean(thetas), 0.0)
@@ -61,16 +65,21 @@ def update_mean_and_omega(
 
 
 def fit_mean(
-    mean: MeanModel, thetas: np.ndarray, target: np.ndarray, precision: np.ndarray, informed: np.ndarray
+    mean: MeanModel,
+    thetas: np.ndarray,
+    target: np.ndarray,
+    precision: np.ndarray,
+    informed: np.ndarray,
+    moving: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """THETAs after one generalised least-squares step towards `target` (N, d), and the step's size.
 
     Exact where mu is linear; else a Gauss-Newton step, halved until the sum of squares falls. `informed` (N, d): the
-    components that count.
+    components that count; `moving` (q,): the THETAs that may move.
     """
-    if not len(mean.indices):
+    if not moving.any():
         return thetas, 0.0
-    design = np.where(informed[:, :, None], mean.design(thetas), 0.0)
+    design = np.where(informed[:, :, None] & moving, mean.design(thetas), 0.0)
     residual = np.where(informed, target - mean.mean(thetas), 0.0)
     weighted = precision @ design
     matrix = np.einsum("ndq,ndr->qr", design, weighted)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.estimation.m_step import bounded_minimum
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.sample import Sample
 from nlmevae.likelihood.importance import Weighted
@@ -30,12 +31,16 @@ NOISY_SHARE = 0.05  # the same in directions whose score is within its Monte-Car
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curvature:
     """Of the log-likelihood: scores (N, p) of the subjects, complete-data information (p, p), observed
-    information (p, p), Monte-Carlo covariance of the score (p, p) as if draws were independent."""
+    information (p, p), Monte-Carlo covariance of the score (p, p) as if draws were independent. lower, upper (p,):
+    steps that the bounds of THETAs leave. A THETA at a bound that its score points beyond is held there: steps,
+    promised gains and shares are those of the others."""
 
     scores: np.ndarray
     complete: np.ndarray
     observed: np.ndarray
     noise: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
     @property
     def score(self) -> np.ndarray:
@@ -43,11 +48,23 @@ class Curvature:
         return self.scores.sum(axis=0)
 
     def newton_step(self, share: float = SMALLEST_SHARE, *, noisy_share: float = NOISY_SHARE) -> np.ndarray:
-        """Solve observed step = score, in no direction longer than 1 / `share` EM steps, and in those where
-        the score may be noise than 1 / `noisy_share`."""
-        modes = self._eigenmodes()
+        """Solve observed step = score within the bounds, in no direction longer than 1 / `share` EM steps, and in
+        those where the score may be noise than 1 / `noisy_share`."""
+        modes, free = self._eigenmodes(), self.free
         floor = np.where(modes.score**2 > modes.noise, share, max(share, noisy_share))
-        return modes.axes @ (modes.score / np.maximum(modes.share, floor))
+        step = np.zeros(len(free))
+        step[free] = modes.axes @ (modes.score / np.maximum(modes.share, floor))
+        if ((step >= self.lower).all() and (step <= self.upper).all()) or not np.isfinite(step).all():
+            return step
+        dual = self.complete[np.ix_(free, free)] @ modes.axes
+        matrix = (dual * np.maximum(modes.share, floor)) @ dual.T
+        step[free] = bounded_minimum(matrix, self.score[free], self.lower[free], self.upper[free])
+        return step
+
+    @property
+    def free(self) -> np.ndarray:
+        """(p,) bool: not held at a bound."""
+        return ~((self.lower >= 0.0) & (self.score <= 0.0) | (self.upper <= 0.0) & (self.score >= 0.0))
 
     @property
     def smallest_share(self) -> float:
@@ -65,13 +82,18 @@ class Curvature:
         return float((modes.noise / np.maximum(modes.share, share)).sum())
 
     def _eigenmodes(self) -> _Eigenmodes:
-        scale = np.sqrt(np.maximum(np.diag(self.complete), 1e-300))
-        values, vectors = np.linalg.eigh(self.complete / np.outer(scale, scale))
+        free = self.free
+        complete, observed, noise = (m[np.ix_(free, free)] for m in (self.complete, self.observed, self.noise))
+        scale = np.sqrt(np.maximum(np.diag(complete), 1e-300))
+        values, vectors = np.linalg.eigh(complete / np.outer(scale, scale))
         whiten = (vectors / np.sqrt(np.maximum(values, 1e-8))) / scale[:, None]
-        share, directions = np.linalg.eigh(whiten.T @ self.observed @ whiten)
+        share, directions = np.linalg.eigh(whiten.T @ observed @ whiten)
         axes = whiten @ directions
         return _Eigenmodes(
-            axes=axes, share=share, score=axes.T @ self.score, noise=np.einsum("pj,pq,qj->j", axes, self.noise, axes)
+            axes=axes,
+            share=share,
+            score=axes.T @ self.score[free],
+            noise=np.einsum("pj,pq,qj->j", axes, noise, axes),
         )
 
 
@@ -96,7 +118,10 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
     scores = _times(transposed, moments.first)
     cross = _times(transposed, moments.first_square).T @ scores
     weight_square = (weighted.weight**2).sum(axis=0)
+    lower, upper = sample.coordinates.room(sample.problem, population)
     return Curvature(
+        lower=lower,
+        upper=upper,
         scores=scores,
         complete=complete,
         observed=complete

@@ -66,6 +66,11 @@ class Problem:
     def n_latents(self) -> int:
         return len(self.latent_index)
 
+    @property
+    def shared(self) -> np.ndarray:
+        """(q,) bool: the THETA of the mean of z (`mean.indices`) is a decoder input too."""
+        return np.isin(self.mean.indices, self.structural_index[self.structural_free])
+
     def latent_omega(self, population: Population) -> np.ndarray:
         """(d, d) covariance of the latents."""
         return population.omega[np.ix_(self.latent_index, self.latent_index)]

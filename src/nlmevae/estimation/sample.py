@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.m_step import update_mean_and_omega
+from nlmevae.estimation.m_step import bounded_minimum, update_mean_and_omega
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
@@ -149,7 +149,7 @@ def em_step(sample: Sample, population: Population, weighted: Weighted) -> Popul
     """One M step at the current weights, then a Gauss-Newton step of the structural THETAs."""
     problem, draws = sample.problem, sample.draws(population)
     mean, cov = weighted_moments(draws.z, weighted.weight)
-    updated = update_mean_and_omega(mean, cov, population, problem)
+    updated = update_mean_and_omega(mean, cov, population, problem, shared=False)
     updated = _with_residual(problem, updated, draws.prediction, weighted.weight)
     if sample.batch.jacobian is None:
         return updated
@@ -198,7 +198,8 @@ def structural_step(
     total = design.T @ score + np.einsum("ntd,nd->t", pulled, deviation)
     matrix = design.T @ (design * information[:, None]) + np.einsum("ntd,ndu->tu", pulled, drift)
     step = np.zeros(len(coordinates.theta))
-    step[moving] = _trusted(np.linalg.lstsq(matrix, total, rcond=1e-12)[0], population, coordinates)
+    low, high = (room[: len(moving)][moving] for room in coordinates.room(problem, population))
+    step[moving] = _trusted(bounded_minimum(matrix, total, low, high), population, coordinates)
     return replace(population, thetas=coordinates.move_thetas(population.thetas, step, problem))
 
 
