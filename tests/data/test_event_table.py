@@ -155,6 +155,14 @@ def test_records_of_one_time_may_have_different_covariates(tmp_path):
     assert table.ev_order.tolist() == [0, 2, 3]
 
 
+def test_a_reset_that_sets_time_back_is_at_the_very_time_of_the_record_before(tmp_path):
+    """In floating point -320 + (8.833333 + 320) is below 8.833333: the reset would come before the observation."""
+    text = "1,0,100,.,1\n1,8.833333,.,4,0\n1,-320,100,.,4\n1,-319,.,3,0\n"
+    table = build(tmp_path, "ID TIME AMT DV EVID", text)
+    assert table.ob_time[0] == table.ev_time[1] == table.ev_time[2] == 8.833333
+    assert table.ob_time[1] == pytest.approx(9.833333)
+
+
 def test_time_read_by_pk_changes_with_every_record(tmp_path):
     text = "1,0,100,.\n1,1,.,4\n1,4,.,4\n"
     table = build(tmp_path, "ID TIME AMT DV", text, pk="CL = THETA(1)*EXP(ETA(1))*TIME")

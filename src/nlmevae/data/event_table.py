@@ -120,7 +120,7 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
         )
     for row in np.flatnonzero(back):
         end = int(dataset.subject_ptr[np.searchsorted(dataset.subject_ptr, row, side="right")])
-        time[row:end] += time[row - 1] - time[row]
+        time[row:end] = time[row - 1] + (time[row:end] - time[row])  # so that the reset itself is not rounded
     return time
 
 
