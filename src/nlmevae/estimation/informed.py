@@ -16,11 +16,12 @@ from nlmevae.ir import CovarianceBlock
 
 
 def informed_latents(form: LatentForm, table: EventTable, omega: tuple[CovarianceBlock, ...]) -> np.ndarray:
-    """(N, d) bool, alike for all latents of a block of OMEGA. A latent that moves no prediction of any subject (a
-    random effect on the residual error) counts as informed wherever there are observations."""
+    """(N, d) bool, alike for all latents of a block of OMEGA. A latent that no prediction reads (a random effect on
+    the residual error) counts as informed wherever there are observations."""
     seen = np.diff(table.ob_ptr) > 0
-    touched = _touched(form, table) & seen[:, None]
-    touched |= ~touched.any(axis=0) & seen[:, None]
+    read = form.individual.graph.inputs_of(form.individual.output_nodes)
+    unread = np.array([f"Z({k + 1})" not in read for k in range(form.n_latents)], dtype=bool)
+    touched = (_touched(form, table) | unread) & seen[:, None]
     informed = touched.copy()
     latent_of = {latent.eta: k for k, latent in enumerate(form.latents)}
     for block in omega:

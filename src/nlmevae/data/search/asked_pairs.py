@@ -133,7 +133,7 @@ def asked_pairs(model: Model, spec: SearchSpec) -> tuple[list[AskedPair], list[F
     names = AskedNames(model, spec)
     if not names.parameters:
         raise UnsupportedError(
-            "the model has no parameter with a random effect, and covariates are selected on such parameters",
+            "the model has no parameter with a mu-referenced random effect, and covariates are selected on those",
             hint="write a parameter with an ETA, as in CL = THETA(1)*EXP(ETA(1)), and its $OMEGA",
         )
     forced = _resolved(names, "force", spec.force)
