@@ -153,7 +153,7 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
     if form.n_compartments == 0:
         return "formula"
     given = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
-    by_formula = form.closed_form is not None and table.static and set(table.ev_kind.tolist()) <= given
+    by_formula = form.closed_form is not None and set(table.ev_kind.tolist()) <= given
     return "closed_form" if by_formula else "compiled"
 
 
@@ -249,7 +249,7 @@ def _effects(block: CovarianceBlock) -> list[EffectSummary]:
             name=name,
             label=block.labels[k] if k < len(block.labels) else "",
             variance=block.matrix[k][k],
-            correlated_with=tuple(other for other in block.names if other != name),
+            correlated_with=tuple(o for j, o in enumerate(block.names) if j != k and block.matrix[k][j] != 0.0),
             fixed=block.fixed,
         )
         for k, name in enumerate(block.names)

@@ -138,6 +138,7 @@ def test_a_lagged_dose_with_a_changing_bioavailability_is_refused():
         event_table(covariates={"FED": np.zeros(3)}),
         cov=rows["FED"][:, None],
         cov_time=np.array([1.0, 2.0, 0.0, 0.0]),
+        cov_order=np.zeros(4, dtype=np.int32),
         cov_ptr=np.array([0, 2, 3, 4], dtype=np.int32),
     )
     fraction = Assign("F1", Binary("+", Number(0.5), times(Symbol("FED"), Number(0.3))))

@@ -25,7 +25,8 @@ BOLUS, INFUSION, RESET = (float(k) for k in (EventKind.BOLUS, EventKind.INFUSION
 def test_arrays_have_the_types_of_the_contract(tmp_path):
     table = build(tmp_path, "ID TIME AMT DV", "1,0,100,.\n1,1,.,4\n")
     kinds = {"ev_ptr": "int32", "ob_ptr": "int32", "cov_ptr": "int32", "ev_kind": "int8", "ev_cmt": "int16",
-             "ob_cmt": "int16", "ev_order": "int32", "ob_order": "int32", "ob_row": "int32"}  # fmt: skip
+             "ob_cmt": "int16", "cov_order": "int32", "ev_order": "int32", "ob_order": "int32",
+             "ob_row": "int32"}  # fmt: skip
     for name in table.__slots__:
         value = getattr(table, name)
         if isinstance(value, np.ndarray):
@@ -142,6 +143,24 @@ def test_records_without_observation_change_covariates(tmp_path):
     table = build(tmp_path, "ID TIME AMT DV WT EVID", text, pk="CL = THETA(1)*WT*EXP(ETA(1))")
     assert table.cov_time.tolist() == [0, 9]
     assert events(table) == [(0, BOLUS, 1, 100, 0)]
+
+
+def test_records_of_one_time_may_have_different_covariates(tmp_path):
+    """A trough of occasion 1 and the dose of occasion 2; EVID 4 ranks as two."""
+    text = "1,0,100,.,1,1\n1,24,.,4,0,1\n1,24,100,.,4,2\n1,30,.,3,0,2\n"
+    table = build(tmp_path, "ID TIME AMT DV EVID OCC", text, pk="CL = THETA(1)*OCC*EXP(ETA(1))")
+    assert table.cov_time.tolist() == [24, 30]
+    assert table.cov_order.tolist() == [1, 4]
+    assert table.ob_order.tolist() == [1, 4]
+    assert table.ev_order.tolist() == [0, 2, 3]
+
+
+def test_a_reset_that_sets_time_back_is_at_the_very_time_of_the_record_before(tmp_path):
+    """In floating point -320 + (8.833333 + 320) is below 8.833333: the reset would come before the observation."""
+    text = "1,0,100,.,1\n1,8.833333,.,4,0\n1,-320,100,.,4\n1,-319,.,3,0\n"
+    table = build(tmp_path, "ID TIME AMT DV EVID", text)
+    assert table.ob_time[0] == table.ev_time[1] == table.ev_time[2] == 8.833333
+    assert table.ob_time[1] == pytest.approx(9.833333)
 
 
 def test_time_read_by_pk_changes_with_every_record(tmp_path):

@@ -385,7 +385,8 @@ BAD = {
                       "SLOPE~SCORE:exponential", ("csv", 2)),
     "power of a code": ({"covariates": "CRCL", "forms": "power"}, DataError, "subject 2 has -99", "missing=-99",
                         ("csv", 4)),
-    "no random effect": ({"effects": "GAIN~WT"}, UnsupportedError, "GAIN has no random effect", "$OMEGA", ("ctl", 7)),
+    "no random effect": ({"effects": "GAIN~WT"}, UnsupportedError, "GAIN has no mu-referenced random effect", "$OMEGA",
+                         ("ctl", 7)),
     "unknown parameter": ({"covariates": "WT", "parameters": "SLOP"}, SettingsError, "no parameter SLOP",
                           "did you mean SLOPE? the parameters with a random effect are BASE, SLOPE", None),
     "unused covariate": ({"covariates": "WT,AGE", "effects": "SLOPE~WT"}, SettingsError, "AGE is in covariates",
@@ -473,7 +474,7 @@ def test_what_a_settings_file_asks_wrongly_is_shown_there(tmp_path, case):
 def test_a_model_without_random_effects_has_nothing_to_search(tmp_path):
     run = covariate_run(tmp_path, {"WT": WT})
     model = replace(run.model, individual_parameters=())
-    with pytest.raises(UnsupportedError, match="no parameter with a random effect"):
+    with pytest.raises(UnsupportedError, match="no parameter with a mu-referenced random effect"):
         search_space(model, run.dataset, run.table, SearchSpec.from_options(covariates="WT"))
 
 
@@ -482,7 +483,7 @@ def test_a_random_effect_fixed_to_zero_is_none(tmp_path):
     path.write_text(path.read_text().replace("0.05       ; IIV_K\n", "0 FIX      ; IIV_K\n"))
     run = prepare(path)
     assert names(searched(run, covariates="WT")) == ["KA~WT", "V~WT"]
-    with pytest.raises(UnsupportedError, match="K has no random effect of its own") as caught:
+    with pytest.raises(UnsupportedError, match="K has no mu-referenced random effect of its own") as caught:
         searched(run, effects="K~WT")
     assert "$OMEGA that is not fixed to 0" in caught.value.hint
 

@@ -260,13 +260,6 @@ def test_no_observations_at_all(many):
 
 
 # refusals --------------------------------------------------------------------------------------------------
-def test_covariates_that_change_within_a_subject_are_refused():
-    form = linear_form("one", covariate="WT")
-    subject = {"events": [], "observations": [(1.0, 1)], "covariates": [(0.0, (1.0,)), (5.0, (2.0,))]}
-    with pytest.raises(ValueError, match="constant within each subject"):
-        ClosedFormDecoder(form, make_table([subject], covariate_names=["WT"]))
-
-
 def test_events_and_compartments_it_does_not_know_are_refused():
     form = linear_form("one", observed=[1])
     steady = (0.0, EventKind.STEADY_STATE, 1, 10.0, 0.0)

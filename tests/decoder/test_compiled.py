@@ -314,6 +314,23 @@ def test_an_observation_at_a_dose_is_not_disturbed_by_a_row_that_starts_in_anoth
         np.testing.assert_allclose(found.prediction.reshape(400, 5), exact, rtol=1e-6)
 
 
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_an_observation_at_the_time_of_an_event_is_not_disturbed_by_rows_that_begin_or_are_reset(width):
+    """Troughs at the times of doses and resets: while one lane waits for its prediction another starts."""
+    rng = np.random.default_rng(8)
+    subjects = []
+    for i in range(40):
+        n = int(rng.integers(1, 4))
+        events = [e for j in range(n) for e in ([reset(24.0 * j)] if i % 2 and j else []) + [bolus(24.0 * j, 100.0)]]
+        times = [24.0 * (j + 1) for j in range(n)] + list(rng.uniform(0.1, 24 * n, 3))
+        subjects.append({"events": events, "observations": [(t, 2) for t in sorted(times)], "observe_first": True})
+    form, table, z = oral_form(), make_table(subjects), random_z(40, seed=9)
+    alone = CompiledDecoder(form, table, width=1).linearise(z)
+    together = CompiledDecoder(form, table, width=width).linearise(z)
+    np.testing.assert_allclose(together.prediction, alone.prediction, rtol=1e-12)
+    np.testing.assert_allclose(together.jacobian, alone.jacobian, rtol=1e-9, atol=1e-12)
+
+
 def test_threads_give_the_same_results():
     form, table, z = uneven_problem()
     rows, many = np.tile(np.arange(23), 10), np.tile(z, (10, 1))

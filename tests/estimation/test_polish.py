@@ -255,9 +255,12 @@ def test_the_gain_promised_by_fresh_draws_is_the_distance_to_the_optimum():
 def test_newton_steps_follow_a_ridge_only_where_the_score_is_more_than_noise():
     ridge = np.diag([1.0, 0.01])
     exact, noisy = (
-        Curvature(scores=np.array([[0.1, 0.1]]), complete=np.eye(2), observed=ridge, noise=variance * np.eye(2))
+        Curvature(
+            scores=np.array([[0.1, 0.1]]), complete=np.eye(2), observed=ridge, noise=variance * np.eye(2),
+            lower=np.full(2, -np.inf), upper=np.full(2, np.inf),
+        )
         for variance in (0.0, 1.0)
-    )
+    )  # fmt: skip
     assert exact.newton_step() == pytest.approx([0.1, 10.0])
     assert noisy.newton_step() == pytest.approx([0.1, 0.1 / NOISY_SHARE])
     assert exact.newton_step(1.0) == pytest.approx([0.1, 0.1])
@@ -293,3 +296,22 @@ def test_a_small_gain_alone_is_not_convergence(monkeypatch):
     outcome = polish(problem, far, None, settings, np.random.default_rng(0))
     assert outcome.gain == 0.0
     assert outcome.status is not FitStatus.CONVERGED
+
+
+def test_a_newton_step_stops_at_a_bound_and_the_others_take_the_best_step_left():
+    """Minimum of x'Ax/2 - g'x with x_1 <= 0.2; a score that points beyond a bound already reached promises nothing."""
+    a, g = np.array([[2.0, 0.9], [0.9, 1.0]]), np.array([1.0, 1.0])
+    upper = np.array([0.2, np.inf])
+    slopes = Curvature(
+        scores=g[None], complete=a, observed=a, noise=np.zeros((2, 2)), lower=np.full(2, -np.inf), upper=upper
+    )
+    free = np.linalg.solve(a, g)
+    assert (slopes.newton_step() == pytest.approx(free)) == (free[0] <= 0.2)
+    held = Curvature(
+        scores=g[None], complete=a, observed=a, noise=np.zeros((2, 2)), lower=np.full(2, -np.inf),
+        upper=np.array([0.0, np.inf]),
+    )  # fmt: skip
+    assert held.newton_step() == pytest.approx([0.0, 1.0])
+    assert held.expected_gain() == pytest.approx(1.0)
+    tight = replace(slopes, upper=np.array([0.05, np.inf]))
+    assert tight.newton_step() == pytest.approx([0.05, 1.0 - 0.9 * 0.05])

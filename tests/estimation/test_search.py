@@ -13,12 +13,16 @@ from scipy.stats import norm
 import nlmevae
 from nlmevae import pipeline
 from nlmevae.errors import DataError, SettingsError, UnsupportedError
+from nlmevae.estimation.search import _check_means
 from nlmevae.estimation.selector import FEWEST
+from nlmevae.frontends.recognition import recognise
+from nlmevae.ir import CovarianceBlock
 from nlmevae.results.selection_result import SelectionResult
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
 from nlmevae.writers.selection_json import read_selection_json
 from tests.helpers import covariate_streams
+from tests.helpers.code_models import make_model
 from tests.helpers.covariate_streams import FIXTURES, covariate_run
 
 THEOPHYLLINE = FIXTURES / "theophylline"
@@ -351,3 +355,13 @@ def test_standard_errors_are_those_of_a_fit_of_the_written_model(tmp_path):
     # a Wald test of what was selected: the data support each effect
     wald = {e.name: e.beta[0] / e.standard_error[0] for e in found.effects if e.selected}
     assert all(2 * norm.sf(abs(z)) < 0.1 for z in wald.values())
+
+
+def test_a_parameter_without_a_mean_and_a_block_with_zeros_are_refused_before_anything_is_estimated():
+    model = recognise(make_model(pk="CL=THETA(1)*EXP(ETA(1))\nV=THETA(2)*EXP(ETA(2))"))
+    with pytest.raises(UnsupportedError, match="CL changes within a subject"):
+        _check_means(model, {"V": 1}, ["CL", "V"])
+    band = CovarianceBlock(names=("ETA(1)", "ETA(2)"), matrix=((0.1, 0.0), (0.0, 0.1)))
+    with pytest.raises(UnsupportedError, match="is 0 and stays 0"):
+        _check_means(dataclasses.replace(model, omega=(band,)), {"CL": 0, "V": 1}, ["CL", "V"])
+    _check_means(model, {"CL": 0, "V": 1}, ["CL", "V"])

@@ -126,7 +126,8 @@ def make_table(
     """An event table from one dict per subject.
 
     events: [(time, kind, compartment, amount, rate)], observations: [(time, compartment)] or
-    [(time, compartment, record items)], covariates: [(time, values)], start: first time (default 0).
+    [(time, compartment, record items)], covariates: [(time, values)] or
+    [(time, values, order)], start: first time (default 0).
     Events precede observations at equal times, unless the subject has observe_first=True.
     """
     ev, ob, cov = [], [], []
@@ -164,6 +165,7 @@ def make_table(
         covariate_names=tuple(covariate_names),
         cov_ptr=np.array(cov_ptr, dtype=np.int32),
         cov_time=np.array([c[0] for c in cov], dtype=float),
+        cov_order=np.array([c[2] if len(c) > 2 else 2**30 for c in cov], dtype=np.int32),
         cov=np.array([c[1] for c in cov], dtype=float).reshape(len(cov), len(covariate_names)),
         record_names=tuple(record_names),
         ob_data=np.array([o[3] for o in ob], dtype=float).reshape(m, len(record_names)),

@@ -132,6 +132,7 @@ def event_table(
         covariate_names=tuple(covariates),
         cov_ptr=np.arange(n_subjects + 1, dtype=np.int32),
         cov_time=np.zeros(n_subjects),
+        cov_order=np.zeros(n_subjects, dtype=np.int32),
         cov=np.column_stack(list(covariates.values())) if covariates else np.zeros((n_subjects, 0)),
         record_names=tuple(record_items),
         ob_data=np.column_stack(list(record_items.values())) if record_items else np.zeros((n_subjects * n_obs, 0)),

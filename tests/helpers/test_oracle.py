@@ -25,7 +25,8 @@ def table(events, times, *, cov=((0.0, 70.0),), kinds=None) -> EventTable:
         ob_ptr=np.array([0, len(o)], np.int32), ob_time=o[:, 0], ob_value=np.zeros(len(o)),
         ob_cmt=np.ones(len(o), np.int16), ob_row=np.arange(len(o), dtype=np.int32), ob_order=o[:, 1].astype(np.int32),
         start_time=np.zeros(1), covariate_names=("WT",), cov_ptr=np.array([0, len(c)], np.int32),
-        cov_time=c[:, 0], cov=c[:, 1:], record_names=("TIME",), ob_data=o[:, :1], subject_labels=("1",),
+        cov_time=c[:, 0], cov_order=np.full(len(c), 2**30),
+        cov=c[:, 1:], record_names=("TIME",), ob_data=o[:, :1], subject_labels=("1",),
     )  # fmt: skip
 
 

@@ -351,7 +351,7 @@ class _Builder:
 
     def _parameter_node(self, name: str, env: dict[str, int]) -> int:
         k = self.latent_of.get(name)
-        if name.startswith("ETA("):
+        if k is not None and name.startswith("ETA("):
             return self.graph.input(f"Z({k + 1})")
         if k is not None and self.formula:
             return _to_natural(self.graph, self.latents[k].transform, self.graph.input(f"Z({k + 1})"))

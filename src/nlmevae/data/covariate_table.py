@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.data.roles import Rows
-from nlmevae.errors import UnsupportedError
 from nlmevae.ir import Model, names_read
 
 
@@ -47,62 +46,44 @@ def _constant(rows: Rows, name: str, observed: np.ndarray, ptr: np.ndarray) -> b
     return bool(np.all((np.diff(values) == 0) | (np.diff(subject) != 0)))
 
 
-def covariate_rows(
-    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values over time by NONMEM's rule: a record's values hold from the record before up to it.
-
-    Returns:
-        cov_ptr (N+1,), cov_time (C,) and cov (C, n_cov); equal consecutive rows are merged.
-
-    Raises:
-        UnsupportedError: two records of one time have different values.
-    """
-    values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
-    held = held_values(values, ptr, time)
-    if held.clash is not None:
-        row = held.clash
-        column = names[int(np.argmax(values[row] != values[row - 1]))]
-        raise UnsupportedError(
-            f"{column} differs between two records of the same time (lines {rows.lines[row - 1]} and "
-            f"{rows.lines[row]}), and $PK or $DES reads it",
-            hint="give records of one time the same value, or read the item in $ERROR only",
-            location=rows.at(row),
-        )
-    return held.ptr, held.time, held.values
-
-
-@dataclass(frozen=True, slots=True)
-class HeldValues:
-    """`cov_ptr`, `cov_time` and `cov` of an EventTable. `clash` is the first record whose values differ from those of
-    the record before at the same time, None where there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CovariateRows:
+    """The cov_* arrays of an event table."""
 
     ptr: np.ndarray
     time: np.ndarray
+    order: np.ndarray
     values: np.ndarray
-    clash: int | None
 
 
-def held_values(values: np.ndarray, ptr: np.ndarray, time: np.ndarray) -> HeldValues:
-    """Values (n_rows, n) of records over time: those of a record hold from the record before up to it."""
+def covariate_rows(
+    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray, order: np.ndarray
+) -> CovariateRows:
+    """The items `names` over time; time and order (n_rows,) as for `held_values`."""
+    values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
+    return held_values(values, ptr, time, order)
+
+
+def held_values(values: np.ndarray, ptr: np.ndarray, time: np.ndarray, order: np.ndarray) -> CovariateRows:
+    """Values (n_rows, n) of records by NONMEM's rule: those of a record hold from the record before up to it. Equal
+    consecutive rows are merged.
+
+    Args:
+        order: (n_rows,) rank within the subject of the last thing that a record does.
+    """
     first = np.zeros(len(time), dtype=bool)
     first[ptr[:-1]] = True
     before = np.vstack([values[:1], values[:-1]])
     same = (values == before) | (np.isnan(values) & np.isnan(before))
-    changed = ~same.all(axis=1) & ~first
-    clash = changed & (np.diff(time, prepend=np.nan) == 0)
-    starts = np.flatnonzero(first | changed)
+    starts = np.flatnonzero(first | ~same.all(axis=1))
     ends = np.append(starts[1:], len(time)) - 1
-    return HeldValues(
-        np.searchsorted(starts, ptr), time[ends], values[starts], int(np.argmax(clash)) if clash.any() else None
-    )
+    return CovariateRows(ptr=np.searchsorted(starts, ptr), time=time[ends], order=order[ends], values=values[starts])
 
 
-def formula_covariates(
-    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, observed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def formula_covariates(rows: Rows, names: tuple[str, ...], ptr: np.ndarray, observed: np.ndarray) -> CovariateRows:
     """One row per subject, from its first observation (its first record if it has none)."""
     ranked = np.lexsort((np.arange(len(observed)), ~observed, np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))))
     first = ranked[ptr[:-1]]
     values = np.column_stack([item_values(rows, n)[first] for n in names]) if names else np.zeros((len(first), 0))
-    return np.arange(len(ptr)), np.zeros(len(first)), values
+    n = len(first)
+    return CovariateRows(ptr=np.arange(n + 1), time=np.zeros(n), order=np.zeros(n), values=values)

@@ -34,11 +34,11 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         check_dose_records(model, rows, dataset.evid)
         time = running_time(model, rows, dataset)
         doses = explicit_doses(model, rows, dataset.evid, subject, time, order)
-        cov_ptr, cov_time, cov = covariate_rows(rows, covariates, ptr, time)
+        held = covariate_rows(rows, covariates, ptr, time, order + (dataset.evid == 4))
     else:
         time = rows.of("time") if rows.index("time") is not None else order.astype(float)
         doses = Doses(*(np.zeros(0) for _ in Doses.__slots__))
-        cov_ptr, cov_time, cov = formula_covariates(rows, covariates, ptr, observed)
+        held = formula_covariates(rows, covariates, ptr, observed)
     ob_row = np.flatnonzero(observed)
     kinds = observation_kinds(model, rows, ob_row)
     ob_data = [_with_stand_in(item_values(rows, name)[ob_row], kinds.stand_in.get(name)) for name in record_items]
@@ -59,9 +59,10 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ob_order=_array(order[ob_row], np.int32),
         start_time=_array(time[ptr[:-1]], float),
         covariate_names=covariates,
-        cov_ptr=_array(cov_ptr, np.int32),
-        cov_time=_array(cov_time, float),
-        cov=_array(cov, float),
+        cov_ptr=_array(held.ptr, np.int32),
+        cov_time=_array(held.time, float),
+        cov_order=_array(held.order, np.int32),
+        cov=_array(held.values, float),
         record_names=record_items,
         ob_data=_array(np.column_stack(ob_data) if ob_data else np.zeros((len(ob_row), 0)), float),
         subject_labels=dataset.subject_labels,
@@ -128,7 +129,7 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
         )
     for row in np.flatnonzero(back):
         end = int(dataset.subject_ptr[np.searchsorted(dataset.subject_ptr, row, side="right")])
-        time[row:end] += time[row - 1] - time[row]
+        time[row:end] = time[row - 1] + (time[row:end] - time[row])  # so that the reset itself is not rounded
     return time
 
 

@@ -38,8 +38,9 @@ class EventTable:
         start_time (N,): time of the subject's first record, where the state is initialised.
         covariate_names: data items $PK and $DES read (for a formula model: items that are constant in
             every subject); cov_ptr (N+1,) int32; cov_time (C,), cov (C, n_cov): row c applies on
-            (cov_time[c-1], cov_time[c]], the last row of a subject also after its time. One row per
-            subject when nothing changes.
+            (cov_time[c-1], cov_time[c]], the last row of a subject also after its time. cov_order (C,) int32:
+            of the records at cov_time[c], those with a rank (ob_order) up to it belong to row c, the
+            others to a later one. One row per subject when nothing changes.
         record_names: data items the $ERROR code reads (TIME included when read);
             ob_data (M, len(record_names)).
         subject_labels (N,) text IDs.
@@ -66,6 +67,7 @@ class EventTable:
     covariate_names: tuple[str, ...]
     cov_ptr: np.ndarray
     cov_time: np.ndarray
+    cov_order: np.ndarray
     cov: np.ndarray
     record_names: tuple[str, ...]
     ob_data: np.ndarray

@@ -1,8 +1,8 @@
 """Decoder back end for linear one- and two-compartment models, with or without absorption.
 
-Per row: compiled individual parameters and spectral decomposition with derivatives (one SIMD function),
-then the amounts at every observation (linear_kernels), then the compiled prediction function and the
-chain rule. Exact to rounding, no step sizes, no tolerances.
+Per row: compiled individual parameters and spectral decomposition with derivatives (one SIMD function), once
+for every segment in which covariates are constant; then the amounts at every observation (linear_kernels),
+then the compiled prediction function and the chain rule. Exact to rounding, no step sizes, no tolerances.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ClosedFormDecoder(Decoder):
     and initial amounts; observations of any compartment.
 
     Raises:
-        ValueError: the model has no closed form, or covariates change within a subject.
+        ValueError: the model has no closed form.
         UnsupportedError: an event the closed form has no formula for.
     """
 
@@ -45,12 +45,11 @@ class ClosedFormDecoder(Decoder):
         super().__init__(form, table)
         if form.closed_form is None:
             raise ValueError("the model has no closed form")
-        if not table.static:
-            raise ValueError("the closed form needs covariates that are constant within each subject")
         self.threads = threads
         self._schedule = _schedule(table, form.n_compartments)
-        self._observations = _observations(form, table)
-        self._covariates = np.ascontiguousarray(table.cov[table.cov_ptr[:-1]].T)
+        self._observations = _observations(form, table, self._schedule)
+        self._covariates = np.ascontiguousarray(table.cov.T)
+        self._segments = _segments(table, self._observations)
         self._everyone = np.arange(table.n_subjects)
         self._ptr = super().row_ptr(None)
         self._programs: dict[tuple[str, ...], _Program] = {}
@@ -106,23 +105,32 @@ class ClosedFormDecoder(Decoder):
 
     def _solve_block(self, program: _Program, x: np.ndarray, rows: np.ndarray, ptr: np.ndarray, results) -> None:
         """`results`: prediction, jacobian and status of these rows, filled in place."""
-        n_rows, n_obs = len(rows), int(ptr[-1])
+        n_obs = int(ptr[-1])
         if n_obs == 0:
             return
-        inputs = np.empty((self.n_inputs + len(self._covariates), _padded(n_rows)))
-        inputs[: self.n_inputs, :n_rows] = x.T
-        inputs[self.n_inputs :, :n_rows] = self._covariates[:, rows]
-        inputs[:, n_rows:] = inputs[:, n_rows - 1 : n_rows]
+        segments, inputs = self._system_inputs(x, rows)
         values, slopes = program.system(inputs)
         plan = program.plan
         columns = np.empty((program.n_columns, _padded(n_obs)))
         d_amounts = np.empty((n_obs, len(plan.wanted), plan.template.shape[1] - 1))
-        kernels.solve_rows(plan, self._schedule, rows, ptr, values, slopes, columns, d_amounts)
-        output_kernels.fill_columns(program.where, self._observations, rows, ptr, values, columns)
+        kernels.solve_rows(plan, self._schedule, rows, ptr, segments, values, slopes, columns, d_amounts)
+        output_kernels.fill_columns(program.where, self._observations, rows, ptr, segments, values, columns)
         outputs, d_outputs = program.output(columns)
         output_kernels.chain_rule(
-            program.chain, self._observations, rows, ptr, outputs, d_outputs, slopes, d_amounts, *results
+            program.chain, self._observations, rows, ptr, segments, outputs, d_outputs, slopes, d_amounts, *results
         )
+
+    def _system_inputs(self, x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Column of each row's first segment (R,), and the inputs of all segments, one column each."""
+        counts = self._segments[rows]
+        ends = np.cumsum(counts)
+        first, n = ends - counts, int(ends[-1])
+        row = np.repeat(np.arange(len(rows)), counts)
+        inputs = np.empty((self.n_inputs + len(self._covariates), _padded(n)))
+        inputs[: self.n_inputs, :n] = x.T[:, row]
+        inputs[self.n_inputs :, :n] = self._covariates[:, self.table.cov_ptr[rows][row] + np.arange(n) - first[row]]
+        inputs[:, n:] = inputs[:, n - 1 : n]
+        return first, inputs
 
 
 def _padded(n: int) -> int:
@@ -134,12 +142,14 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
     """Events and observations of each subject in the order in which they happen."""
     _check_events(table, n_compartments)
     n_events, n_obs = len(table.ev_time), len(table.ob_time)
-    event_subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
-    subject = np.concatenate([event_subject, table.ob_subject])
-    time = np.concatenate([table.ev_time, table.ob_time])
-    order = np.concatenate([table.ev_order, table.ob_order])
-    sequence = np.lexsort((order, time, subject))
-    observed = np.concatenate([np.zeros(n_events, dtype=bool), np.ones(n_obs, dtype=bool)])[sequence]
+    changes = np.delete(np.arange(len(table.cov_time)), table.cov_ptr[1:] - 1)  # a subject's last row has no end
+    n_records = n_events + n_obs
+    of_events, of_rows = (np.repeat(np.arange(table.n_subjects), np.diff(p)) for p in (table.ev_ptr, table.cov_ptr))
+    subject = np.concatenate([of_events, table.ob_subject, of_rows[changes]])
+    time = np.concatenate([table.ev_time, table.ob_time, table.cov_time[changes]])
+    order = np.concatenate([table.ev_order, table.ob_order, table.cov_order[changes]])
+    sequence = np.lexsort((np.arange(len(time)) >= n_records, order, time, subject))  # changes after their record
+    observed = (sequence >= n_events) & (sequence < n_records)
     first = np.searchsorted(subject[sequence], np.arange(table.n_subjects))
     last = first.copy()  # one past each subject's last observation
     positions = np.flatnonzero(observed)
@@ -148,9 +158,10 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
     place = np.arange(n_obs) - table.ob_ptr[:-1].astype(np.int64)[table.ob_subject]
     what = np.zeros((len(time), 4), dtype=np.int64)
     what[:, kernels.ORDER] = order
-    what[:n_events, kernels.ACTION], what[n_events:, kernels.ACTION] = actions, kernels.OBSERVE
+    what[:n_events, kernels.ACTION], what[n_events:n_records, kernels.ACTION] = actions, kernels.OBSERVE
+    what[n_records:, kernels.ACTION] = kernels.CHANGE
     what[:n_events, kernels.COMPARTMENT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
-    what[n_events:, kernels.PLACE] = place
+    what[n_events:n_records, kernels.PLACE] = place
     number = np.zeros((len(time), 3))
     number[:, kernels.TIME] = time
     number[:n_events, kernels.AMOUNT], number[:n_events, kernels.RATE] = table.ev_amt, table.ev_rate
@@ -178,7 +189,7 @@ def _check_events(table: EventTable, n_compartments: int) -> None:
         )
 
 
-def _observations(form: LatentForm, table: EventTable) -> output_kernels.Observations:
+def _observations(form: LatentForm, table: EventTable, schedule: kernels.Schedule) -> output_kernels.Observations:
     index = {compartment: o for o, compartment in enumerate(form.observed)}
     missing = sorted(set(table.ob_cmt.tolist()) - set(index))
     if missing:
@@ -191,7 +202,24 @@ def _observations(form: LatentForm, table: EventTable) -> output_kernels.Observa
         time=np.ascontiguousarray(table.ob_time, dtype=np.float64),
         data=np.ascontiguousarray(table.ob_data, dtype=np.float64),
         output=np.array([index[c] for c in table.ob_cmt.tolist()], dtype=np.int64),
+        segment=_segment_of_observations(schedule),
     )
+
+
+def _segment_of_observations(schedule: kernels.Schedule) -> np.ndarray:
+    """(M,) how often covariates have changed before it, in its subject."""
+    action = schedule.what[:, kernels.ACTION]
+    changed = np.concatenate([[0], np.cumsum(action == kernels.CHANGE)])
+    before = np.repeat(changed[schedule.first], np.diff(np.append(schedule.first, len(action))))
+    observed = action == kernels.OBSERVE
+    return np.ascontiguousarray((changed[:-1] - before)[observed], dtype=np.int64)
+
+
+def _segments(table: EventTable, observations: output_kernels.Observations) -> np.ndarray:
+    """(N,) number of segments up to the last observation; at least 1."""
+    count = np.ones(table.n_subjects, dtype=np.int64)
+    np.maximum.at(count, table.ob_subject, observations.segment + 1)
+    return count
 
 
 # what is fixed by the model ---------------------------------------------------------------------------

@@ -164,8 +164,8 @@ def _dense_map(entries: dict[tuple[int, int], int], n_rows: int, n_columns: int)
 
 
 def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
-    """The engine's copy of the event table. records (M, n_records); covariates (C, 1 + n_covariates) with
-    the time first; dose_scale (N, n_states)."""
+    """The engine's copy of the event table. records (M, n_records); covariates (C, 2 + n_covariates) with
+    time and order first; dose_scale (N, n_states)."""
     _check_kinds(table)
     ranges = {
         name: (ptr[:-1], ptr[1:])
@@ -187,7 +187,9 @@ def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
         "events": events,
         "observations": observations,
         "records": np.array(table.ob_data, dtype=np.float64, order="C"),
-        "covariates": np.array(np.column_stack([table.cov_time, table.cov]), dtype=np.float64, order="C"),
+        "covariates": np.array(
+            np.column_stack([table.cov_time, table.cov_order, table.cov]), dtype=np.float64, order="C"
+        ),
         "dose_scale": _dose_scale(form, table),
     }
 

@@ -193,10 +193,8 @@ def _observe_inside_step(p, work, due):
     observations, lanes = _observations(p), _lanes(p)
     records = _floats(p.records, (p.n_observations, p.n_records))
     prediction, ptr = _floats(p.prediction, p.n_predictions), _integers(p.ptr, p.n_rows + 1)
-    jacobian, output_map = (
-        _floats(p.jacobian, (p.n_predictions, p.n_wrt)),
-        _integers(p.output_map, (p.n_outputs, p.n_wrt)),
-    )
+    jacobian = _floats(p.jacobian, (p.n_predictions, p.n_wrt))
+    output_map = _integers(p.output_map, (p.n_outputs, p.n_wrt))
     # the innermost loop of the engine: fields of p, read once here, would else be read again after every store
     width, n_records, n_wrt, address = p.width, p.n_records, p.n_wrt, p.work
     when, stop, wake, end, record, output = p.output_time, p.stop, p.wake, p.time_new, p.record, p.output
@@ -315,15 +313,14 @@ def _load_row(p, here, work, w, next_row):
 
 @_machine_code
 def _covariates(p):
-    """Time, then the covariates."""
-    return _floats(p.covariates, (p.n_covariate_rows, 1 + p.n_covariates))
+    """Time and order of the row's last record, then the covariates."""
+    return _floats(p.covariates, (p.n_covariate_rows, 2 + p.n_covariates))
 
 
 @_machine_code
 def _load_covariates(p, here, work, w):
-    covariates = _covariates(p)
     for k in range(p.n_covariates):
-        work[p.covariate + k, w] = covariates[here.covariate, 1 + k]
+        work[p.covariate + k, w] = _covariates(p)[here.covariate, 2 + k]
 
 
 @_machine_code
@@ -380,6 +377,8 @@ def _decide(p, here, work, w):
         what, when, pending = _next(p, here, w)
         if when > now:
             _go_on(p, here, work, w)
+        elif what != _PENDING and _covariates_end_before(p, here, what, now):
+            _change_covariates(p, here, work, w)
         elif what == _OBSERVATION:
             for i in range(p.slope - p.state):
                 work[p.state_out + i, w] = work[p.state + i, w]
@@ -413,24 +412,36 @@ def _next(p, here, w):
 @_machine_code
 def _go_on(p, here, work, w):
     """Nothing is due now: change covariates whose interval ends here, else integrate to the next stop."""
-    events, observations, covariates, pending = _events(p), _observations(p), _covariates(p), _pending(p, w)
-    last_covariate = here.covariate + 1 >= here.covariate_end
-    if not last_covariate and covariates[here.covariate, 0] <= work[p.time, w]:
-        here.covariate += 1
-        _load_covariates(p, here, work, w)
-        here.phase = CHANGE
+    events, observations, pending = _events(p), _observations(p), _pending(p, w)
+    covariates_end = np.inf if here.covariate + 1 >= here.covariate_end else _covariates(p)[here.covariate, 0]
+    if covariates_end <= work[p.time, w]:
+        _change_covariates(p, here, work, w)
         return
     until = np.inf
     if here.event < here.event_end:
         until = min(until, events[here.event].time)
     for index in range(here.n_pending):
         until = min(until, pending[index].time)
-    if not last_covariate:
-        until = min(until, covariates[here.covariate, 0])
-    here.until = until
+    here.until = until = min(until, covariates_end)
     work[p.stop, w] = min(until, observations[here.observation_end - 1].time)
     work[p.wake, w] = min(until, observations[here.observation].time)
     here.phase = START if here.changed else RUN
+
+
+@_machine_code
+def _covariates_end_before(p, here, what, now):
+    """The record that is due now belongs to a later row of covariates, one of the same time."""
+    if here.covariate + 1 >= here.covariate_end:
+        return False
+    order = _observations(p)[here.observation].order if what == _OBSERVATION else _events(p)[here.event].order
+    return _covariates(p)[here.covariate, 0] <= now and _covariates(p)[here.covariate, 1] < order
+
+
+@_machine_code
+def _change_covariates(p, here, work, w):
+    here.covariate += 1
+    _load_covariates(p, here, work, w)
+    here.phase = CHANGE
 
 
 @_machine_code

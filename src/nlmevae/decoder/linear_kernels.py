@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 
 # what a record of the schedule is
-OBSERVE, BOLUS, INFUSION, RESET = range(4)
+OBSERVE, BOLUS, INFUSION, RESET, CHANGE = range(5)
 # columns of Schedule.what and Schedule.number
 ACTION, ORDER, COMPARTMENT, PLACE = range(4)
 TIME, AMOUNT, RATE = range(3)
@@ -42,11 +42,11 @@ _TAYLOR_NORM = 0.5
 
 
 class Schedule(NamedTuple):
-    """Doses, resets and observations in the order in which they happen.
+    """Doses, resets, observations and changes of covariates in the order in which they happen.
 
     Records of subject i are first[i]:last[i] (nothing after its last observation); start (N,) times of
     the initial state; what (n_records, 4) and number (n_records, 3): columns named above, PLACE being the
-    index of an observation within its subject.
+    index of an observation within its subject. From one CHANGE to the next the system is constant: a segment.
     """
 
     first: np.ndarray
@@ -78,12 +78,13 @@ class Plan(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_rows(plan, schedule, rows, ptr, values, slopes, amounts, d_amounts):
+def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_amounts):
     """Amounts of the wanted compartments at every observation of the rows.
 
     Args:
         rows (R,): subjects; ptr (R+1,): start of each row's observations in the results.
-        values, slopes: of the compiled system function, one column per row.
+        values, slopes: of the compiled system function, a column for each segment of each row; segments (R,): the
+            column of a row's first.
         amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
     """
     n, width = plan.n, plan.template.shape[1]
@@ -94,7 +95,8 @@ def solve_rows(plan, schedule, rows, ptr, values, slopes, amounts, d_amounts):
     for r in range(len(rows)):
         if ptr[r] == ptr[r + 1]:
             continue
-        modal = _load(plan, system, values, slopes, r)
+        column = segments[r]
+        modal = _load(plan, system, values, slopes, column)
         now, n_pending, n_running = schedule.start[rows[r]], 0, 0
         _restart(n, system, state, rates)
         record, end = schedule.first[rows[r]], schedule.last[rows[r]]
@@ -127,6 +129,11 @@ def solve_rows(plan, schedule, rows, ptr, values, slopes, amounts, d_amounts):
             elif action == RESET:
                 _restart(n, system, state, rates)
                 n_pending, n_running = 0, 0
+            elif action == CHANGE:
+                column += 1
+                _to_amounts(n, system, state, work)
+                modal = _load(plan, system, values, slopes, column)
+                _to_modes(n, system, state, rates, work)
             else:
                 n_pending = _postpone(n, system, state, schedule, record, pending, pending_what, n_pending)
             record += 1
@@ -134,7 +141,7 @@ def solve_rows(plan, schedule, rows, ptr, values, slopes, amounts, d_amounts):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _load(plan, system, values, slopes, r):
-    """Copy row r; False if its modes cannot be used."""
+    """Copy column r; False if its modes cannot be used."""
     n, width = plan.n, plan.template.shape[1]
     for i in range(len(system)):
         for k in range(width):
@@ -190,6 +197,35 @@ def _restart(n, system, state, rates):
             state[q, 0] += factor * start
             for k in range(1, state.shape[1]):
                 state[q, k] += factor * system[initial + c, k] + system[left + q * n + c, k] * start
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _to_amounts(n, system, state, work):
+    """work[k, c, 0] = amount of compartment c (k = 0) and its derivatives, A = R w."""
+    for c in range(n):
+        right = n + c * n
+        for k in range(state.shape[1]):
+            total = 0.0
+            for q in range(n):
+                total += system[right + q, 0] * state[q, k]
+                if k > 0:
+                    total += system[right + q, k] * state[q, 0]
+            work[k, c, 0] = total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _to_modes(n, system, state, rates, work):
+    """The amounts of `_to_amounts` and the running infusions in the modes of another system."""
+    left = n + n * n
+    for q in range(n):
+        for k in range(state.shape[1]):
+            amount, rate = 0.0, 0.0
+            for c in range(n):
+                amount += system[left + q * n + c, 0] * work[k, c, 0]
+                if k > 0:
+                    amount += system[left + q * n + c, k] * work[0, c, 0]
+                rate += system[left + q * n + c, k] * rates[c]
+            state[q, k], state[n + q, k] = amount, rate
 
 
 # events ---------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:
         kinds = {int(kind) for kind in table.ev_kind}
         if not kinds <= {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}:
             return "it knows boluses, infusions with a given rate and resets only"
-    if backend in ("closed_form", "torchode") and not table.static:
+    if backend == "torchode" and not table.static:
         return "covariates change within a subject"
     return ""
 

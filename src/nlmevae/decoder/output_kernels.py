@@ -19,12 +19,14 @@ class OutputColumns(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """ob_* of the event table; `output` is the index of the output function's output."""
+    """ob_* of the event table; `output` is the index of the output function's output, `segment` that of the
+    subject's segment (linear_kernels.Schedule)."""
 
     ptr: np.ndarray
     time: np.ndarray
     data: np.ndarray
     output: np.ndarray
+    segment: np.ndarray
 
 
 class Chain(NamedTuple):
@@ -40,14 +42,14 @@ class Chain(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fill_columns(where, observations, rows, ptr, values, columns):
+def fill_columns(where, observations, rows, ptr, segments, values, columns):
     """Everything but the amounts; spare columns at the end repeat the last one."""
     for r in range(len(rows)):
         shift = observations.ptr[rows[r]] - ptr[r]
         for j in range(len(where.parameter)):
-            value = values[where.parameter[j, 0], r]
             for m in range(ptr[r], ptr[r + 1]):
-                columns[where.parameter[j, 1], m] = value
+                column = segments[r] + observations.segment[m + shift]
+                columns[where.parameter[j, 1], m] = values[where.parameter[j, 0], column]
         if where.time >= 0:
             for m in range(ptr[r], ptr[r + 1]):
                 columns[where.time, m] = observations.time[m + shift]
@@ -61,14 +63,16 @@ def fill_columns(where, observations, rows, ptr, values, columns):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def chain_rule(chain, observations, rows, ptr, outputs, d_outputs, slopes, d_amounts, prediction, jacobian, status):
+def chain_rule(
+    chain, observations, rows, ptr, segments, outputs, d_outputs, slopes, d_amounts, prediction, jacobian, status
+):
     """prediction (M,) and jacobian (M, n_inputs); a row with a value that is not finite fails as a whole."""
     n_inputs = jacobian.shape[1]
     for r in range(len(rows)):
         shift = observations.ptr[rows[r]] - ptr[r]
         total = 0.0
         for m in range(ptr[r], ptr[r + 1]):
-            output = observations.output[m + shift]
+            output, column = observations.output[m + shift], segments[r] + observations.segment[m + shift]
             prediction[m] = outputs[output, m]
             total += prediction[m]
             for k in range(n_inputs):
@@ -82,7 +86,7 @@ def chain_rule(chain, observations, rows, ptr, outputs, d_outputs, slopes, d_amo
                         jacobian[m, chain.active[k]] += slope * d_amounts[m, chain.entry[e, 2], k]
                 else:
                     for j in range(chain.entry[e, 3], chain.entry[e, 4]):
-                        jacobian[m, chain.link[j, 1]] += slope * slopes[chain.link[j, 0], r]
+                        jacobian[m, chain.link[j, 1]] += slope * slopes[chain.link[j, 0], column]
             for k in range(n_inputs):
                 total += jacobian[m, k]
         status[r] = 0

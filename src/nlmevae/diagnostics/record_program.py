@@ -36,11 +36,8 @@ class RecordProgram:
     threads: int = 1
 
     def values(self, etas: np.ndarray) -> Values:
-        """Name -> (n_rows,) of everything the code assigns, with F, at random effects `etas` (N, all ETAs) and EPS = 0.
-
-        Raises:
-            UnsupportedError: amounts cannot be computed (two records of one time with different parameters).
-        """
+        """Name -> (n_rows,) of everything the code assigns, with F, at random effects `etas` (N, all ETAs) and
+        EPS = 0."""
         program, dataset = self.model.program, self.dataset
         inputs = self._inputs(etas)
         if not self.model.structural.compartments:

@@ -11,7 +11,7 @@ import numpy as np
 from nlmevae.data.dataset import Dataset
 from nlmevae.estimation.likelihoods import MethodValue
 from nlmevae.estimation.parameter_count import count_parameters
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, block_mask
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.selector import SearchState
@@ -237,8 +237,8 @@ def _at_bound(value: float, lower: float, upper: float) -> bool:
 def _covariances(
     kind: str, blocks: tuple[CovarianceBlock, ...], labels: list[str], initial: np.ndarray, value: np.ndarray
 ) -> list[Estimate]:
-    """The lower triangle, row by row; elements between blocks are fixed at 0."""
-    block_of = [b for b in blocks for _ in b.names]
+    """The lower triangle, row by row; elements between blocks, and those a block keeps at 0, are fixed at 0."""
+    free = block_mask(blocks)
     return [
         Estimate(
             name=f"{kind.upper()}({i + 1},{j + 1})",
@@ -248,7 +248,7 @@ def _covariances(
             column=j + 1,
             init=float(initial[i, j]),
             value=float(value[i, j]),
-            fixed=block_of[i] is not block_of[j] or block_of[i].fixed,
+            fixed=not free[i, j],
         )
         for i in range(len(labels))
         for j in range(i + 1)

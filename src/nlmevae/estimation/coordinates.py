@@ -2,7 +2,8 @@
 
 u      one per free THETA outside the residual error: log THETA or THETA
 x      Omega = L exp(sum_j x_j B_j) L' around the current Cholesky factor L; the symmetric basis B
-       respects blocks, FIX and SAME, so every step keeps Omega positive definite
+       respects blocks, FIX and SAME, so every step keeps Omega positive definite. Blocks with elements kept
+       at 0: Omega + sum_j x_j D_j, D_j an element in units of its standard deviations
 rho    the free residual error coefficients in their coordinates (`ResidualModel`): log of standard deviations, ...
 """
 
@@ -13,20 +14,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.guards import within_bounds
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.problem import Problem
-from nlmevae.ir import PopulationParameter
+from nlmevae.estimation.structured_omega import positive_share
+from nlmevae.ir import PopulationParameter, free_elements
+
+LARGEST_LOG_OMEGA = 20.0  # of one step, in any direction of Omega: keeps exp finite, no limit in practice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinates:
     """theta (T,) THETA indices; log (T,) bool; column (T,) structural decoder input or -1;
-    basis (q, d, d); residual indices of the free ones among the residual error's coefficients."""
+    basis (q, d, d) 0/1 directions of OMEGA; structured (q,) bool, True in blocks with elements kept at 0;
+    residual indices of the free ones among the residual error's coefficients."""
 
     theta: np.ndarray
     log: np.ndarray
     column: np.ndarray
     basis: np.ndarray
+    structured: np.ndarray
     residual: np.ndarray
 
     @classmethod
@@ -38,11 +44,13 @@ class Coordinates:
                 scales.setdefault(index, _moves_on_log_scale(problem.model.thetas[index]))
         theta = sorted(scales)
         column = {int(i): c for c, i in enumerate(problem.structural_index)}
+        basis = omega_basis(problem)
         return cls(
             theta=np.array(theta, dtype=int),
             log=np.array([scales[i] for i in theta], dtype=bool),
             column=np.array([column.get(i, -1) for i in theta], dtype=int),
-            basis=omega_basis(problem),
+            basis=basis,
+            structured=_is_structured(basis, problem),
             residual=np.flatnonzero(problem.residual.free),
         )
 
@@ -65,6 +73,17 @@ class Coordinates:
         current = thetas[self.theta]
         moved[self.theta] = np.where(self.log, current * np.exp(np.clip(step, -20, 20)), current + step)
         return within_bounds(moved, problem)
+
+    def room(self, problem: Problem, population: Population) -> tuple[np.ndarray, np.ndarray]:
+        """(T + q + r,) smallest and largest step in all coordinates; only the bounds of THETAs limit them."""
+        thetas = [problem.model.thetas[i] for i in self.theta]
+        current = population.thetas[self.theta]
+        low, high = (np.array([getattr(t, side) for t in thetas], dtype=float) for side in ("lower", "upper"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low = np.where(self.log, np.log(np.maximum(low, 0.0) / current), low - current)
+            high = np.where(self.log, np.log(np.maximum(high, 0.0) / current), high - current)
+        free = np.full(sum(self.sizes[1:]), np.inf)
+        return np.append(np.minimum(low, 0.0), -free), np.append(np.maximum(high, 0.0), free)
 
     def mean_jacobian(self, problem: Problem, thetas: np.ndarray) -> np.ndarray:
         """(N, d, T) d mean / du; 0 for THETAs only the decoder reads."""
@@ -90,11 +109,24 @@ class Coordinates:
             return omega
         index = np.ix_(problem.latent_index, problem.latent_index)
         chol = np.linalg.cholesky(omega[index])
-        values, vectors = np.linalg.eigh(np.einsum("j,jab->ab", step, self.basis))
-        root = chol @ (vectors * np.exp(0.5 * values))
+        directions, kept = self.directions(omega[index]), self.structured
+        values, vectors = np.linalg.eigh(np.tensordot(step[~kept], directions[~kept], axes=1))
+        change = (vectors * np.exp(np.clip(values, -LARGEST_LOG_OMEGA, LARGEST_LOG_OMEGA))) @ vectors.T
+        if kept.any():
+            added = np.tensordot(step[kept], directions[kept], axes=1)
+            change = change + positive_share(added) * added
         moved = omega.copy()
-        moved[index] = np.where(problem.omega_mask, root @ root.T, omega[index])
+        moved[index] = np.where(problem.omega_mask, chol @ change @ chol.T, omega[index])
         return moved
+
+    def directions(self, omega: np.ndarray) -> np.ndarray:
+        """(q, d, d) B_j with dOmega / dx_j = L B_j L' at the latents' omega (d, d)."""
+        if not self.structured.any():
+            return self.basis
+        sd = np.sqrt(np.diag(omega))
+        whiten = np.linalg.inv(np.linalg.cholesky(omega))
+        elements = whiten @ (self.basis * np.outer(sd, sd)) @ whiten.T
+        return np.where(self.structured[:, None, None], elements, self.basis)
 
 
 def omega_basis(problem: Problem) -> np.ndarray:
@@ -102,28 +134,27 @@ def omega_basis(problem: Problem) -> np.ndarray:
     d = problem.n_latents
     latent_of_eta = {int(eta): k for k, eta in enumerate(problem.latent_index)}
     directions = []
-    for copies in _free_blocks(problem):
+    for copies in repeated_blocks(problem.model.omega):
         for i in range(len(copies[0])):
             for j in range(i + 1):
                 direction = np.zeros((d, d))
                 for row, column in ((latent_of_eta.get(e[i]), latent_of_eta.get(e[j])) for e in copies):
-                    if row is not None and column is not None:
+                    if row is not None and column is not None and problem.omega_mask[row, column]:
                         direction[row, column] = direction[column, row] = 1.0
                 directions.append(direction)
     used = [direction for direction in directions if direction.any()]
     return np.array(used).reshape(len(used), d, d)
 
 
-def _free_blocks(problem: Problem) -> list[list[list[int]]]:
-    """ETA indices of every estimated block, together with those of the blocks that repeat it."""
-    groups: dict[int, list[list[int]]] = {}
-    start = 0
-    for number, block in enumerate(problem.model.omega):
-        etas = list(range(start, start + len(block.names)))
-        start += len(etas)
-        if not block.fixed:
-            groups.setdefault(number if block.same_as is None else block.same_as, []).append(etas)
-    return list(groups.values())
+def _is_structured(basis: np.ndarray, problem: Problem) -> np.ndarray:
+    """(q,) bool: the direction belongs to a block that has elements kept at 0."""
+    structured = []
+    etas = problem.model.etas
+    blocks = {eta: block for block in problem.model.omega for eta in block.names}
+    for direction in basis:
+        eta = etas[problem.latent_index[int(np.argmax(direction.any(axis=1)))]]
+        structured.append(not np.all(free_elements(blocks[eta])))
+    return np.array(structured, dtype=bool)
 
 
 def _moves_on_log_scale(theta: PopulationParameter) -> bool:

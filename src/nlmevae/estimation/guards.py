@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.problem import Problem
 
 OMEGA_SD_RANGE = (1e-3, 5.0)  # in units of the latent's scale
@@ -40,7 +40,12 @@ def latent_scale(problem: Problem) -> np.ndarray:
     sd = np.sqrt(np.diag(problem.latent_omega(problem.initial)))
     natural = np.array([latent.transform.kind == "identity" for latent in problem.form.latents], dtype=bool)
     unit = np.where(natural, np.maximum(mean, sd), 1.0)
-    return np.where(np.isnan(problem.effect_unit), unit, problem.effect_unit)
+    unit = np.where(np.isnan(problem.effect_unit), unit, problem.effect_unit)
+    for copies in repeated_blocks(problem.model.omega):  # what shares a variance shares its limits
+        members = [np.flatnonzero(np.isin(problem.latent_index, same)) for same in zip(*copies, strict=True)]
+        for same in members:
+            unit[same] = unit[same].max(initial=0.0)
+    return unit
 
 
 def limit_change(old: Population, new: Population, problem: Problem, limits: Limits, scale: np.ndarray) -> Population:
@@ -115,12 +120,12 @@ def _limit_omega(old: np.ndarray, new: np.ndarray, problem: Problem, limits: Lim
 
 
 def _positive_correlation(correlation: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(correlation)
-    if values[0] >= SMALLEST_CORRELATION_EIGENVALUE:
+    """Drawn towards no correlation as far as needed, which keeps zeros."""
+    smallest = float(np.linalg.eigvalsh(correlation)[0])
+    if smallest >= SMALLEST_CORRELATION_EIGENVALUE:
         return correlation
-    lifted = (vectors * np.maximum(values, SMALLEST_CORRELATION_EIGENVALUE)) @ vectors.T
-    sd = np.sqrt(np.diag(lifted))
-    return lifted / np.outer(sd, sd)
+    share = (SMALLEST_CORRELATION_EIGENVALUE - smallest) / (1.0 - smallest)
+    return (1.0 - share) * correlation + share * np.eye(len(correlation))
 
 
 def _limit_residual(old: Population, new: Population, problem: Problem, factor: float) -> Population:

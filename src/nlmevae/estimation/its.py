@@ -97,12 +97,14 @@ def _update(
         weight=np.repeat(points.share, np.diff(problem.table.ob_ptr), axis=1),
         multiplier=joint.multiplier(points.z),
     )
-    updated = limit_change(population, m_step(statistics, population, problem), problem, ITS_LIMITS, scale)
+    updated = limit_change(
+        population, m_step(statistics, population, problem, shared=False), problem, ITS_LIMITS, scale
+    )
     for _ in range(EM_STEPS):
         precision = np.linalg.inv(problem.latent_omega(updated))
         cov = np.linalg.inv(likelihood + precision)
         mean = _times(cov, natural + problem.mean.mean(updated.thetas) @ precision)
-        moved = update_mean_and_omega(mean, cov, updated, problem)
+        moved = update_mean_and_omega(mean, cov, updated, problem, shared=False)
         updated = limit_change(population, moved, problem, ITS_LIMITS, scale)
     if shift is None:
         return updated

@@ -5,10 +5,12 @@ With E[z_i] and Cov[z_i] of the posterior, maximise over theta = (z_pop, beta, O
     Q = sum_i E[log N(z_i; mu_i(theta), Omega)] + sum_ij E[log p(y_ij | f_ij, sigma)]
 
     mean of z   generalised least squares (one step where mu is linear, Gauss-Newton otherwise)
-    Omega       mean over subjects of Cov[z_i] + (E[z_i] - mu_i)(E[z_i] - mu_i)', inside its blocks
+    Omega       mean over subjects of Cov[z_i] + (E[z_i] - mu_i)(E[z_i] - mu_i)', inside its blocks; over subjects
+                and occasions for blocks that repeat another (SAME)
     sigma       decoder/residual_update.py
 
-Subjects without observations carry no information and are left out.
+Subjects without observations, and occasions a subject does not have, carry no information and are left out
+(informed.py).
 """
 
 from __future__ import annotations
@@ -19,18 +21,21 @@ import numpy as np
 
 from nlmevae.decoder.residual_update import update
 from nlmevae.estimation.mean_model import MeanModel
-from nlmevae.estimation.population import Population
+from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.structured_omega import structured_fit
 
 MAX_ROUNDS = 20  # of mean and Omega in turn; 2 where they do not interact
 SETTLED = 1e-9  # step of the mean, in standard errors of the complete data
 HALVINGS = 12
 
 
-def m_step(statistics: SufficientStatistics, population: Population, problem: Problem) -> Population:
-    """The maximiser of Q; FIXED parameters stay, bounds hold."""
-    updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem)
+def m_step(
+    statistics: SufficientStatistics, population: Population, problem: Problem, *, shared: bool = True
+) -> Population:
+    """The maximiser of Q; FIXED parameters stay, bounds hold. `shared` as in `update_mean_and_omega`."""
+    updated = update_mean_and_omega(statistics.z_mean, statistics.z_cov, population, problem, shared=shared)
     return with_residual(updated, problem, statistics.prediction, statistics.weight, multiplier=statistics.multiplier)
 
 
@@ -53,36 +58,45 @@ def with_residual(
 
 
 def update_mean_and_omega(
-    z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem
+    z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem, *, shared: bool = True
 ) -> Population:
     """(z_pop, beta) and Omega in turn until neither moves; they only interact where Omega has covariances
-    or parameters share a THETA."""
-    seen = np.diff(problem.table.ob_ptr) > 0
-    if not problem.n_latents or not seen.any():
+    or parameters share a THETA. Not `shared`: THETAs that the decoder reads too stay, for a step that also sees what
+    they do to the predictions."""
+    informed = problem.informed
+    if not informed.any():
         return population
     thetas, omega = population.thetas, population.omega
+    moving = np.full(len(problem.mean.indices), True) if shared else ~problem.shared
     for _ in range(MAX_ROUNDS):
         latent = omega[np.ix_(problem.latent_index, problem.latent_index)]
-        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), seen)
+        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), informed, moving)
         if size < SETTLED and omega is not population.omega:
             break
-        residual = (z_mean - problem.mean.mean(thetas))[seen]
-        scatter = (residual.T @ residual + z_cov[seen].sum(axis=0)) / seen.sum()
-        omega = with_latent_omega(omega, scatter, problem)
+        residual = np.where(informed, z_mean - problem.mean.mean(thetas), 0.0)
+        both = informed[:, :, None] & informed[:, None, :]
+        scatter = residual.T @ residual + np.where(both, z_cov, 0.0).sum(axis=0)
+        omega = with_latent_omega(omega, scatter, both.sum(axis=0), problem)
     return replace(population, thetas=thetas, omega=omega)
 
 
 def fit_mean(
-    mean: MeanModel, thetas: np.ndarray, target: np.ndarray, precision: np.ndarray, seen: np.ndarray
+    mean: MeanModel,
+    thetas: np.ndarray,
+    target: np.ndarray,
+    precision: np.ndarray,
+    informed: np.ndarray,
+    moving: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """THETAs after one generalised least-squares step towards `target` (N, d), and the step's size.
 
-    Exact where mu is linear; else a Gauss-Newton step, halved until the sum of squares falls.
+    Exact where mu is linear; else a Gauss-Newton step, halved until the sum of squares falls. `informed` (N, d): the
+    components that count; `moving` (q,): the THETAs that may move.
     """
-    if not len(mean.indices):
+    if not moving.any():
         return thetas, 0.0
-    design = mean.design(thetas)[seen]
-    residual = (target - mean.mean(thetas))[seen]
+    design = np.where(informed[:, :, None] & moving, mean.design(thetas), 0.0)
+    residual = np.where(informed, target - mean.mean(thetas), 0.0)
     weighted = precision @ design
     matrix = np.einsum("ndq,ndr->qr", design, weighted)
     gradient = np.einsum("ndq,nd->q", weighted, residual)
@@ -91,7 +105,7 @@ def fit_mean(
     before = np.einsum("nd,de,ne->", residual, precision, residual)
     for _ in range(1 if mean.linear else HALVINGS):
         moved = mean.step(thetas, delta)
-        error = (target - mean.mean(moved))[seen]
+        error = np.where(informed, target - mean.mean(moved), 0.0)
         if mean.linear or np.einsum("nd,de,ne->", error, precision, error) <= before:
             return moved, size
         delta = 0.5 * delta
@@ -127,21 +141,26 @@ def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(unit, right / scale, rcond=1e-10)[0] / scale
 
 
-def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, problem: Problem) -> np.ndarray:
-    """`omega` with its estimated elements from `scatter` (d, d); repeated blocks (SAME) share their mean."""
+def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, count: np.ndarray, problem: Problem) -> np.ndarray:
+    """`omega` with its estimated elements from `scatter` (d, d), sums over `count` (d, d) subjects; blocks that repeat
+    another (SAME) share their sums. What nobody is informed about stays, elements kept at 0 too."""
     index = np.ix_(problem.latent_index, problem.latent_index)
-    full = omega.copy()
-    full[index] = np.where(problem.omega_mask, scatter, omega[index])
-    groups: dict[int, list[slice]] = {}
-    start = 0
-    for number, block in enumerate(problem.model.omega):
-        where = slice(start, start + len(block.names))
-        start = where.stop
-        if not block.fixed:
-            groups.setdefault(number if block.same_as is None else block.same_as, []).append(where)
-    for members in groups.values():
-        if len(members) > 1:
-            common = np.mean([full[w, w] for w in members], axis=0)
+    total, number = np.zeros_like(omega), np.zeros_like(omega)
+    total[index], number[index] = scatter, count
+    for copies in repeated_blocks(problem.model.omega):
+        members = [np.ix_(etas, etas) for etas in copies]
+        for table in (total, number):
+            common = np.sum([table[where] for where in members], axis=0)
             for where in members:
-                full[where, where] = common
-    return full
+                table[where] = common
+    free = np.zeros_like(omega, dtype=bool)
+    free[index] = problem.omega_mask
+    mean = total / np.maximum(number, 1)
+    updated = np.where(free & (number > 0), mean, omega)
+    for copies in repeated_blocks(problem.model.omega):
+        first = np.ix_(copies[0], copies[0])
+        if not free[first].all() and (number[first] > 0).all():
+            fitted = structured_fit(mean[first], omega[first], free[first])
+            for etas in copies:
+                updated[np.ix_(etas, etas)] = fitted
+    return updated

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.estimation.m_step import bounded_minimum
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.sample import Sample
 from nlmevae.likelihood.importance import Weighted
@@ -30,12 +31,16 @@ NOISY_SHARE = 0.05  # the same in directions whose score is within its Monte-Car
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curvature:
     """Of the log-likelihood: scores (N, p) of the subjects, complete-data information (p, p), observed
-    information (p, p), Monte-Carlo covariance of the score (p, p) as if draws were independent."""
+    information (p, p), Monte-Carlo covariance of the score (p, p) as if draws were independent. lower, upper (p,):
+    steps that the bounds of THETAs leave. A THETA at a bound that its score points beyond is held there: steps,
+    promised gains and shares are those of the others."""
 
     scores: np.ndarray
     complete: np.ndarray
     observed: np.ndarray
     noise: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
     @property
     def score(self) -> np.ndarray:
@@ -43,11 +48,23 @@ class Curvature:
         return self.scores.sum(axis=0)
 
     def newton_step(self, share: float = SMALLEST_SHARE, *, noisy_share: float = NOISY_SHARE) -> np.ndarray:
-        """Solve observed step = score, in no direction longer than 1 / `share` EM steps, and in those where
-        the score may be noise than 1 / `noisy_share`."""
-        modes = self._eigenmodes()
+        """Solve observed step = score within the bounds, in no direction longer than 1 / `share` EM steps, and in
+        those where the score may be noise than 1 / `noisy_share`."""
+        modes, free = self._eigenmodes(), self.free
         floor = np.where(modes.score**2 > modes.noise, share, max(share, noisy_share))
-        return modes.axes @ (modes.score / np.maximum(modes.share, floor))
+        step = np.zeros(len(free))
+        step[free] = modes.axes @ (modes.score / np.maximum(modes.share, floor))
+        if ((step >= self.lower).all() and (step <= self.upper).all()) or not np.isfinite(step).all():
+            return step
+        dual = self.complete[np.ix_(free, free)] @ modes.axes
+        matrix = (dual * np.maximum(modes.share, floor)) @ dual.T
+        step[free] = bounded_minimum(matrix, self.score[free], self.lower[free], self.upper[free])
+        return step
+
+    @property
+    def free(self) -> np.ndarray:
+        """(p,) bool: not held at a bound."""
+        return ~((self.lower >= 0.0) & (self.score <= 0.0) | (self.upper <= 0.0) & (self.score >= 0.0))
 
     @property
     def smallest_share(self) -> float:
@@ -65,13 +82,18 @@ class Curvature:
         return float((modes.noise / np.maximum(modes.share, share)).sum())
 
     def _eigenmodes(self) -> _Eigenmodes:
-        scale = np.sqrt(np.maximum(np.diag(self.complete), 1e-300))
-        values, vectors = np.linalg.eigh(self.complete / np.outer(scale, scale))
+        free = self.free
+        complete, observed, noise = (m[np.ix_(free, free)] for m in (self.complete, self.observed, self.noise))
+        scale = np.sqrt(np.maximum(np.diag(complete), 1e-300))
+        values, vectors = np.linalg.eigh(complete / np.outer(scale, scale))
         whiten = (vectors / np.sqrt(np.maximum(values, 1e-8))) / scale[:, None]
-        share, directions = np.linalg.eigh(whiten.T @ self.observed @ whiten)
+        share, directions = np.linalg.eigh(whiten.T @ observed @ whiten)
         axes = whiten @ directions
         return _Eigenmodes(
-            axes=axes, share=share, score=axes.T @ self.score, noise=np.einsum("pj,pq,qj->j", axes, self.noise, axes)
+            axes=axes,
+            share=share,
+            score=axes.T @ self.score[free],
+            noise=np.einsum("pj,pq,qj->j", axes, noise, axes),
         )
 
 
@@ -90,15 +112,22 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
     """Score and information at `population`; the decoder is not called."""
     joint = sample.problem.joint(population)
     moments = _score_moments(sample, population, joint, weighted.weight)
-    factor, complete = _factor(sample, population, joint), _complete(sample, population, joint, moments)
+    factor, directions = _factor(sample, population, joint), sample.coordinates.directions(joint.omega)
+    complete = _complete(sample, population, joint, moments, directions)
     transposed = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
     scores = _times(transposed, moments.first)
     cross = _times(transposed, moments.first_square).T @ scores
     weight_square = (weighted.weight**2).sum(axis=0)
+    lower, upper = sample.coordinates.room(sample.problem, population)
     return Curvature(
+        lower=lower,
+        upper=upper,
         scores=scores,
         complete=complete,
-        observed=complete - _sum_of_squares(transposed, moments.second) + scores.T @ scores,
+        observed=complete
+        + _structured_curvature(sample, joint, moments, directions)
+        - _sum_of_squares(transposed, moments.second)
+        + scores.T @ scores,
         noise=_sum_of_squares(transposed, moments.second_square)
         - cross
         - cross.T
@@ -116,7 +145,7 @@ def _score_moments(sample: Sample, population: Population, joint: JointDensity, 
         draws.prediction,
         weight,
         jacobian,
-        (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.basis)),
+        (np.ascontiguousarray(joint.mean), joint.whiten, OmegaDirections.of(coordinates.directions(joint.omega))),
         (joint.observed, sample.problem.table.ob_ptr),
         [
             (error, np.ascontiguousarray(joint.residual.slot_map(e)[:, coordinates.residual]))
@@ -162,14 +191,21 @@ def _drift(sample: Sample, population: Population) -> np.ndarray:
     return drift
 
 
-def _complete(sample: Sample, population: Population, joint: JointDensity, moments: ScoreMoments) -> np.ndarray:
-    """(p, p) complete-data information: exact for the mean and Omega, expected over y for the rest."""
+def _complete(
+    sample: Sample, population: Population, joint: JointDensity, moments: ScoreMoments, directions: np.ndarray
+) -> np.ndarray:
+    """(p, p) complete-data information: exact for the mean and Omega, expected over y for the rest; also expected for
+    blocks with elements kept at 0 (see `_structured_curvature`)."""
     coordinates = sample.coordinates
     n_theta, n_omega, n_residual = coordinates.sizes
     d = joint.n_latents
     complete = np.zeros((n_theta + n_omega + n_residual,) * 2)
     design = joint.whiten @ _drift(sample, population)
-    _add_gaussian(complete, design, coordinates.basis, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
+    _add_gaussian(complete, design, directions, moments.first[:, :d], moments.second[:, :d, :d].sum(axis=0))
+    structured = n_theta + np.flatnonzero(coordinates.structured)
+    if len(structured):
+        b = directions[coordinates.structured]
+        complete[np.ix_(structured, structured)] = 0.5 * joint.n_subjects * np.einsum("iab,jba->ij", b, b)
     rho = slice(n_theta + n_omega, None)
     complete[rho, rho] += moments.residual.sum(axis=0)
     if sample.batch.jacobian is not None:
@@ -177,6 +213,21 @@ def _complete(sample: Sample, population: Population, joint: JointDensity, momen
         slope = coordinates.slope(population.thetas)[moving]
         complete[np.ix_(moving, moving)] += moments.structural.sum(axis=0) * np.outer(slope, slope)
     return complete
+
+
+def _structured_curvature(
+    sample: Sample, joint: JointDensity, moments: ScoreMoments, directions: np.ndarray
+) -> np.ndarray:
+    """(p, p) what -l'' has beyond its expectation where Omega moves along a line, Omega + x D:
+    tr(B_i S B_j) - n tr(B_i B_j), S the sum of squares of whitened z."""
+    coordinates, d = sample.coordinates, joint.n_latents
+    extra = np.zeros((sum(coordinates.sizes),) * 2)
+    structured = coordinates.sizes[0] + np.flatnonzero(coordinates.structured)
+    if len(structured):
+        b = directions[coordinates.structured]
+        excess = moments.second[:, :d, :d].sum(axis=0) - joint.n_subjects * np.eye(d)
+        extra[np.ix_(structured, structured)] = np.einsum("iab,bc,jca->ij", b, excess, b, optimize=True)
+    return extra
 
 
 def _add_gaussian(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.ir import CovarianceBlock, Model
+from nlmevae.ir import CovarianceBlock, Model, free_elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +47,27 @@ def assemble(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
 
 
 def block_mask(blocks: tuple[CovarianceBlock, ...]) -> np.ndarray:
-    """True where the covariance matrix is estimated (inside a block that is not fixed)."""
+    """True where the covariance matrix is estimated (inside a block that is not fixed, not kept at 0)."""
     n = sum(len(b.names) for b in blocks)
     mask = np.zeros((n, n), dtype=bool)
     start = 0
     for block in blocks:
         stop = start + len(block.names)
-        mask[start:stop, start:stop] = not block.fixed
+        mask[start:stop, start:stop] = free_elements(block)
         start = stop
     return mask
+
+
+def repeated_blocks(blocks: tuple[CovarianceBlock, ...]) -> list[list[list[int]]]:
+    """Effect indices of every estimated block, together with those of the blocks that repeat it (SAME)."""
+    groups: dict[int, list[list[int]]] = {}
+    start = 0
+    for number, block in enumerate(blocks):
+        effects = list(range(start, start + len(block.names)))
+        start += len(effects)
+        if not block.fixed:
+            groups.setdefault(number if block.same_as is None else block.same_as, []).append(effects)
+    return list(groups.values())
 
 
 def lower_triangle(matrix: np.ndarray) -> np.ndarray:

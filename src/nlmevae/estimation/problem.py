@@ -14,6 +14,7 @@ from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.errors import DataError
 from nlmevae.estimation.effect_unit import effect_units
 from nlmevae.estimation.effects import Effects, extended, without_effects
+from nlmevae.estimation.informed import informed_latents
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
 from nlmevae.estimation.subset import decoder_of, restricted
@@ -30,6 +31,7 @@ class Problem:
         structural_index: (s,) index of each structural THETA among all THETAs.
         structural_free: (s,) bool, True where it is estimated.
         omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.
+        informed: (N, d) bool, the data of the subject say something about the latent or its block (informed.py).
         effect_unit: (d,) size of one unit of each latent without a mean (effect_unit.py); NaN for the others.
         support: (n_units,) bool, the candidate effects in the model; None when there is no search.
     """
@@ -45,6 +47,7 @@ class Problem:
     structural_index: np.ndarray
     structural_free: np.ndarray
     omega_mask: np.ndarray
+    informed: np.ndarray
     effect_unit: np.ndarray
     support: np.ndarray | None = None
 
@@ -68,6 +71,11 @@ class Problem:
     @property
     def n_latents(self) -> int:
         return len(self.latent_index)
+
+    @property
+    def shared(self) -> np.ndarray:
+        """(q,) bool: the THETA of the mean of z (`mean.indices`) is a decoder input too."""
+        return np.isin(self.mean.indices, self.structural_index[self.structural_free])
 
     def latent_omega(self, population: Population) -> np.ndarray:
         """(d, d) covariance of the latents."""
@@ -138,6 +146,7 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
         structural_index=structural_index,
         structural_free=np.array([not model.thetas[i].fixed for i in structural_index], dtype=bool),
         omega_mask=block_mask(model.omega)[np.ix_(latent_index, latent_index)],
+        informed=informed_latents(form, table, model.omega),
         effect_unit=np.full(len(latent_index), np.nan),
     )
     _check_typical_values(problem)

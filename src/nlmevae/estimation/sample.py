@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.m_step import update_mean_and_omega, with_residual
+from nlmevae.estimation.m_step import bounded_minimum, update_mean_and_omega, with_residual
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
@@ -155,7 +155,7 @@ def em_step(sample: Sample, population: Population, weighted: Weighted) -> Popul
     """One M step at the current weights, then a Gauss-Newton step of the structural THETAs."""
     problem, draws = sample.problem, sample.draws(population)
     mean, cov = weighted_moments(draws.z, weighted.weight)
-    updated = update_mean_and_omega(mean, cov, population, problem)
+    updated = update_mean_and_omega(mean, cov, population, problem, shared=False)
     multiplier = problem.joint(population).multiplier(draws.z)
     updated = with_residual(
         updated, problem, draws.prediction, weighted.weight, ptr=problem.table.ob_ptr, multiplier=multiplier
@@ -193,7 +193,8 @@ def structural_step(
     total += np.einsum("ntd,nd->t", pulled, z_mean - problem.mean.mean(population.thetas))
     matrix += np.einsum("ntd,ndu->tu", pulled, drift)
     step = np.zeros(len(coordinates.theta))
-    step[which] = _trusted(np.linalg.lstsq(matrix, total, rcond=1e-12)[0], population, coordinates)
+    low, high = (room[: len(which)][which] for room in coordinates.room(problem, population))
+    step[which] = _trusted(bounded_minimum(matrix, total, low, high), population, coordinates)
     return replace(population, thetas=coordinates.move_thetas(population.thetas, step, problem))
 
 

@@ -22,7 +22,7 @@ from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings, SelectionSettings
 from nlmevae.estimation.trace import Progress
-from nlmevae.ir import Candidate, Model
+from nlmevae.ir import Candidate, Model, free_elements
 from nlmevae.results.fit_result import FitResult, TraceRow
 
 #: Largest difference of the mean of z between the search and the written model: rounding of constants.
@@ -106,6 +106,7 @@ def effects_of(model: Model, problem: Problem, requested: RequestedSearch) -> Ef
     latents = tuple(latent.name for latent in problem.form.latents)
     index = latent_of_parameter(model.individual_parameters, latents)
     parameters = [p.name for p in model.individual_parameters]
+    _check_means(model, index, [parameters[k] for k in requested.parameter])
     names = tuple(column.name for candidate in requested.space.candidates for column in candidate.columns)
     return Effects(
         space=requested.space,
@@ -115,6 +116,29 @@ def effects_of(model: Model, problem: Problem, requested: RequestedSearch) -> Ef
         theta=len(model.thetas) + np.arange(len(names)),
         names=names,
     )
+
+
+def _check_means(model: Model, index: dict[str, int], asked: list[str]) -> None:
+    """Covariates act on means, and OMEGA is profiled as full blocks.
+
+    Raises:
+        UnsupportedError: a parameter without a mean, or an estimated block of OMEGA with elements kept at 0.
+    """
+    without = next((name for name in asked if name not in index), None)
+    if without is not None:
+        raise UnsupportedError(
+            f"{without} changes within a subject together with its typical value: there is no mean for covariates to "
+            "act on",
+            hint=f"leave {without} out of the parameters to be searched",
+            location=next(p.at for p in model.individual_parameters if p.name == without),
+        )
+    for block in model.omega:
+        if not block.fixed and not all(all(row) for row in free_elements(block)):
+            raise UnsupportedError(
+                f"a covariance of {', '.join(block.names)} is 0 and stays 0; a covariate search cannot keep it there",
+                hint="search with a full block or separate variances; `fit` keeps the zeros",
+                location=block.at,
+            )
 
 
 def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel) -> FitResult:

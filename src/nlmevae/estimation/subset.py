@@ -12,7 +12,7 @@ from nlmevae.decoder.base import Decoder
 _OF_EVENTS = ("ev_time", "ev_kind", "ev_cmt", "ev_amt", "ev_rate", "ev_ii", "ev_order")
 _OF_OBSERVATIONS = ("ob_time", "ob_value", "ob_cmt", "ob_row", "ob_order", "ob_data")
 _MAYBE = ("ob_endpoint", "ob_limits")
-_OF_COVARIATES = ("cov_time", "cov")
+_OF_COVARIATES = ("cov_time", "cov_order", "cov")
 
 
 def spread_subjects(table: EventTable, n_subjects: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from nlmevae.ir.observation import (
     ObservationModel,
     ResidualError,
 )
-from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
+from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, free_elements
 from nlmevae.ir.program import (
     Assign,
     If,
@@ -85,6 +85,7 @@ __all__ = [
     "Transform",
     "Where",
     "assignments",
+    "free_elements",
     "names_assigned",
     "names_read",
     "needed_for",

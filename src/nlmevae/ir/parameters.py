@@ -42,8 +42,8 @@ class CovarianceBlock:
     """A block of OMEGA or SIGMA: always variances and covariances, whatever the user wrote.
 
     `names` are effect names (``ETA(1)``, ``EPS(1)``), `matrix` the initial covariance, row-major
-    nested tuples (n, n). A fixed block is not estimated. `same_as` is the index of the block whose
-    values it repeats (NONMEM's SAME).
+    nested tuples (n, n). A fixed block is not estimated. An initial covariance of 0 stays 0 (NONMEM's band
+    matrices). `same_as` is the index of the block whose values it repeats (NONMEM's SAME).
     """
 
     names: tuple[str, ...]
@@ -57,6 +57,14 @@ class CovarianceBlock:
         n = len(self.names)
         if len(self.matrix) != n or any(len(row) != n for row in self.matrix):
             raise SemanticError(f"covariance block of {', '.join(self.names)} is not {n} x {n}", location=self.at)
+
+
+def free_elements(block: CovarianceBlock) -> tuple[tuple[bool, ...], ...]:
+    """(n, n): which elements are estimated."""
+    return tuple(
+        tuple(not block.fixed and (i == j or value != 0.0) for j, value in enumerate(row))
+        for i, row in enumerate(block.matrix)
+    )
 
 
 def zero_effects(blocks: tuple[CovarianceBlock, ...]) -> frozenset[str]:

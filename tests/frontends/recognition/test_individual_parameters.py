@@ -264,7 +264,7 @@ GENERAL = {
     "cubed": ("CL=(THETA(1)*EXP(ETA(1)))**3", "scaled log-normal"),
     "almost log-normal": ("CL=THETA(1)*(EXP(ETA(1))+0.00001*ETA(1))", "neither normal"),
     "square": ("CL=THETA(1)+ETA(1)**2", "neither normal"),
-    "one branch only": ("CL=THETA(1)\nIF (SEX.EQ.1) CL=CL*EXP(ETA(1))", "in some branches only"),
+    "one branch only": ("CL=THETA(1)\nIF (SEX.EQ.1) CL=CL*EXP(ETA(1))", "on some records only"),
     "assigned twice in one branch": (
         "IF (SEX.EQ.1) THEN\nCL=THETA(1)*EXP(ETA(1))\nCL=CL+1\nELSE\nCL=1+THETA(1)*EXP(ETA(1))\nENDIF",
         "assigned more than once",

@@ -92,9 +92,9 @@ class AskedNames:
         place = next((a.at for a in assignments(program) if a.target == name), None)
         if place is not None or any(p.name.upper() == name for p in self.model.individual_parameters):
             raise UnsupportedError(
-                f"{option}: {name} has no random effect of its own, and covariates are selected on parameters "
-                "that have one (the exact selection step compares them with the spread between subjects)",
-                hint=f"write {name} with an ETA and an $OMEGA that is not fixed to 0, or search "
+                f"{option}: {name} has no mu-referenced random effect of its own, and covariates are selected on "
+                "parameters that have one (the exact selection step compares them with the spread between subjects)",
+                hint=f"write {name} = typical value * EXP(ETA) with an $OMEGA that is not fixed to 0, or search "
                 f"{', '.join(known) or 'another parameter'}",
                 location=at or place,
             )
@@ -133,7 +133,7 @@ def asked_pairs(model: Model, spec: SearchSpec) -> tuple[list[AskedPair], list[F
     names = AskedNames(model, spec)
     if not names.parameters:
         raise UnsupportedError(
-            "the model has no parameter with a random effect, and covariates are selected on such parameters",
+            "the model has no parameter with a mu-referenced random effect, and covariates are selected on those",
             hint="write a parameter with an ETA, as in CL = THETA(1)*EXP(ETA(1)), and its $OMEGA",
         )
     forced = _resolved(names, "force", spec.force)

@@ -70,7 +70,7 @@ def read_covariance(records: tuple[Record, ...], effect: str) -> tuple[tuple[Cov
     Raises:
         ModelSyntaxError: a word that is no value or option, a wrong number of values.
         SemanticError: a matrix that is no covariance matrix, SAME after nothing.
-        UnsupportedError: an estimated block with a covariance of 0, a band matrix.
+        UnsupportedError: a singular block.
     """
     blocks: list[_Block] = []
     for record in records:
@@ -287,8 +287,12 @@ def _full_block(words: _Words) -> _Block:
             hint="make the covariances smaller, or write the block as SD CORRELATION with correlations below 1",
             location=words.record.head,
         )
-    if not fixed:
-        _refuse_band(words, matrix)
+    if fixed and not _is_covariance(_without_zeros(matrix), strict=True):
+        raise UnsupportedError(
+            f"this ${words.record.name} block is singular: one effect is a combination of the others",
+            hint="give it one ETA less and write the combination in the code, as in THETA(n)*ETA(1)",
+            location=words.record.head,
+        )
     diagonal = _diagonal(words) if words.filled is None else [None] * n
     written = [words.names[i] if i < len(words.names) else (v and v.name) for i, v in enumerate(diagonal)]
     labels = [w or (v and _label(words, v)) for w, v in zip(written, diagonal, strict=True)]
@@ -296,20 +300,10 @@ def _full_block(words: _Words) -> _Block:
     return _Block(rows, fixed, None, tuple(labels), tuple(written), words.record.head)
 
 
-def _refuse_band(words: _Words, matrix: Matrix) -> None:
-    """NONMEM keeps a covariance of an estimated block at 0 if its initial estimate is 0 (band matrix)."""
-    zero = next(((i, j) for i, row in enumerate(matrix) for j in range(i) if row[j] == 0.0), None)
-    if zero is None:
-        return
-    i, j = zero
-    at = words.values[i * (i + 1) // 2 + j].at if words.filled is None else words.record.head
-    raise UnsupportedError(
-        f"the covariance ({i + 1},{j + 1}) of this ${words.record.name} block is 0, which NONMEM would keep at 0 "
-        "(a band matrix): not supported",
-        hint="give it a small value such as 0.001 to estimate it, or write effects without covariance as blocks of "
-        "their own",
-        location=at,
-    )
+def _without_zeros(matrix: Matrix) -> Matrix:
+    """The rows and columns of effects that exist: variance 0 is no effect."""
+    there = [i for i in range(len(matrix)) if matrix[i][i] != 0.0]
+    return [[matrix[i][j] for j in there] for i in there]
 
 
 def _covariance(triangle: Matrix, options: set[str]) -> Matrix:

@@ -30,7 +30,7 @@ _SHIFTED = EffectForm(
     "log-normal plus a shift that is not a constant", "give the log-normal part a line and a name of its own"
 )
 _DECREASING = EffectForm("a parameter that falls as ETA rises", "write +{eta} in place of -{eta}")
-_SOMETIMES = EffectForm("it acts in some branches only")
+_SOMETIMES = EffectForm("it acts on some records only, as between occasions")
 _OTHER = EffectForm("neither normal, log-normal nor logit-normal")
 _NO_VALUE = EffectForm("without a finite value at the points tried")
 

@@ -258,8 +258,7 @@ def _general_note(level: IndividualLevel, eta: str, derived: tuple[Candidate, Tr
     return Diagnostic(
         code="general-effect",
         severity="note",
-        message=f"{eta} is not mu-referenced ({form.name}): it is a variable of its own with mean 0, and the typical "
-        "values it acts on are estimated with the structural model",
+        message=f"{eta} is not mu-referenced ({form.name}): it is a variable of its own with mean 0",
         hint=form.remedy.format(name=name, eta=eta),
         location=_effect_place(level.model, eta),
     )
@@ -271,7 +270,8 @@ def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
     if not level.candidates[eta]:
         record = "$DES" if place_of(model.program.des, eta) else "$ERROR" if model.structural.compartments else "Y"
         return EffectForm(OUTSIDE.format(record=record)), eta
-    first = level.candidates[eta][0]
+    name = level.candidates[eta][0].name
+    first = next(c for c in reversed(level.candidates[eta]) if c.name == name)  # when all its assignments are made
     reason = _not_individual(model, first, eta)
     usable = [c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)]
     captured = [c for c in usable if _captures(model, c, eta)]
