@@ -28,6 +28,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
     parser.add_argument(
+        "--samples",
+        metavar="N",
+        help="write N samples of each subject's random effects to .ets (default: none)",
+    )
+    parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
         action="append",
@@ -39,7 +44,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", *also)
+    names = ("method", "seed", "backend", "samples", *also)
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

@@ -51,6 +51,7 @@ class FitSettings:
             them subjects with two modes stop the search far from the optimum).
         final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
+        samples: draws of each subject's posterior to report, resampled from the final draws.
     """
 
     method: Method = "vae+polish"
@@ -77,6 +78,7 @@ class FitSettings:
     n_alternatives: int = 2
     n_starts: int = 32
     final_draws: int | None = None
+    samples: int = 0
 
     def __post_init__(self) -> None:
         _require_choice("method", self.method, get_args(Method))
@@ -93,6 +95,7 @@ class FitSettings:
             "its_iterations",
             "n_alternatives",
             "n_starts",
+            "samples",
         ):
             _require_at_least(name, getattr(self, name), 0)
         for name in ("sd0", "burn_in_lr", "training_lr", "rtol", "gain_tolerance"):

@@ -17,6 +17,7 @@ from nlmevae.decoder.base import Decoder, Solution
 from nlmevae.likelihood import kernels
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE, pareto_khat
+from nlmevae.likelihood.posterior_draws import PosteriorDraws, SubjectDraws
 from nlmevae.likelihood.proposal import Mixture, safe_cholesky
 
 SPREAD = 1.3  # of a part around a mode, in standard deviations of Laplace's approximation
@@ -156,7 +157,7 @@ class ImportanceLikelihood:
     """-2LL with the 2 pi constant, per subject, and the posterior moments of the same draws.
 
     minus_two_ll, variance (of minus_two_ll, between independent lattice shifts), ess, khat, n_draws:
-    (N,). mean (N, d), cov (N, d, d) of z.
+    (N,). mean (N, d), cov (N, d, d) of z; draws: what they were computed from.
     """
 
     minus_two_ll: np.ndarray
@@ -166,6 +167,7 @@ class ImportanceLikelihood:
     n_draws: np.ndarray
     mean: np.ndarray
     cov: np.ndarray
+    draws: PosteriorDraws
 
     @property
     def total(self) -> float:
@@ -188,7 +190,8 @@ def importance_likelihood(
 
     Pilot draws from the Laplace approximation (mode (N, d), chol (N, d, d) of the posterior covariance)
     give moments; the estimate uses only draws from the mixture with those moments. Subjects whose
-    k-hat exceeds 0.7 are repeated with four times the draws. Subjects without observations have 0.
+    k-hat exceeds 0.7 are repeated with four times the draws. Subjects without observations have 0, and the prior's
+    moments.
     """
     result = _sample(joint, mode, chol, n_draws, rng)
     poor = np.flatnonzero(result.khat > RELIABLE)
@@ -201,6 +204,8 @@ def importance_likelihood(
         result,
         minus_two_ll=np.where(empty, 0.0, result.minus_two_ll),
         variance=np.where(empty, 0.0, result.variance),
+        mean=np.where(empty[:, None], joint.mean, result.mean),
+        cov=np.where(empty[:, None, None], joint.omega, result.cov),
     )
 
 
@@ -217,7 +222,9 @@ def _sample(
         z.append(batch.z)
     log_weights = np.concatenate(log_weight)
     pooled = weights_of(log_weights, np.zeros_like(log_weights))
-    mean, cov = weighted_moments(np.concatenate(z), pooled.weight)
+    drawn = np.concatenate(z)
+    mean, cov = weighted_moments(drawn, pooled.weight)
+    everyone = np.arange(joint.n_subjects)
     share = pooled.weight.reshape(REPLICATES, size, -1).sum(axis=1) * REPLICATES
     return ImportanceLikelihood(
         minus_two_ll=pooled.minus_two_ll,
@@ -227,6 +234,10 @@ def _sample(
         n_draws=np.full(joint.n_subjects, REPLICATES * size),
         mean=mean,
         cov=cov,
+        draws=PosteriorDraws(
+            n_subjects=joint.n_subjects,
+            parts=(SubjectDraws(subjects=everyone, z=drawn, weight=pooled.weight),),
+        ),
     )
 
 
@@ -249,7 +260,9 @@ def _replace_subjects(
         values = getattr(result, name).copy()
         values[subjects] = getattr(other, name)
         changes[name] = values
-    return ImportanceLikelihood(**changes)
+    (again,) = other.draws.parts
+    parts = (*result.draws.parts, replace(again, subjects=subjects))
+    return ImportanceLikelihood(**changes, draws=replace(result.draws, parts=parts))
 
 
 def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:

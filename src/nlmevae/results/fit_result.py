@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
 
 if TYPE_CHECKING:
     import pandas
+
+#: Of the posterior quantiles in `IndividualResults.psi_quantiles`.
+QUANTILE_LEVELS = (0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +53,18 @@ class LikelihoodValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndividualResults:
-    """Per subject, in data order (N subjects with all data rows; d = number of ETAs).
+    """Per subject, in data order (N subjects with all data rows; d = number of ETAs, n of parameters).
 
     `eta_mean`, `eta_cov`: importance-weighted posterior mean (N, d) and covariance (N, d, d);
     `eta_mode` (N, d); `minus_two_ll` (N,) with constant; `ess` (N,) effective share of draws in (0, 1];
-    `khat` (N,) Pareto tail index; `n_obs` (N,). `psi` (N, n) individual parameters at the posterior
-    mean, named in `psi_names`.
+    `khat` (N,) Pareto tail index; `n_obs` (N,). Subjects without observations have the prior.
+
+    Individual parameters, named in `psi_names`: (N, n) on their natural scale. `psi` and `psi_mode` are those of
+    the mean and the mode of the random effects; `psi_mean`, `psi_sd` and `psi_quantiles` (Q, N, n), at
+    `QUANTILE_LEVELS`, are moments and quantiles of the parameters themselves. The mean of a log-normal parameter
+    is larger than its value at the mean of the random effects.
+
+    `eta_samples` (S, N, d), `psi_samples` (S, N, n): draws of equal weight, where they were asked for.
     """
 
     labels: tuple[str, ...]
@@ -67,6 +77,23 @@ class IndividualResults:
     khat: np.ndarray
     psi_names: tuple[str, ...] = ()
     psi: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_mode: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_sd: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_quantiles: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    eta_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    psi_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+
+    @property
+    def eta_sd(self) -> np.ndarray:
+        """(N, d) posterior standard deviations of the random effects."""
+        return np.sqrt(np.diagonal(self.eta_cov, axis1=-2, axis2=-1))
+
+    def quantiles(self, level: float) -> np.ndarray:
+        """(N, n) posterior quantiles of the parameters at one of `QUANTILE_LEVELS`; NaN where none were computed."""
+        if not len(self.psi_quantiles):
+            return np.full_like(self.psi, np.nan)
+        return self.psi_quantiles[QUANTILE_LEVELS.index(level)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +117,7 @@ class FitResult:
     """What `nlmevae.fit` returns. Call-independent truth at full precision is in `results.json`.
 
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
-    ETA order. Shrinkages are percent, on the SD scale.
+    ETA order. `data_ranges`: smallest and largest value in the data of times, doses and covariates the model reads.
 
     `ofv_nonmem` = m2ll_is - n_obs_total * log(2 pi), the scale of NONMEM's OBJ.
     """
@@ -113,8 +140,7 @@ class FitResult:
     individuals: IndividualResults
     eta_names: tuple[str, ...]
     eta_labels: tuple[str, ...]
-    eta_shrinkage_sd: np.ndarray
-    eps_shrinkage_sd: np.ndarray
+    shrinkage: Shrinkage
     trace: tuple[TraceRow, ...]
     warnings: tuple[str, ...]
     settings: dict[str, Any]
@@ -122,6 +148,17 @@ class FitResult:
     versions: dict[str, str]
     covariates: tuple[dict[str, Any], ...] = ()
     eta_transforms: tuple[str, ...] = ()
+    data_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def eta_shrinkage_sd(self) -> np.ndarray:
+        """(n_eta,) percent, SD scale, of the conditional means."""
+        return self.shrinkage.means.sd
+
+    @property
+    def eps_shrinkage_sd(self) -> np.ndarray:
+        """(n_eps,) percent, SD scale."""
+        return self.shrinkage.eps_sd
 
     def likelihood(self, method: str) -> LikelihoodValue | None:
         """The value by "is", "lin" or "elbo"; None if that was not computed."""
