@@ -4,6 +4,7 @@
 
     result = nlmevae.fit("run1.ctl")            # a FitResult; writes nothing
     result = nlmevae.fit("run1.ctl", out="run1")   # also run1/run1.ext, .phi, .results.json
+    new = nlmevae.predict("run1.ctl", fit=result, data="new.csv")   # a PredictionResult
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
 
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, read_model, select
+    from nlmevae.pipeline import check, fit, predict, read_model, select
     from nlmevae.results.fit_result import FitResult
+    from nlmevae.results.prediction_result import PredictionResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
     from nlmevae.writers.results_json import read_results_json as read_results
@@ -48,6 +50,7 @@ __all__ = [
     "ModelSyntaxError",
     "NlmevaeError",
     "OutputError",
+    "PredictionResult",
     "SelectionResult",
     "SelectionSettings",
     "SemanticError",
@@ -56,6 +59,7 @@ __all__ = [
     "__version__",
     "check",
     "fit",
+    "predict",
     "read_model",
     "read_results",
     "read_selection",
@@ -68,10 +72,12 @@ _HOME = {
     "FitSettings": ("nlmevae.estimation.settings", "FitSettings"),
     "FitStatus": ("nlmevae.results.status", "FitStatus"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
+    "PredictionResult": ("nlmevae.results.prediction_result", "PredictionResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
+    "predict": ("nlmevae.pipeline", "predict"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),

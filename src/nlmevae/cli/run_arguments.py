@@ -33,6 +33,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="write N samples of each subject's random effects to .ets (default: none)",
     )
     parser.add_argument(
+        "--save-encoder",
+        action="store_const",
+        const="true",
+        help="train the encoder at the final estimates and write it to .encoder, for nlmevae predict",
+    )
+    parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
         action="append",
@@ -44,7 +50,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "samples", *also)
+    names = ("method", "seed", "backend", "samples", "save_encoder", *also)
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

@@ -107,6 +107,7 @@ def assemble_result(
         versions=_versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
         data_ranges=data_ranges(problem.table),
+        fingerprint=model.fingerprint,
     )
 
 

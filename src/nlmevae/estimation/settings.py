@@ -52,6 +52,7 @@ class FitSettings:
         final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
         samples: draws of each subject's posterior to report, resampled from the final draws.
+        save_encoder: train the encoder at the final population, for new subjects (about as long as a small fit).
     """
 
     method: Method = "vae+polish"
@@ -79,6 +80,7 @@ class FitSettings:
     n_starts: int = 32
     final_draws: int | None = None
     samples: int = 0
+    save_encoder: bool = False
 
     def __post_init__(self) -> None:
         _require_choice("method", self.method, get_args(Method))

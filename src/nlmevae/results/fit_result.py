@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nlmevae.results.saved_encoder import SavedEncoder
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
 
@@ -117,7 +118,9 @@ class FitResult:
     """What `nlmevae.fit` returns. Call-independent truth at full precision is in `results.json`.
 
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
-    ETA order. `data_ranges`: smallest and largest value in the data of times, doses and covariates the model reads.
+    ETA order. `fingerprint`: of the model's equations. `data_ranges`: smallest and largest value in the data of times,
+    doses and covariates the model reads. `encoder`: where it was asked for; it has a file of its own and is not in
+    `results.json`.
 
     `ofv_nonmem` = m2ll_is - n_obs_total * log(2 pi), the scale of NONMEM's OBJ.
     """
@@ -149,6 +152,8 @@ class FitResult:
     covariates: tuple[dict[str, Any], ...] = ()
     eta_transforms: tuple[str, ...] = ()
     data_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fingerprint: str = ""
+    encoder: SavedEncoder | None = field(default=None, repr=False)
 
     @property
     def eta_shrinkage_sd(self) -> np.ndarray:

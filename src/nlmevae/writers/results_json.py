@@ -24,6 +24,9 @@ from nlmevae.writers.atomic import write_atomically
 
 SCHEMA = 2
 
+#: Fields with a file of their own.
+ELSEWHERE = {(FitResult, "encoder")}
+
 
 def write_results_json(path: Path, result: FitResult) -> None:
     """Write `results.json` whole or not at all; OutputError if it cannot be written."""
@@ -70,7 +73,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        shown = [f.name for f in dataclasses.fields(value) if (type(value), f.name) not in ELSEWHERE]
+        return {name: plain(getattr(value, name)) for name in shown}
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, dict):
@@ -103,7 +107,7 @@ def _filled(value: Any) -> Any:
 
 def fit_result_from(d: dict[str, Any]) -> FitResult:
     """A result from the document that `plain` made of it."""
-    texts = {k: d[k] for k in ("name", "source_path", "data_path", "problem", "method", "message")}
+    texts = {k: d[k] for k in ("name", "source_path", "data_path", "problem", "method", "message", "fingerprint")}
     tuples = {k: tuple(d[k]) for k in ("eta_names", "eta_labels", "warnings", "eta_transforms", "covariates")}
     return FitResult(
         **texts,

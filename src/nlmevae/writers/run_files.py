@@ -10,6 +10,7 @@ from nlmevae.errors import OutputError
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.encoder_file import write_encoder
 from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import ExtStream, write_ext
 from nlmevae.writers.individuals_csv import write_individuals_csv
@@ -30,6 +31,9 @@ def run_writers(folder: RunFolder, result: FitResult) -> list[tuple[Path, Callab
     ]
     if len(people.eta_samples):
         writers.append((folder.ets, lambda: write_ets(folder.ets, people)))
+    encoder = result.encoder
+    if encoder is not None:
+        writers.append((folder.encoder, lambda: write_encoder(folder.encoder, encoder)))
     return writers
 
 
