@@ -65,12 +65,14 @@ def train_encoder(
     """Train from scratch; about 1500 simulated data sets of at most 256 subjects each."""
     start = time.perf_counter()
     scales = input_scales(problem)
-    part = problem.subset(spread_subjects(problem.table, MOST_SUBJECTS))
+    chosen = spread_subjects(problem.table, MOST_SUBJECTS)
+    part = problem if len(chosen) == problem.n_subjects else problem.subset(chosen)
     try:
         run = _Training.start(part, population, scales, seed)
         history = run.train(steps, start, progress)
     finally:
-        part.decoder.close()
+        if part is not problem:
+            part.decoder.close()
     return SavedEncoder(
         fingerprint=problem.model.fingerprint,
         latents=tuple(latent.name for latent in problem.form.latents),
