@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nlmevae.estimation.at_estimates import at_estimates
-from nlmevae.likelihood.importance import importance_likelihood
+from nlmevae.estimation.refined_posterior import refined_posterior
 from tests.helpers.ensemble import moments, sample
 from tests.helpers.known_posteriors import KnownPosteriors, known_posteriors
 
@@ -16,7 +16,7 @@ MEAN, SD = 0.05, 0.05  # standard deviations; share of a standard deviation
 def differences(case: KnownPosteriors, *, steps: int, walkers: int) -> np.ndarray:
     """(subjects, 3): largest difference of a mean in SD, of an SD as a share, and MCMC's error of a mean in SD."""
     here = at_estimates(case.problem, case.population, rng=np.random.default_rng(0))
-    found = importance_likelihood(here.joint, here.mode, here.modes.chol, rng=np.random.default_rng(1))
+    found = refined_posterior(here, n_draws=4096, rng=np.random.default_rng(1)).importance
     rows = []
     for i, log_density in case.densities.items():
         rng = np.random.default_rng([3, i])

@@ -38,7 +38,8 @@ def write_line(folder: Path, *, n_subjects: int = 12, seed: int = 0) -> Path:
     rows = ["ID,TIME,DV,MDV,X"]
     for i in range(n_subjects):
         x = rng.uniform(0.5, 1.5)
-        a, b = THETAS[:2] + [THETAS[2] * (x - 1), 0.0] + np.sqrt(OMEGA.diagonal()) * rng.standard_normal(2)
+        typical = np.array([THETAS[0] + THETAS[2] * (x - 1), THETAS[1]])
+        a, b = typical + np.sqrt(OMEGA.diagonal()) * rng.standard_normal(2)
         times = np.sort(rng.uniform(0.2, 2.0, rng.integers(2, 6)))
         y = a + b * times + np.sqrt(SIGMA) * rng.standard_normal(len(times))
         rows += [f"{i + 1},{t!r},{v!r},0,{x!r}" for t, v in zip(times.tolist(), y.tolist(), strict=True)]
@@ -63,7 +64,7 @@ def evaluated(stream: Path) -> FitResult:
 
 def exact_line(t: np.ndarray, y: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean (2,) and covariance (2, 2) of (A, B) given observations y at times t; no times: the prior."""
-    mean = THETAS[:2] + [THETAS[2] * (x - 1), 0.0]
+    mean = np.array([THETAS[0] + THETAS[2] * (x - 1), THETAS[1]])
     design = np.column_stack([np.ones(len(t)), t])
     cov = np.linalg.inv(design.T @ design / SIGMA + np.linalg.inv(OMEGA))
     return mean + cov @ design.T @ (y - design @ mean) / SIGMA, cov

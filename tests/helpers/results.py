@@ -49,6 +49,7 @@ def make_result(**changes) -> FitResult:
             psi_mean=np.array([[0.31, 39.0], [0.35, 31.97]]),
             psi_sd=np.array([[0.02, 0.3], [0.1, math.nan]]),
             psi_quantiles=np.arange(28.0).reshape(7, 2, 2),
+            moment_error=np.array([0.01, math.nan]),
             eta_samples=np.array([[[-0.2, 0.1], [0.3, 0.4]], [[-0.1, 0.2], [0.5, 1.0 / 3.0]]]),
             psi_samples=np.arange(8.0).reshape(2, 2, 2),
         ),

@@ -7,7 +7,9 @@ every step (neural posterior estimation, Papamakarios and Murray 2016), which is
 Of some subjects it sees the first or a few of the observations, so that other designs are less of a surprise.
 
 Besides time, observation and dose history the network reads, per observation, how far it lies from the typical
-prediction, in residual standard deviations, and how much one prior standard deviation of each latent changes it.
+prediction, in residual standard deviations, and how much one prior standard deviation of each latent changes it. Its
+output corrects the posterior of the model linearised at the typical values, which needs no search: what the network
+has to learn is how the model bends, and a design the data do not have costs it little.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ STEPS, HIDDEN = 1500, 32
 FIRST_RATE, LAST_RATE = 1e-2, 2e-4
 REPORTS = 30
 WIDE = 3.0  # inputs are compressed, asinh(x / WIDE): an outlier must not saturate the network
+FARTHEST = 4.0  # prior standard deviations that the linearised model may claim
 SAME = 1e-12  # relative difference between populations
 
 
@@ -96,12 +99,11 @@ def encode(saved: SavedEncoder, problem: Problem, population: Population) -> Pos
     _check_belongs(saved, problem, population)
     joint = problem.joint(population)
     inputs = _Inputs.of(joint, saved.scales, problem.table)
-    last = np.maximum(np.diff(problem.table.ob_ptr) - 1, 0)
-    given = EncoderInput(features=inputs.features(joint.y[None]), last=last, covariates=inputs.covariates)
-    encoder = _network(given, joint, saved.hidden, seed=0)
+    given = inputs.given(joint.y[None], inputs.mask)
+    encoder = _network(given, inputs, saved.hidden, seed=0)
     encoder.weights[:] = saved.weights
     with torch.no_grad():
-        q = encoder().detached()
+        q = given.corrected(encoder()).detached()
     empty = np.diff(problem.table.ob_ptr) == 0
     prior = np.linalg.cholesky(joint.omega)
     return Posterior(
@@ -162,22 +164,47 @@ def _covariates(table: EventTable, names: tuple[str, ...]) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What the network is given of R subjects: features (R, T, F) and the index `last` (R,) of the last observation.
+    loc (R, d), tril (R, d, d): posterior of the linearised model."""
+
+    features: np.ndarray
+    last: np.ndarray
+    loc: np.ndarray
+    tril: np.ndarray
+
+    def corrected(self, q: GaussianPosterior) -> GaussianPosterior:
+        """The network's q is in units of the linearised posterior."""
+        tril = torch.from_numpy(self.tril)
+        loc = torch.from_numpy(self.loc) + (tril @ q.loc.unsqueeze(-1)).squeeze(-1)
+        return GaussianPosterior(loc=loc, scale_tril=tril @ q.scale_tril)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """What does not depend on the observed values. fixed (M, F') columns; typical, sd (M,): typical predictions with
-    their residual standard deviations; mask (N, T); covariates (N, C)."""
+    """What does not depend on the observed values, for N subjects padded to T observations.
+
+    mask (N, T); fixed (N, T, F') columns; typical, sd (M,): typical predictions with their residual standard
+    deviations; effect (N, T, d): change of the prediction per prior standard deviation, in residual ones; mean (N, d)
+    and root (d, d): of the prior; covariates (N, C).
+    """
 
     scales: InputScales
+    mask: np.ndarray
     fixed: np.ndarray
     typical: np.ndarray
     sd: np.ndarray
-    mask: np.ndarray
+    effect: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
     covariates: np.ndarray
 
     @classmethod
     def of(cls, joint: JointDensity, scales: InputScales, table: EventTable) -> _Inputs:
         solution = joint.decoder.linearise(joint.inputs(joint.mean))
         sd = np.maximum(joint.sd(solution.prediction, joint.mean), np.finfo(float).tiny)
-        effect = solution.jacobian[:, : joint.n_latents] * np.sqrt(np.diag(joint.omega)) / sd[:, None]
+        root = np.linalg.cholesky(joint.omega)
+        effect = np.nan_to_num(solution.jacobian[:, : joint.n_latents] @ root / sd[:, None])
         since, given = dose_history(table)
         elapsed = table.ob_time - table.start_time[table.ob_subject]
         columns = [elapsed / scales.longest, since / scales.longest]
@@ -185,34 +212,72 @@ class _Inputs:
         columns += [(table.ob_cmt == c).astype(float) for c in scales.compartments[1:]]
         columns += [_compressed(column) for column in effect.T]
         counts = np.diff(table.ob_ptr)
-        covariates = (_covariates(table, scales.covariate_names) - scales.covariate_mean) / scales.covariate_sd
+        mask = np.arange(max(1, int(counts.max(initial=0)))) < counts[:, None]
         return cls(
             scales=scales,
-            fixed=np.column_stack(columns),
+            mask=mask,
+            fixed=_padded(np.column_stack(columns), mask),
             typical=solution.prediction,
             sd=sd,
-            mask=np.arange(max(1, int(counts.max(initial=0)))) < counts[:, None],
-            covariates=covariates,
+            effect=_padded(effect, mask),
+            mean=joint.mean,
+            root=root,
+            covariates=(_covariates(table, scales.covariate_names) - scales.covariate_mean) / scales.covariate_sd,
         )
 
-    def features(self, y: np.ndarray) -> np.ndarray:
-        """(K * N, T, F) for observations y (K, M)."""
-        own = [_compressed((y - self.typical) / self.sd), (y - self.scales.value_mean) / self.scales.value_sd]
-        fixed = np.broadcast_to(self.fixed, (len(y), *self.fixed.shape))
-        columns = np.concatenate([np.stack(own, axis=-1), fixed], axis=-1)
-        out = np.zeros((len(y), *self.mask.shape, columns.shape[-1]))
-        out[:, self.mask] = np.nan_to_num(columns)
-        return out.reshape(-1, *out.shape[2:])
+    def given(self, y: np.ndarray, seen: np.ndarray) -> _Given:
+        """For observations y (K, M) of which `seen` (K * N, T) are shown."""
+        copies = len(y)
+        deviation = np.nan_to_num((y - self.typical) / self.sd)
+        value = np.nan_to_num((y - self.scales.value_mean) / self.scales.value_sd)
+        own = np.stack([self._pad(_compressed(deviation)), self._pad(value)], axis=-1)
+        fixed = np.broadcast_to(self.fixed, (copies, *self.fixed.shape))
+        features = np.concatenate([own, fixed], axis=-1).reshape(len(seen), self.mask.shape[1], -1)
+        order = np.argsort(~seen, axis=1, kind="stable")  # what is shown comes first, in its order
+        features = np.take_along_axis(features * seen[..., None], order[..., None], axis=1)
+        away = self._pad(deviation).reshape(seen.shape)
+        loc, tril = _linearised(np.tile(self.effect, (copies, 1, 1)), away, seen)
+        return _Given(
+            features=features,
+            last=np.maximum(seen.sum(axis=1) - 1, 0),
+            loc=np.tile(self.mean, (copies, 1)) + loc @ self.root.T,
+            tril=self.root @ tril,
+        )
+
+    def _pad(self, values: np.ndarray) -> np.ndarray:
+        """(K, N, T) for values (K, M); 0 where there is no observation."""
+        out = np.zeros((len(values), *self.mask.shape))
+        out[:, self.mask] = values
+        return out
+
+
+def _linearised(effect: np.ndarray, away: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (R, d), kept within a few prior standard deviations, and Cholesky factor (R, d, d) of the covariance, in
+    the prior's units."""
+    shown = effect * seen[..., None]
+    precision = np.einsum("rti,rtj->rij", shown, shown) + np.eye(effect.shape[-1])
+    tril = np.linalg.cholesky(np.linalg.inv(precision))
+    loc = np.linalg.solve(precision, np.einsum("rti,rt->ri", shown, away)[..., None])[..., 0]
+    return FARTHEST * np.tanh(loc / FARTHEST), tril
+
+
+def _padded(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N, T, c) for values (M, c); 0 where there is no observation."""
+    out = np.zeros((*mask.shape, values.shape[-1]))
+    out[mask] = values
+    return out
 
 
 def _compressed(values: np.ndarray) -> np.ndarray:
     return np.arcsinh(values / WIDE)
 
 
-def _network(inputs: EncoderInput, joint: JointDensity, hidden: int, *, seed: int) -> Encoder:
-    """Before training its posterior is the prior without its correlations."""
-    start = np.tile(joint.mean, (len(inputs.features) // joint.n_subjects, 1))
-    return Encoder(inputs, start, scale=np.sqrt(np.diag(joint.omega)), hidden=hidden, sd0=1.0, seed=seed)
+def _network(given: _Given, inputs: _Inputs, hidden: int, *, seed: int) -> Encoder:
+    """Before training its posterior is that of the linearised model."""
+    covariates = np.tile(inputs.covariates, (len(given.features) // len(inputs.covariates), 1))
+    read = EncoderInput(features=given.features, last=given.last, covariates=covariates)
+    d = inputs.mean.shape[1]
+    return Encoder(read, np.zeros((len(given.loc), d)), scale=np.ones(d), hidden=hidden, sd0=1.0, seed=seed)
 
 
 @dataclass(slots=True)
@@ -224,7 +289,6 @@ class _Training:
     encoder: Encoder
     optimiser: Adam
     copies: int
-    counts: np.ndarray
     rng: np.random.Generator
 
     @classmethod
@@ -232,15 +296,9 @@ class _Training:
         joint = problem.joint(population)
         inputs = _Inputs.of(joint, scales, problem.table)
         copies = -(-ROWS // joint.n_subjects)
-        counts = np.tile(np.diff(problem.table.ob_ptr), copies)
-        given = EncoderInput(
-            features=inputs.features(np.tile(joint.y, (copies, 1))),
-            last=np.maximum(counts - 1, 0),
-            covariates=np.tile(inputs.covariates, (copies, 1)),
-        )
-        encoder = _network(given, joint, HIDDEN, seed=seed)
-        rng = np.random.default_rng([seed, 7])
-        return cls(joint, inputs, encoder, Adam(encoder.weights, FIRST_RATE), copies, counts, rng)
+        given = inputs.given(np.tile(joint.y, (copies, 1)), np.tile(inputs.mask, (copies, 1)))
+        encoder = _network(given, inputs, HIDDEN, seed=seed)
+        return cls(joint, inputs, encoder, Adam(encoder.weights, FIRST_RATE), copies, np.random.default_rng([seed, 7]))
 
     def train(self, steps: int, clock: float, progress: Progress | None) -> np.ndarray:
         """History (H, 2)."""
@@ -264,25 +322,24 @@ class _Training:
             f = joint.predict(z)
             y = joint.simulate(z, f, self.rng)
         usable = np.isfinite(joint.per_subject(y)).ravel()
-        self.encoder.read(*self._seen(self.inputs.features(y)))
-        q = self.encoder()
+        given = self.inputs.given(y, self._seen())
+        self.encoder.read(given.features, given.last)
+        q = given.corrected(self.encoder())
         self.encoder.weight_gradient.fill(0.0)
         loss = _negative_log_density(q, z.reshape(-1, d), usable)
         loss.backward()
         self.optimiser.step(self.encoder.weight_gradient)
         return float(loss.detach())
 
-    def _seen(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Observations the network sees, moved to the front, and the index of the last of them: all for half of the
-        subjects, the first ones for a quarter, a random choice for a quarter."""
-        n, longest = features.shape[:2]
+    def _seen(self) -> np.ndarray:
+        """(R, T) observations the network is shown: all for half of the subjects, the first ones for a quarter, a
+        random choice for a quarter."""
+        mask = np.tile(self.inputs.mask, (self.copies, 1))
+        n, longest = mask.shape
         kind, share = self.rng.random(n), self.rng.random(n)
-        place, chance = np.arange(longest), self.rng.random((n, longest))
-        thinned = np.where((kind < 0.75)[:, None], place < (share * self.counts)[:, None], chance < share[:, None])
-        kept = ((kind < 0.5)[:, None] | thinned) & (place < self.counts[:, None])
-        kept[:, 0] |= ~kept.any(axis=1)
-        order = np.argsort(~kept, axis=1, kind="stable")
-        return np.take_along_axis(features, order[..., None], axis=1), kept.sum(axis=1) - 1
+        first = np.arange(longest) < (share * mask.sum(axis=1))[:, None]
+        chosen = self.rng.random((n, longest)) < share[:, None]
+        return mask & ((kind < 0.5)[:, None] | np.where((kind < 0.75)[:, None], first, chosen))
 
 
 def _negative_log_density(q: GaussianPosterior, z: np.ndarray, usable: np.ndarray) -> torch.Tensor:

@@ -7,8 +7,8 @@ import numpy as np
 from nlmevae.estimation.assemble import Estimation, Evaluation
 from nlmevae.estimation.at_estimates import at_estimates
 from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.refined_posterior import refined_posterior
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.likelihood.importance import importance_likelihood
 from nlmevae.likelihood.linearisation import linearised_minus_two_ll
 
 USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twice; of all subjects together
@@ -20,15 +20,13 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
     here = at_estimates(
         problem, estimation.population, posteriors=estimation.posteriors, n_starts=settings.n_starts, rng=rng
     )
-    joint, modes = here.joint, here.modes
-    usable = np.where(modes.ok[:, None], modes.mean, np.nan)
-    importance = importance_likelihood(joint, usable, modes.chol, n_draws=_final_draws(problem, settings), rng=rng)
-    mode = np.where(modes.ok[:, None], modes.mean, importance.mean)
+    refined = refined_posterior(here, n_draws=_final_draws(problem, settings), rng=rng)
+    joint, mode = refined.here.joint, refined.mode
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
     return Evaluation(
-        importance=importance,
+        importance=refined.importance,
         mode=mode,
         linearised=linearised_minus_two_ll(joint, mode),
         weighted_residual=residual,

@@ -29,8 +29,9 @@ from nlmevae.estimation.individuals import individual_results
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem, make_problem
+from nlmevae.estimation.refined_posterior import refined_posterior
 from nlmevae.ir import Model
-from nlmevae.likelihood.importance import ImportanceLikelihood, importance_likelihood, restrict
+from nlmevae.likelihood.importance import ImportanceLikelihood, restrict
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE
 from nlmevae.likelihood.posterior_draws import PosteriorDraws, SubjectDraws
@@ -47,6 +48,7 @@ from nlmevae.results.saved_encoder import SavedEncoder
 
 LEVEL = 0.9  # of the intervals
 DRAWS = 4096  # of the posterior of each subject
+ROUGH = 0.05  # Monte-Carlo error in posterior standard deviations that is worth a warning
 MOST_AT_ONCE = 4_000_000  # predictions: samples times records
 
 
@@ -150,14 +152,10 @@ def _timed(seconds: dict[str, float], name: str, call, *arguments):
 
 
 def _refined(problem: Problem, population: Population, seed: int) -> tuple[ImportanceLikelihood, np.ndarray]:
-    """Weighted draws and the modes (N, d), exactly the prior mean for subjects without observations."""
+    """Weighted draws and the modes (N, d)."""
     rng = np.random.default_rng([seed, 2])
-    here = at_estimates(problem, population, rng=rng)
-    usable = np.where(here.modes.ok[:, None], here.modes.mean, np.nan)
-    importance = importance_likelihood(here.joint, usable, here.modes.chol, n_draws=DRAWS, rng=rng)
-    mode = np.where(here.modes.ok[:, None], here.modes.mean, importance.mean)
-    empty = np.diff(problem.table.ob_ptr) == 0
-    return importance, np.where(empty[:, None], here.joint.mean, mode)
+    found = refined_posterior(at_estimates(problem, population, rng=rng), n_draws=DRAWS, rng=rng)
+    return found.importance, found.mode
 
 
 def _of_gaussian(posterior: Posterior, seed: int) -> ImportanceLikelihood:
@@ -176,6 +174,9 @@ def _of_gaussian(posterior: Posterior, seed: int) -> ImportanceLikelihood:
         n_draws=np.full(n, len(z)),
         mean=posterior.mean,
         cov=posterior.cov,
+        moment_error=unknown,
+        best=posterior.mean,
+        best_log_joint=unknown,
         draws=PosteriorDraws(n_subjects=n, parts=(part,)),
     )
 
@@ -270,10 +271,11 @@ def _warnings(people: IndividualResults, records: RecordPredictions, fit: FitRes
     if failed.any():
         warnings.append(f"The model could not be evaluated for {_names(people, failed)}.")
     with np.errstate(invalid="ignore"):
-        poor = people.khat > RELIABLE
+        poor = (people.khat > RELIABLE) | (people.moment_error > ROUGH)
     if poor.any():
         warnings.append(
-            f"Means and standard deviations are unreliable for {_names(people, poor)} (Pareto k-hat above {RELIABLE})."
+            f"Means and standard deviations are unreliable for {_names(people, poor)}: Pareto k-hat above {RELIABLE}, "
+            f"or Monte-Carlo error above {100 * ROUGH:.0f} % of a standard deviation."
         )
     return tuple(warnings)
 

@@ -9,7 +9,7 @@ without solving the model again, as long as z is what the solver reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -157,7 +157,9 @@ class ImportanceLikelihood:
     """-2LL with the 2 pi constant, per subject, and the posterior moments of the same draws.
 
     minus_two_ll, variance (of minus_two_ll, between independent lattice shifts), ess, khat, n_draws:
-    (N,). mean (N, d), cov (N, d, d) of z; draws: what they were computed from.
+    (N,). mean (N, d), cov (N, d, d) of z; moment_error (N,): largest Monte-Carlo error, in standard deviations, of a
+    mean or a standard deviation, from the same shifts; draws: what they were computed from. best (N, d): the draw with
+    the highest log p(y_i, z), which is best_log_joint (N,).
     """
 
     minus_two_ll: np.ndarray
@@ -167,6 +169,9 @@ class ImportanceLikelihood:
     n_draws: np.ndarray
     mean: np.ndarray
     cov: np.ndarray
+    moment_error: np.ndarray
+    best: np.ndarray
+    best_log_joint: np.ndarray
     draws: PosteriorDraws
 
     @property
@@ -176,6 +181,17 @@ class ImportanceLikelihood:
     @property
     def mc_se(self) -> float:
         return float(np.sqrt(self.variance.sum()))
+
+    def replaced(self, subjects: np.ndarray, other: ImportanceLikelihood) -> ImportanceLikelihood:
+        """With the results of `subjects` (n,) from `other`, which has them alone."""
+        changes = {}
+        for field in fields(self):
+            if field.name != "draws":
+                values = getattr(self, field.name).copy()
+                values[subjects] = getattr(other, field.name)
+                changes[field.name] = values
+        again = (replace(part, subjects=subjects[part.subjects]) for part in other.draws.parts)
+        return ImportanceLikelihood(**changes, draws=replace(self.draws, parts=(*self.draws.parts, *again)))
 
 
 def importance_likelihood(
@@ -198,7 +214,7 @@ def importance_likelihood(
     if len(poor):
         part = restrict(joint, poor)
         again = _sample(part, result.mean[poor], safe_cholesky(result.cov[poor])[0], 4 * n_draws, rng)
-        result = _replace_subjects(result, poor, again)
+        result = result.replaced(poor, again)
     empty = np.diff(joint.decoder.table.ob_ptr) == 0
     return replace(
         result,
@@ -215,16 +231,20 @@ def _sample(
     moments = _pilot_moments(joint, mode, chol, max(n_draws // 16, 64), rng)
     proposal = mixture(joint, mode, chol, moments)
     size = max(n_draws // REPLICATES, 32)
-    z, log_weight = [], []
+    z, log_weight, log_joint = [], [], []
     for _ in range(REPLICATES):
         batch = draw(joint, proposal, size, rng)
-        log_weight.append(weigh(joint, batch).log_weight)
+        weighted = weigh(joint, batch)
+        log_weight.append(weighted.log_weight)
+        log_joint.append(weighted.log_joint)
         z.append(batch.z)
     log_weights = np.concatenate(log_weight)
     pooled = weights_of(log_weights, np.zeros_like(log_weights))
     drawn = np.concatenate(z)
     mean, cov = weighted_moments(drawn, pooled.weight)
     everyone = np.arange(joint.n_subjects)
+    log_joints = np.concatenate(log_joint)
+    best = log_joints.argmax(axis=0)
     share = pooled.weight.reshape(REPLICATES, size, -1).sum(axis=1) * REPLICATES
     return ImportanceLikelihood(
         minus_two_ll=pooled.minus_two_ll,
@@ -234,11 +254,28 @@ def _sample(
         n_draws=np.full(joint.n_subjects, REPLICATES * size),
         mean=mean,
         cov=cov,
+        moment_error=_moment_error(z, pooled.weight, mean, cov),
+        best=drawn[best, everyone],
+        best_log_joint=log_joints[best, everyone],
         draws=PosteriorDraws(
             n_subjects=joint.n_subjects,
             parts=(SubjectDraws(subjects=everyone, z=drawn, weight=pooled.weight),),
         ),
     )
+
+
+def _moment_error(batches: list[np.ndarray], weight: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(N,) from replicates z (K / R, N, d) each with their share of the weights (K, N)."""
+    shares = weight.reshape(len(batches), -1, weight.shape[1])
+    variance = np.diagonal(cov, axis1=1, axis2=2)
+    means, variances = [], []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for z, share in zip(batches, shares, strict=True):
+            own, spread = weighted_moments(z, share / share.sum(axis=0))
+            means.append((own - mean) / np.sqrt(variance))
+            variances.append((np.diagonal(spread, axis1=1, axis2=2) + (own - mean) ** 2) / variance)
+        errors = np.stack([np.std(means, axis=0, ddof=1), 0.5 * np.std(variances, axis=0, ddof=1)])
+    return errors.max(axis=(0, 2), initial=0.0) / np.sqrt(len(batches))
 
 
 def _pilot_moments(
@@ -250,19 +287,6 @@ def _pilot_moments(
     batches.append(draw(joint, mixture(joint, mode, chol, moments), n_draws, rng))
     pooled = Draws.concat(batches)
     return weighted_moments(pooled.z, weigh(joint, pooled).weight)
-
-
-def _replace_subjects(
-    result: ImportanceLikelihood, subjects: np.ndarray, other: ImportanceLikelihood
-) -> ImportanceLikelihood:
-    changes = {}
-    for name in ("minus_two_ll", "variance", "ess", "khat", "n_draws", "mean", "cov"):
-        values = getattr(result, name).copy()
-        values[subjects] = getattr(other, name)
-        changes[name] = values
-    (again,) = other.draws.parts
-    parts = (*result.draws.parts, replace(again, subjects=subjects))
-    return ImportanceLikelihood(**changes, draws=replace(result.draws, parts=parts))
 
 
 def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:

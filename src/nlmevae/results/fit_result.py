@@ -58,7 +58,8 @@ class IndividualResults:
 
     `eta_mean`, `eta_cov`: importance-weighted posterior mean (N, d) and covariance (N, d, d);
     `eta_mode` (N, d); `minus_two_ll` (N,) with constant; `ess` (N,) effective share of draws in (0, 1];
-    `khat` (N,) Pareto tail index; `n_obs` (N,). Subjects without observations have the prior.
+    `khat` (N,) Pareto tail index; `moment_error` (N,) largest Monte-Carlo error of a mean or standard deviation of a
+    random effect, in standard deviations; `n_obs` (N,). Subjects without observations have the prior.
 
     Individual parameters, named in `psi_names`: (N, n) on their natural scale. `psi` and `psi_mode` are those of
     the mean and the mode of the random effects; `psi_mean`, `psi_sd` and `psi_quantiles` (Q, N, n), at
@@ -82,6 +83,7 @@ class IndividualResults:
     psi_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     psi_sd: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     psi_quantiles: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    moment_error: np.ndarray = field(default_factory=lambda: np.empty(0))
     eta_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
     psi_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
 

@@ -22,7 +22,7 @@ def write_individuals_csv(path: Path, people: IndividualResults, more: Mapping[s
 
 def individuals_csv_text(people: IndividualResults, more: Mapping[str, Iterable] | None = None) -> str:
     """ID, N_OBS; ETA(k) mean, mode and SD; parameters (value at the mean of the ETAs, mode, mean and SD, median and
-    95 % interval); -2LL, ESS and k-hat; then the columns of `more`."""
+    95 % interval); -2LL, ESS, k-hat, Monte-Carlo error in SD; then the columns of `more`."""
     columns: dict[str, Iterable] = {"ID": people.labels, "N_OBS": people.n_obs}
     for k in range(people.eta_mean.shape[1]):
         name = f"ETA({k + 1})"
@@ -33,8 +33,9 @@ def individuals_csv_text(people: IndividualResults, more: Mapping[str, Iterable]
         columns |= {name: people.psi[:, j], f"{name}_MODE": people.psi_mode[:, j]}
         columns |= {f"{name}_MEAN": people.psi_mean[:, j], f"{name}_SD": people.psi_sd[:, j]}
         columns |= {f"{name}_P2.5": low, f"{name}_MEDIAN": median, f"{name}_P97.5": high}
-    columns |= {"MINUS_TWO_LL": people.minus_two_ll, "ESS": people.ess, "KHAT": people.khat, **(more or {})}
-    return csv_text(columns)
+    columns |= {"MINUS_TWO_LL": people.minus_two_ll, "ESS": people.ess, "KHAT": people.khat}
+    columns["MC_ERROR"] = people.moment_error
+    return csv_text({**columns, **(more or {})})
 
 
 def csv_text(columns: Mapping[str, Iterable]) -> str:

@@ -142,7 +142,15 @@ def _likelihood(d: dict[str, Any]) -> LikelihoodValue:
 
 def _individuals(d: dict[str, Any]) -> IndividualResults:
     axes = {"eta_mean": 2, "eta_cov": 3, "eta_mode": 2, "minus_two_ll": 1, "ess": 1, "khat": 1, "psi": 2}
-    axes |= {"psi_mode": 2, "psi_mean": 2, "psi_sd": 2, "psi_quantiles": 3, "eta_samples": 3, "psi_samples": 3}
+    axes |= {
+        "moment_error": 1,
+        "psi_mode": 2,
+        "psi_mean": 2,
+        "psi_sd": 2,
+        "psi_quantiles": 3,
+        "eta_samples": 3,
+        "psi_samples": 3,
+    }
     return IndividualResults(
         labels=tuple(d["labels"]),
         n_obs=np.array(d["n_obs"], dtype=int),
