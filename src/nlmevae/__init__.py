@@ -5,6 +5,7 @@
     result = nlmevae.fit("run1.ctl")            # a FitResult; writes nothing
     result = nlmevae.fit("run1.ctl", out="run1")   # also run1/run1.ext, .phi, .results.json
     new = nlmevae.predict("run1.ctl", fit=result, data="new.csv")   # a PredictionResult
+    value = nlmevae.likelihoods("run1.ctl", params="run1.ext")   # -2LL at given parameters; fits nothing
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
 
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
@@ -16,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlmevae.at_parameters import likelihoods
     from nlmevae.errors import (
         DataError,
         MissingDependencyError,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from nlmevae.model_summary import ModelSummary
     from nlmevae.pipeline import check, fit, predict, read_model, select
     from nlmevae.results.fit_result import FitResult
+    from nlmevae.results.likelihood_result import LikelihoodResult
     from nlmevae.results.prediction_result import PredictionResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
@@ -44,6 +47,7 @@ __all__ = [
     "FitResult",
     "FitSettings",
     "FitStatus",
+    "LikelihoodResult",
     "MissingDependencyError",
     "ModelError",
     "ModelSummary",
@@ -59,6 +63,7 @@ __all__ = [
     "__version__",
     "check",
     "fit",
+    "likelihoods",
     "predict",
     "read_model",
     "read_results",
@@ -71,12 +76,14 @@ _HOME = {
     "FitResult": ("nlmevae.results.fit_result", "FitResult"),
     "FitSettings": ("nlmevae.estimation.settings", "FitSettings"),
     "FitStatus": ("nlmevae.results.status", "FitStatus"),
+    "LikelihoodResult": ("nlmevae.results.likelihood_result", "LikelihoodResult"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
     "PredictionResult": ("nlmevae.results.prediction_result", "PredictionResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
+    "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
     "predict": ("nlmevae.pipeline", "predict"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),

@@ -99,6 +99,7 @@ class ModelSummary:
     errors: tuple[str, ...]
     backend: str
     estimation: tuple[str, ...]
+    evaluates_only: bool
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -126,6 +127,7 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         errors=tuple(error_sentence(o) for o in model.observations),
         backend=automatic_backend(form, table),
         estimation=tuple(step.method for step in model.estimation),
+        evaluates_only=model.evaluates_only,
         diagnostics=prepared.diagnostics,
     )
 

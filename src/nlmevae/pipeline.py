@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.errors import DataError, ModelError, SettingsError
+from nlmevae.errors import DataError, ModelError, SettingsError, UnsupportedError
+from nlmevae.fitted_run import table_files, write_tables
 from nlmevae.ir import Candidate, Diagnostic, Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
@@ -104,7 +105,8 @@ def fit(
     Args:
         source: control stream or a model read earlier.
         data: read this file instead of the one $DATA names.
-        out: folder for ``<run>.ext``, ``<run>.phi`` and ``<run>.results.json``; created if missing.
+        out: folder for ``<run>.ext``, ``<run>.phi``, ``<run>.results.json`` and the files of $TABLE; created if
+            missing.
         write: write these files beside the control stream. Without `out` or `write` nothing is written.
         overwrite: also replace files that another program wrote.
         progress: called after every iteration.
@@ -118,10 +120,13 @@ def fit(
     """
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
-    files = open_files(prepared, out=out, overwrite=overwrite) if write or out is not None else None
+    if not write and out is None:
+        return run_fit(prepared, chosen, progress=progress)
+    files = open_files(prepared, out=out, overwrite=overwrite)
+    tables = table_files(prepared, out=out, overwrite=overwrite)
     result = run_fit(prepared, chosen, files=files, progress=progress)
-    if files is not None:
-        files.finish(result)
+    files.finish(result)
+    write_tables(prepared, result, tables, threads=chosen.threads)
     return result
 
 
@@ -340,6 +345,12 @@ def prepare_selection(
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
+    if run.model.evaluates_only:
+        raise UnsupportedError(
+            "$ESTIMATION asks to evaluate the model without estimating, so there is no search",
+            hint="remove MAXEVAL=0 or EONLY=1 to select covariates",
+            location=run.model.estimation[0].at,
+        )
     search = search_space(run.model, run.dataset, run.table, spec)
     check_can_be_written(run.model, _kinds(run.model, search.space.candidates))
     return PreparedSelection(run=run, search=search, diagnostics=(*run.diagnostics, *search.diagnostics))

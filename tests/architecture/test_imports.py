@@ -25,12 +25,19 @@ ALLOWED = {
     "writers": {"errors", "ir", "results", "frontends"},
     "likelihood": {"errors", "data", "decoder"},
     "estimation": {"errors", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
+    "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report",
+        "report", "fitted_run",
+    },
+    "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
+    "after_fit": {
+        "errors", "results", "data", "diagnostics", "writers", "prepared_run", "pipeline", "at_parameters",
+        "fitted_run",
     },
 }  # fmt: skip
 
@@ -46,17 +53,21 @@ THIRD_PARTY = {
     "data": {"numpy", "pandas"},
     "codegen": {"numpy", "scipy", "llvmlite", "numba", "torch"},
     "frontends": {"lark", "numpy"},
-    "comparison": {"pandas"},
+    "comparison": set(),
     "decoder": {"numpy", "numba", "llvmlite", "torch", "torchode"},
     "writers": {"numpy", "pandas"},
     "hosts": {"pharmpy"},
     "likelihood": {"numpy", "scipy", "numba", "torch"},
     "estimation": {"numpy", "scipy", "torch"},
+    "diagnostics": {"numpy", "scipy"},
     "report": {"numpy", "matplotlib", "jinja2"},
     "cli": {"rich"},
     "prepared_run": set(),
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "fitted_run": set(),
+    "at_parameters": set(),
+    "after_fit": set(),
     "nlmevae": set(),
 }
 
@@ -72,7 +83,13 @@ ONLY_IN = {
 }
 
 #: Loaded for every command line.
-LIGHT = {f"nlmevae.cli.{name}" for name in ("main", "fit", "select", "check", "code", "run_arguments", "interrupts")}
+LIGHT = {
+    f"nlmevae.cli.{name}"
+    for name in (
+        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
+        "interrupts", "step_progress",
+    )
+}  # fmt: skip
 
 IMPORTS = imports()
 
@@ -174,7 +191,9 @@ def loaded_by(*line: str) -> set[str]:
     return set(process.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("line", [["--help"], ["fit", "--help"], ["select", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "line", [["--help"], ["fit", "--help"], ["select", "--help"], ["likelihood", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(line):
     assert loaded_by(*line) & {"numpy", "torch", "pandas", "scipy", "numba", "rich", "lark", "pharmpy"} == set()
 

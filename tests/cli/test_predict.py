@@ -40,7 +40,7 @@ def test_two_tables_are_written_beside_the_data_and_shown(case, capsys):
     assert table["OUTSIDE_DATA"].tolist() == [0, 0, 0, 1]
     assert (table["LOWER90"] < table["UPPER90"]).all()
     people = pd.read_csv(case.parent / "run1_new.individuals.csv")
-    assert people["N_OBS"].tolist() == [2, 0]
+    assert people["n_obs"].tolist() == [2, 0]
     assert not (case.parent / "run1_new.ets").exists()
 
 

@@ -75,6 +75,32 @@ def test_a_fixed_theta_is_a_constant():
     assert call(form.individual, 0.0, 0.0)[form.parameters.index("KA")] == 1.5
 
 
+def test_an_effect_without_a_parameter_is_a_latent_with_mean_zero():
+    """KA = THETA(1)*(1 + ETA(1)); ETA(4) is read by $ERROR only, as is ETA(5) by the residual error alone."""
+    model = oral_model()
+    proportional = times(Symbol("THETA(1)"), Binary("+", Number(1.0), Symbol("ETA(1)")))
+    error = (
+        Assign("IPRED", times(Symbol("F"), Call("EXP", (Symbol("ETA(4)"),)))),
+        Assign("Y", Binary("+", Symbol("IPRED"), times(Symbol("EPS(1)"), Call("EXP", (Symbol("ETA(5)"),))))),
+    )
+    more = tuple(CovarianceBlock(names=(f"ETA({k})",), matrix=((0.1,),)) for k in (4, 5))
+    model = dataclasses.replace(
+        model,
+        program=dataclasses.replace(model.program, pk=(Assign("KA", proportional), *model.program.pk[1:]), error=error),
+        omega=(*model.omega, *more),
+        individual_parameters=model.individual_parameters[1:],
+    )
+    form = latent_form(model, event_table())
+    assert [latent.name for latent in form.latents] == ["ETA(1)", "K", "V", "ETA(4)", "ETA(5)"]
+    assert form.structural == ("THETA(1)",)
+    assert call(form.mu, 0.08, 32.0) == pytest.approx([0.0, np.log(0.08), np.log(32.0), 0.0, 0.0])
+    values = dict(zip(form.parameters, call(form.individual, 0.5, 0.0, 0.0, 0.2, 0.0, 1.5), strict=True))
+    assert values["KA"] == pytest.approx(1.5 * 1.5)
+    assert values["ETA(4)"] == 0.2
+    inputs = {**dict.fromkeys(form.output.inputs, 1.0), "ETA(4)": 0.2}
+    assert call(form.output, *inputs.values()) == pytest.approx([np.exp(0.2)])
+
+
 def test_a_random_effect_fixed_at_zero_is_no_latent_variable():
     model = oral_model()
     zero = CovarianceBlock(names=("ETA(1)",), matrix=((0.0,),), fixed=True)
@@ -154,18 +180,6 @@ def test_transforms_and_their_inverses_agree_with_their_definitions(transform, p
     form = latent_form(model, event_table())
     assert call(form.individual, z, 0.0, 0.0)[0] == pytest.approx(psi)
     assert call(form.mu, psi, 0.08, 32.0)[0] == pytest.approx(z)
-
-
-def test_a_covariate_that_changes_within_a_subject_may_not_enter_mu():
-    table = event_table(n_subjects=1, covariates={"WT": np.array([70.0])})
-    table = dataclasses.replace(
-        table, cov_ptr=np.array([0, 2], dtype=np.int32), cov_time=np.array([0.0, 5.0]), cov=np.array([[70.0], [71.0]])
-    )
-    model = oral_model()
-    parameter = dataclasses.replace(model.individual_parameters[0], covariates=("WT",))
-    model = dataclasses.replace(model, individual_parameters=(parameter, *model.individual_parameters[1:]))
-    with pytest.raises(UnsupportedError, match="WT changes within a subject"):
-        latent_form(model, table)
 
 
 def test_a_name_without_a_value_on_the_branch_taken_is_not_a_number():

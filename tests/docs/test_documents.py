@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|predict|check|code) .+)$|`nlmevae ((?:fit|select|predict|check|code) [^`]+)`",
+    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|predict|likelihood|check|code) .+)$"
+    r"|`nlmevae ((?:fit|select|predict|likelihood|check|code) [^`]+)`",
     re.MULTILINE,
 )
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")

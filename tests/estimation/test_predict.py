@@ -132,28 +132,28 @@ def test_data_without_any_observation_can_be_predicted(stream, fit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes",
     [
-        ({"B*TIME": "B*TIME*TIME"}, "other equations"),
-        ({"B*TIME": "B*TIME*THETA(4)", "$THETA 1 -0.5 0.4": "$THETA 1 -0.5 0.4 2"}, "3 THETAs, the model of .* has 4"),
-        ({" + ETA(2)": "", "$OMEGA 0.5 0.3": "$OMEGA 0.5"}, "2 ETAs, the model of .* has 1"),
+        {"B*TIME": "B*TIME*TIME"},
+        {"B*TIME": "B*TIME*THETA(4)", "$THETA 1 -0.5 0.4": "$THETA 1 -0.5 0.4 2"},
+        {" + ETA(2)": "", "$OMEGA 0.5 0.3": "$OMEGA 0.5"},
+        {"$THETA 1 -0.5 0.4": "$THETA 1 -0.5 0.9 FIX"},
     ],
 )
-def test_a_fit_of_another_model_is_refused(stream, fit, new, tmp_path, changes, message):
+def test_a_fit_of_another_model_is_refused(stream, fit, new, tmp_path, changes):
     text = stream.read_text()
     for old, changed in changes.items():
         text = text.replace(old, changed)
     other = tmp_path / "run2.ctl"
     other.write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match="other equations"):
         nlmevae.predict(other, fit=fit, data=new)
 
 
-def test_a_theta_fixed_at_another_value_is_refused(stream, fit, new, tmp_path):
-    other = tmp_path / "run2.ctl"
-    other.write_text(stream.read_text().replace("0.4\n", "0.9 FIX\n", 1))
-    with pytest.raises(DataError, match=r"THETA\(3\) is fixed at 0.9"):
-        nlmevae.predict(other, fit=dataclasses.replace(fit, fingerprint=""), data=new)
+def test_a_fit_without_numbers_is_refused(stream, fit, new):
+    estimates = (dataclasses.replace(fit.estimates[0], value=np.nan), *fit.estimates[1:])
+    with pytest.raises(DataError, match="not a finite number"):
+        nlmevae.predict(stream, fit=dataclasses.replace(fit, estimates=estimates), data=new)
 
 
 def test_comments_and_initial_estimates_do_not_make_another_model(stream, fit, new, tmp_path):

@@ -15,7 +15,7 @@ PEOPLE = make_result().individuals
 def test_one_row_per_subject_gives_back_every_bit():
     table = pd.read_csv(io.StringIO(individuals_csv_text(PEOPLE)))
     assert table["ID"].tolist() == [1, 7]
-    assert table["N_OBS"].tolist() == [20, 0]
+    assert table["n_obs"].tolist() == [20, 0]
     assert table["ETA(2)_MODE"].tolist() == pytest.approx(PEOPLE.eta_mode[:, 1], rel=1e-14)
     assert table["ETA(1)_SD"].tolist() == (PEOPLE.eta_cov[:, 0, 0] ** 0.5).tolist()
     assert table["CL"].tolist() == PEOPLE.psi[:, 0].tolist()

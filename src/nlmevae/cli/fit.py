@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "fit",
-        help="fit a model and write .ext, .phi and .results.json",
+        help="fit a model and write .ext, .phi, .results.json and its $TABLE files",
         description="Fit a model. Files are written beside the control stream unless --out names a folder.",
     )
     parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
@@ -29,16 +29,20 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import settings_from_text
+    from nlmevae.cli.tables import checked_tables, show_tables
     from nlmevae.pipeline import open_files, prepare
 
     settings = settings_from_text(arguments.settings, named_settings(arguments))
     prepared = prepare(arguments.model, data=arguments.data)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
+    tables = checked_tables(prepared, arguments)
     with termination_as_interrupt():
         result = _fit(prepared, settings, files, quiet=arguments.quiet)
     with interrupts_held():
-        return _finish(result, files, quiet=arguments.quiet)
+        code = _finish(result, files, quiet=arguments.quiet)
+    show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
+    return code
 
 
 def _fit(prepared: PreparedRun, settings: Any, files: RunFiles, *, quiet: bool) -> FitResult:

@@ -16,12 +16,12 @@ import sys
 from collections.abc import Sequence
 
 from nlmevae import __version__
-from nlmevae.cli import check, code, fit, predict, select
+from nlmevae.cli import check, code, fit, likelihood, predict, select, tables
 from nlmevae.errors import NlmevaeError
 
 DONE, UNFINISHED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
-_VERBS = (fit, select, predict, check, code)
+_VERBS = (fit, select, predict, likelihood, tables, check, code)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -82,6 +82,8 @@ def _convert(name: str, text: str, kind: Any) -> Any:
     if type(None) in allowed and text.lower() == "none":
         return None
     for choice in allowed:
+        if typing.get_origin(choice) is tuple:
+            return tuple(word.strip() for word in text.split(","))
         if choice is int:
             return _read(name, text, int, "a whole number")
         if choice is float:

@@ -39,6 +39,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="train the encoder at the final estimates and write it to .encoder, for nlmevae predict",
     )
     parser.add_argument(
+        "--likelihoods",
+        metavar="LIST",
+        help="more methods of -2LL at the end, with commas between them: laplace, gauss-hermite, foce, fo",
+    )
+    parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
         action="append",
@@ -50,7 +55,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "samples", "save_encoder", *also)
+    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", *also)
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

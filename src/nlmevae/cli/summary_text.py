@@ -31,7 +31,7 @@ def _head(summary: ModelSummary) -> list[str]:
         ("Structure", summary.structure),
         ("Compartments", ", ".join(f"{k} {name}" for k, name in enumerate(summary.compartments, 1)) or "none"),
         ("Back end", summary.backend),
-        ("Estimation", _estimation(summary.estimation)),
+        ("Estimation", _estimation(summary)),
         ("Data", summary.data_path),
         ("Subjects", str(summary.n_subjects)),
         ("Observations", f"{summary.n_obs_total} ({per_subject} per subject) in {summary.n_records} records"),
@@ -44,10 +44,11 @@ def _head(summary: ModelSummary) -> list[str]:
     return [f"{name:<13} {value}" for name, value in lines if value]
 
 
-def _estimation(methods: tuple[str, ...]) -> str:
-    if not methods:
+def _estimation(summary: ModelSummary) -> str:
+    if not summary.estimation:
         return ""
-    return f"METHOD={', METHOD='.join(methods)} in the file; nlmevae fits by its own method"
+    does = "evaluates at the initial estimates, as it asks" if summary.evaluates_only else "fits by its own method"
+    return f"METHOD={', METHOD='.join(summary.estimation)} in the file; nlmevae {does}"
 
 
 def _dose_text(group: DoseGroup) -> str:

@@ -3,7 +3,9 @@
 The program is executed symbolically. At the assignment that defines a mu-referenced individual
 parameter, the right-hand side becomes h^-1(Z(k)): everything computed only to get there (typical
 values, covariate effects) drops out, and the decoder depends on a THETA only if the code needs it
-elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natural scale.
+elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natural scale. An ETA that makes
+no single parameter random is a component of z itself, with mean 0: the code reads it as it stands. A parameter
+that changes within a subject is h^-1(Z(k) + rest), see typical_split.py.
 
     decoder input  x = [Z(1) .. Z(d) | structural THETAs]
     individual     x, covariates            -> p: the values the rest of the code reads
@@ -16,12 +18,13 @@ elsewhere. Those are the *structural* THETAs, extra decoder inputs on the natura
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
+from nlmevae.codegen.typical_split import Surroundings, split_typical
 from nlmevae.data.events import EventTable
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform
@@ -29,11 +32,14 @@ from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transfor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latent:
-    """One component of z. `name` is the individual parameter, `eta` its random effect."""
+    """One component of z. `name` is the individual parameter, `eta` its random effect; where both are the
+    same, z is the ETA itself, with mean 0. `changing`: the parameter changes within a subject; z is then
+    without its changing part."""
 
     name: str
     eta: str
     transform: Transform
+    changing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,8 @@ class LatentForm:
     """All functions share one graph; argument orders are fixed here and nowhere else.
 
     Attributes:
-        latents: z_1 .. z_d in ETA order; input names ``Z(1)`` ...
+        latents: z_1 .. z_d in ETA order, one for every ETA that is not fixed at zero, whatever it acts on;
+            input names ``Z(1)`` ...
         structural: estimated THETAs that are decoder inputs, natural scale (fixed ones are constants).
         covariates: inputs of `individual` and `mu` after the above (EventTable.covariate_names).
         record_items: inputs of `output` (EventTable.record_names).
@@ -97,7 +104,7 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
     """Derive the functions of `model`; `table` says which covariates are constant in each subject.
 
     Raises:
-        UnsupportedError: a typical value depends on a covariate that changes within a subject.
+        UnsupportedError: a delayed dose with a bioavailability that changes within a subject.
         SemanticError: a name has no value, or a random effect acts where recognition did not find it.
     """
     return _Builder(model, table).build()
@@ -111,17 +118,18 @@ class _Builder:
         self.program = model.executed
         self.table = table
         self.graph = Graph()
-        zero_etas = _etas_fixed_at_zero(model)
-        self.zero_etas = zero_etas
-        self.parameters = [p for p in model.individual_parameters if p.eta not in zero_etas]
-        self.latent_of = {p.name: k for k, p in enumerate(self.parameters)}
+        self.zero_etas = model.zero_etas
+        self.latents = list(_latents(model))
+        self.latent_of = {latent.name: k for k, latent in enumerate(self.latents)}
+        self.parameters = {p.name: p for p in model.individual_parameters if p.name in self.latent_of}
+        self.whole: dict[str, int] = {}  # Z(k) of a parameter that changes within a subject -> Z(k) + rest
         self.formula = not model.structural.compartments
+        self.moving = set(table.record_names) if self.formula else _changing_covariates(table)
         self.thetas = {t.name for t in model.thetas}
         # a fixed THETA is a number: no input, no sensitivities
         self.fixed = {t.name: t.init for t in model.thetas if t.fixed}
 
     def build(self) -> LatentForm:
-        _check_static(self.model, self.parameters, self.table)
         individual_env = self._run_individual()
         output, output_reads = self._output(individual_env)
         rhs, rhs_reads = self._rhs(individual_env)
@@ -132,13 +140,13 @@ class _Builder:
         parameters = tuple(sorted(reads, key=self._parameter_order))
         nodes = [self._parameter_node(name, individual_env) for name in parameters]
         structural = tuple(sorted(self.graph.inputs_of(nodes) & self.thetas, key=_theta_number))
-        latent_names = tuple(f"Z({k + 1})" for k in range(len(self.parameters)))
+        latent_names = tuple(f"Z({k + 1})" for k in range(len(self.latents)))
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
         self._check_lagged_bioavailability(individual_env)
         return LatentForm(
             model=self.model,
-            latents=tuple(Latent(name=p.name, eta=p.eta, transform=p.transform) for p in self.parameters),
+            latents=tuple(self.latents),
             structural=structural,
             covariates=covariates,
             record_items=self.table.record_names,
@@ -171,36 +179,90 @@ class _Builder:
         program = self.program.error if self.formula else self.program.pk
         # NM-TRAN: A_0(n) is 0 where $PK assigns it under a condition that does not hold
         empty = {c.initial: self.graph.constant(0.0) for c in self.model.structural.compartments if c.initial}
-        return Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
+        env = Executor(self.graph, self._resolve_individual, self._replace_by_latent).run(program, empty)
+        return self._settle_means(env)
 
     def _resolve_individual(self, name: str) -> int | None:
         if name in self.zero_etas or name.startswith("EPS("):
             return self.graph.constant(0.0)
         if name in self.fixed:
             return self.graph.constant(self.fixed[name])
+        if name in self.latent_of:  # an ETA that is a latent itself
+            return self.graph.input(name if self.formula else f"Z({self.latent_of[name] + 1})")
         known = name in self.thetas or name in self.model.etas or name in self.table.covariate_names
         known = known or (self.formula and name in self.table.record_names)
         return self.graph.input(name) if known else None
 
+    def _defines(self, statement: Assign, value: int) -> IndividualParameter | None:
+        """The individual parameter that gets its random effect here."""
+        parameter = self.parameters.get(statement.target)
+        carries = parameter is not None and parameter.eta in self.graph.inputs_of([value])
+        return parameter if carries else None
+
     def _replace_by_latent(self, env: dict[str, int], statement: Assign, value: int) -> int:
-        k = self.latent_of.get(statement.target)
-        if k is None or self.parameters[k].eta not in self.graph.inputs_of([value]):
+        parameter = self._defines(statement, value)
+        if parameter is None:
             return value
-        parameter = self.parameters[k]
+        k = self.latent_of[parameter.name]
         typical = substitute(self.graph, value, {parameter.eta: self.graph.constant(0.0)})
         env[_mu_name(k)] = _to_gaussian(self.graph, parameter.transform, typical)
         return _to_natural(self.graph, parameter.transform, self.graph.input(f"Z({k + 1})"))
 
+    def _settle_means(self, env: dict[str, int]) -> dict[str, int]:
+        """The environment with means that are constant within each subject, components of z with the rest added."""
+        pending = {k: env[_mu_name(k)] for k in self.latent_of.values() if _mu_name(k) in env}
+        pending = {k: mean for k, mean in pending.items() if self._changes(mean)}
+        means = {}
+        while pending:  # those first whose rest reads no other one that is still to be settled
+            waiting = {f"Z({k + 1})" for k in pending}
+            k = next(k for k, mean in pending.items() if not self.graph.inputs_of([mean]) & waiting)
+            mean = pending.pop(k)
+            split = split_typical(self.graph, mean, self._surroundings(env))
+            rest, means[_mu_name(k)] = (mean, self.graph.constant(0.0)) if split is None else (split.rest, split.mu)
+            eta = self.latents[k].eta
+            itself = Latent(name=eta, eta=eta, transform=Transform(kind="identity"))
+            self.latents[k] = itself if split is None else replace(self.latents[k], changing=True)
+            z = f"Z({k + 1})"
+            self.whole[z] = self.graph.add(self.graph.input(z), substitute(self.graph, rest, self.whole))
+        return {name: substitute(self.graph, node, self.whole) for name, node in env.items()} | means
+
+    def _changes(self, mean: int) -> bool:
+        """It reads a data item that changes within a subject, or another component of z."""
+        read = self.graph.inputs_of([mean])
+        return bool(read & self.moving or any(name.startswith(("Z(", "ETA(")) for name in read))
+
+    def _surroundings(self, env: dict[str, int]) -> Surroundings:
+        table, formula = self.table, self.formula
+        held = {n: table.cov[:, j] for j, n in enumerate(table.covariate_names) if n not in self.moving}
+        moving = {n: table.cov[:, j] for j, n in enumerate(table.covariate_names) if n in self.moving}
+        if formula:
+            moving = {n: table.ob_data[:, j] for j, n in enumerate(table.record_names)}
+        free = {t.name: t for t in self.model.thetas if not t.fixed}
+        usual = {f"Z({k + 1})": self._usual_mean(env, k, held) for k in range(len(self.latents))}
+        usual |= {latent.eta: 0.0 for latent in self.latents}
+        return Surroundings(held=held, moving=moving, latents=usual, thetas=free)
+
+    def _usual_mean(self, env: dict[str, int], k: int, held: dict[str, np.ndarray]) -> float:
+        """mu(k) at the initial estimates for the first subject; 0 if it is not known yet."""
+        node = env.get(_mu_name(k))
+        if node is None or not self.table.n_subjects:
+            return 0.0
+        values = {t.name: t.init for t in self.model.thetas} | {name: float(v[0]) for name, v in held.items()}
+        value = self.graph.value_of(
+            substitute(self.graph, node, {n: self.graph.constant(v) for n, v in values.items()})
+        )
+        return value if value is not None and math.isfinite(value) else 0.0
+
     def _mu(self, env: dict[str, int]) -> Function:
-        names = tuple(_mu_name(k) for k in range(len(self.parameters)))
-        missing = [p for p, n in zip(self.parameters, names, strict=True) if n not in env]
+        names = tuple(_mu_name(k) for k in range(len(self.latents)))
+        missing = [p for p in self.parameters.values() if _mu_name(self.latent_of[p.name]) not in env]
         if missing:
             raise SemanticError(
                 f"{missing[0].name} does not get its random effect {missing[0].eta} on every path",
                 hint=f"assign {missing[0].name} once, after the IF block that prepares its typical value",
                 location=missing[0].at,
             )
-        nodes = [env[n] for n in names]
+        nodes = [env.get(n, self.graph.constant(0.0)) for n in names]
         thetas = sorted(self.graph.inputs_of(nodes) & self.thetas, key=_theta_number)
         return Function(
             name="mu",
@@ -243,10 +305,11 @@ class _Builder:
         return (("Y(0)", after["Y"]),), reads
 
     def _replace_by_input(self, env: dict[str, int], statement: Assign, value: int) -> int:
-        k = self.latent_of.get(statement.target)
-        if k is None or self.parameters[k].eta not in self.graph.inputs_of([value]):
+        parameter = self._defines(statement, value)
+        if parameter is None:
             return value
-        return self.graph.input(statement.target)
+        z = self.whole.get(f"Z({self.latent_of[parameter.name] + 1})")
+        return self.graph.input(parameter.name) if z is None else _to_natural(self.graph, parameter.transform, z)
 
     def _scaled_amount(self, compartment: Compartment, resolve) -> int:
         amount = self.graph.input(f"A({compartment.number})")
@@ -279,7 +342,7 @@ class _Builder:
                 return self.graph.constant(self.fixed[name])
             if name in state or name in items:
                 return self.graph.input(name)
-            if name in env or name in self.thetas or name in self.table.covariate_names:
+            if name in env or name in self.thetas or name in self.latent_of or name in self.table.covariate_names:
                 reads.add(name)
                 return self.graph.input(name)
             return None
@@ -287,14 +350,16 @@ class _Builder:
         return resolve
 
     def _parameter_node(self, name: str, env: dict[str, int]) -> int:
-        if self.formula and name in self.latent_of:
-            k = self.latent_of[name]
-            return _to_natural(self.graph, self.parameters[k].transform, self.graph.input(f"Z({k + 1})"))
+        k = self.latent_of.get(name)
+        if name.startswith("ETA("):
+            return self.graph.input(f"Z({k + 1})")
+        if k is not None and self.formula:
+            return _to_natural(self.graph, self.latents[k].transform, self.graph.input(f"Z({k + 1})"))
         return env[name] if name in env and not self.formula else self.graph.input(name)
 
     def _parameter_order(self, name: str) -> tuple[int, str]:
-        """Individual parameters in ETA order first, then the rest by name."""
-        return (self.latent_of.get(name, len(self.parameters)), name)
+        """Latents in ETA order first, then the rest by name."""
+        return (self.latent_of.get(name, len(self.latents)), name)
 
     def _amounts(self) -> tuple[str, ...]:
         return tuple(f"A({c.number})" for c in self.model.structural.compartments)
@@ -338,27 +403,16 @@ def _theta_number(name: str) -> int:
     return int(name[name.index("(") + 1 : -1])
 
 
-def _etas_fixed_at_zero(model: Model) -> set[str]:
-    """Random effects that are no random effects: variance 0 FIX."""
-    return {
-        name for block in model.omega for j, name in enumerate(block.names) if block.fixed and block.matrix[j][j] == 0.0
-    }
-
-
-def _check_static(model: Model, parameters: list[IndividualParameter], table: EventTable) -> None:
-    """Typical values must be constant within a subject, else z has no single mean."""
-    moving = _changing_covariates(table)
-    if not model.structural.compartments:
-        moving |= set(table.record_names)
-    for parameter in parameters:
-        changing = sorted(moving & set(parameter.covariates))
-        if changing:
-            raise UnsupportedError(
-                f"{changing[0]} changes within a subject and is part of the typical value of {parameter.name}",
-                hint=f"use the baseline value of {changing[0]}, or apply its effect after the line that "
-                f"gives {parameter.name} its random effect",
-                location=parameter.at,
-            )
+def _latents(model: Model) -> tuple[Latent, ...]:
+    parameter = {p.eta: p for p in model.individual_parameters}
+    itself = Transform(kind="identity")
+    return tuple(
+        Latent(name=p.name, eta=eta, transform=p.transform)
+        if (p := parameter.get(eta))
+        else Latent(name=eta, eta=eta, transform=itself)
+        for eta in model.etas
+        if eta not in model.zero_etas
+    )
 
 
 def _changing_covariates(table: EventTable) -> set[str]:

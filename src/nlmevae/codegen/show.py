@@ -36,7 +36,8 @@ def _header(form: LatentForm) -> str:
     model = form.model
     lines = [f"# Generated from {model.source.path or model.name}", "#", "# z, the Gaussian scale:"]
     for k, latent in enumerate(form.latents):
-        lines.append(f"#   Z({k + 1}) = {gaussian_scale(latent)} = mu({k + 1}) + {latent.eta}")
+        meaning = f"{latent.eta}, mean 0" if latent.name == latent.eta else f"mu({k + 1}) + {latent.eta}"
+        lines.append(f"#   Z({k + 1}) = {gaussian_scale(latent)} = {meaning}")
     if form.structural:
         lines.append(f"# decoder inputs without a random effect: {', '.join(form.structural)}")
     lines += ["", "import torch", ""]

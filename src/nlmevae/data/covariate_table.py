@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nlmevae.data.roles import Rows
@@ -56,12 +58,9 @@ def covariate_rows(
         UnsupportedError: two records of one time have different values.
     """
     values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
-    first = np.zeros(len(time), dtype=bool)
-    first[ptr[:-1]] = True
-    changed = np.any(np.diff(values, axis=0, prepend=values[:1]) != 0, axis=1) & ~first
-    clash = changed & (np.diff(time, prepend=np.nan) == 0)
-    if clash.any():
-        row = int(np.argmax(clash))
+    held = held_values(values, ptr, time)
+    if held.clash is not None:
+        row = held.clash
         column = names[int(np.argmax(values[row] != values[row - 1]))]
         raise UnsupportedError(
             f"{column} differs between two records of the same time (lines {rows.lines[row - 1]} and "
@@ -69,10 +68,33 @@ def covariate_rows(
             hint="give records of one time the same value, or read the item in $ERROR only",
             location=rows.at(row),
         )
+    return held.ptr, held.time, held.values
+
+
+@dataclass(frozen=True, slots=True)
+class HeldValues:
+    """`cov_ptr`, `cov_time` and `cov` of an EventTable. `clash` is the first record whose values differ from those of
+    the record before at the same time, None where there is none."""
+
+    ptr: np.ndarray
+    time: np.ndarray
+    values: np.ndarray
+    clash: int | None
+
+
+def held_values(values: np.ndarray, ptr: np.ndarray, time: np.ndarray) -> HeldValues:
+    """Values (n_rows, n) of records over time: those of a record hold from the record before up to it."""
+    first = np.zeros(len(time), dtype=bool)
+    first[ptr[:-1]] = True
+    before = np.vstack([values[:1], values[:-1]])
+    same = (values == before) | (np.isnan(values) & np.isnan(before))
+    changed = ~same.all(axis=1) & ~first
+    clash = changed & (np.diff(time, prepend=np.nan) == 0)
     starts = np.flatnonzero(first | changed)
     ends = np.append(starts[1:], len(time)) - 1
-    cov_ptr = np.searchsorted(starts, ptr)
-    return cov_ptr, time[ends], values[starts]
+    return HeldValues(
+        np.searchsorted(starts, ptr), time[ends], values[starts], int(np.argmax(clash)) if clash.any() else None
+    )
 
 
 def formula_covariates(

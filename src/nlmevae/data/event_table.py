@@ -28,10 +28,10 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
     covariates, record_items = item_names(model, rows, observed, dataset.subject_ptr)
     ptr = dataset.subject_ptr
     subject = np.repeat(np.arange(dataset.n_subjects), np.diff(ptr))
-    order = _order(dataset)
+    order = record_order(dataset)
     if model.structural.compartments:
         check_dose_records(model, rows, dataset.evid)
-        time = _running_time(model, rows, dataset)
+        time = running_time(model, rows, dataset)
         doses = explicit_doses(model, rows, dataset.evid, subject, time, order)
         cov_ptr, cov_time, cov = covariate_rows(rows, covariates, ptr, time)
     else:
@@ -52,7 +52,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
         ob_time=_array(time[ob_row], float),
         ob_value=_array(rows.of("dv")[ob_row], float),
-        ob_cmt=_array(_observed_compartment(model, rows)[ob_row], np.int16),
+        ob_cmt=_array(observed_compartment(model, rows)[ob_row], np.int16),
         ob_row=_array(ob_row, np.int32),
         ob_order=_array(order[ob_row], np.int32),
         start_time=_array(time[ptr[:-1]], float),
@@ -92,14 +92,14 @@ def _pointer(subject: np.ndarray, n_subjects: int) -> np.ndarray:
     return np.searchsorted(subject, np.arange(n_subjects + 1)).astype(np.int32)
 
 
-def _order(dataset: Dataset) -> np.ndarray:
+def record_order(dataset: Dataset) -> np.ndarray:
     """(n_rows,) rank within the subject; EVID 4 takes two, the reset and the dose."""
     size = 1 + (dataset.evid == 4)
     before = np.cumsum(size) - size
     return before - np.repeat(before[dataset.subject_ptr[:-1]], np.diff(dataset.subject_ptr))
 
 
-def _running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
+def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     """(n_rows,) TIME, made to go on where a reset sets it back."""
     time = rows.of("time").copy()
     back = np.diff(time, prepend=time[:1]) < 0
@@ -128,7 +128,7 @@ def _time_names(rows: Rows) -> set[str]:
     return {name for name in (column.name, column.synonym) if name}
 
 
-def _observed_compartment(model: Model, rows: Rows) -> np.ndarray:
+def observed_compartment(model: Model, rows: Rows) -> np.ndarray:
     """(n_rows,) compartment a record observes, 0 for a model without compartments."""
     if not model.structural.compartments:
         return np.zeros(len(rows.values), dtype=int)

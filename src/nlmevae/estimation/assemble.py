@@ -11,6 +11,7 @@ import numpy as np
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.ranges import data_ranges
 from nlmevae.estimation.individuals import gaussian_individuals, individual_results
+from nlmevae.estimation.likelihoods import MethodValue
 from nlmevae.estimation.parameter_count import count_parameters
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
@@ -22,7 +23,6 @@ from nlmevae.estimation.uncertainty import Uncertainty
 from nlmevae.ir import CovarianceBlock, Model
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
-from nlmevae.likelihood.pareto import RELIABLE
 from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
@@ -60,11 +60,11 @@ class Estimation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """mode (N, d); linearised (N,) -2LL; weighted_residual (M,) of individual predictions at the mode."""
+    """mode (N, d); weighted_residual (M,) of individual predictions at the mode."""
 
     importance: ImportanceLikelihood
     mode: np.ndarray
-    linearised: np.ndarray
+    likelihoods: tuple[MethodValue, ...]
     weighted_residual: np.ndarray
 
 
@@ -94,7 +94,7 @@ def assemble_result(
         thetas=population.thetas,
         omega=population.omega,
         sigma=population.sigma,
-        estimates=_with_errors(_estimates(model, problem.initial, population), estimation.uncertainty),
+        estimates=_with_errors(estimates_of(model, problem.initial, population), estimation.uncertainty),
         likelihoods=_likelihoods(problem, settings, estimation, evaluation),
         individuals=individuals,
         eta_names=model.etas,
@@ -104,7 +104,7 @@ def assemble_result(
         warnings=_warnings(model, population, estimation, evaluation, individuals),
         settings={**settings.as_dict(), "backend": problem.decoder.backend},
         seconds=seconds,
-        versions=_versions(),
+        versions=versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
         data_ranges=data_ranges(problem.table),
         fingerprint=model.fingerprint,
@@ -150,7 +150,9 @@ def _effect_labels(blocks: tuple[CovarianceBlock, ...], fallback: dict[str, str]
     return labels
 
 
-def _estimates(model: Model, initial: Population, population: Population) -> tuple[Estimate, ...]:
+def estimates_of(model: Model, initial: Population, final: Population | None = None) -> tuple[Estimate, ...]:
+    """Every population parameter at its final value (default: the initial one), without standard errors."""
+    population = initial if final is None else final
     thetas = [
         Estimate(
             name=t.name,
@@ -214,28 +216,9 @@ def _covariances(
 def _likelihoods(
     problem: Problem, settings: FitSettings, estimation: Estimation, evaluation: Evaluation | None
 ) -> tuple[LikelihoodValue, ...]:
-    values = []
-    if evaluation is not None:
-        importance = evaluation.importance
-        values = [("is", importance.total, importance.mc_se), ("lin", float(evaluation.linearised.sum()), 0.0)]
+    found = [likelihood_value(problem, v) for v in (evaluation.likelihoods if evaluation is not None else ())]
     if settings.method == "vae" and estimation.trace:
-        values.append(("elbo", estimation.trace[-1].objective, 0.0))
-    count = count_parameters(problem.model)
-    found = []
-    for method, value, error in values:
-        criteria = information_criteria(
-            value, count, n_subjects=problem.n_subjects, n_obs_total=max(problem.table.n_obs_total, 1)
-        )
-        found.append(
-            LikelihoodValue(
-                method=method,  # type: ignore[arg-type]
-                minus_two_ll=value,
-                mc_se=error,
-                aic=criteria.aic,
-                bic=criteria.bic,
-                bicc=criteria.bicc,
-            )
-        )
+        found.append(_criteria(problem, "elbo", estimation.trace[-1].objective))
     return tuple(found)
 
 
@@ -250,6 +233,27 @@ def _shrinkage(
         omega=population.omega,
         seen=individuals.n_obs > 0,
         weighted_residuals=(residual,) * len(model.epsilons),
+    )
+
+
+def likelihood_value(problem: Problem, value: MethodValue) -> LikelihoodValue:
+    """The total with its error and the information criteria from it."""
+    marginal = value.marginal
+    error = {"mc_se": marginal.total_error} if marginal.random else {"numerical_error": marginal.total_error}
+    return replace(_criteria(problem, value.method, marginal.total), **error)
+
+
+def _criteria(problem: Problem, method: str, minus_two_ll: float) -> LikelihoodValue:
+    count = count_parameters(problem.model)
+    n_obs = max(problem.table.n_obs_total, 1)
+    criteria = information_criteria(minus_two_ll, count, n_subjects=problem.n_subjects, n_obs_total=n_obs)
+    return LikelihoodValue(
+        method=method,  # type: ignore[arg-type]
+        minus_two_ll=minus_two_ll,
+        mc_se=0.0,
+        aic=criteria.aic,
+        bic=criteria.bic,
+        bicc=criteria.bicc,
     )
 
 
@@ -276,23 +280,17 @@ def _warnings(
         warnings.append(f"The model could not be evaluated for {failed:.0f} subjects in the last iteration.")
     known = estimation.uncertainty
     if known is not None and known.least_known >= 0:
-        name = _vector_names(_estimates(model, population, population))[known.least_known]
+        name = _vector_names(estimates_of(model, population))[known.least_known]
         warnings.append(
             f"Standard errors are not given: the data hold no information about some combination of parameters, "
             f"mostly about {name}."
         )
     if evaluation is not None:
-        poor = [label for label, k in zip(individuals.labels, individuals.khat, strict=True) if k > RELIABLE]
-        if poor:
-            shown = ", ".join(poor[:10]) + (", ..." if len(poor) > 10 else "")
-            warnings.append(
-                f"The importance sampling likelihood is unreliable for {len(poor)} subjects "
-                f"(Pareto k-hat above {RELIABLE}): {shown}."
-            )
+        warnings += [v.marginal.remark for v in evaluation.likelihoods if v.marginal.remark]
     return tuple(warnings)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     from nlmevae import __version__
 
     found = {"nlmevae": __version__, "python": platform.python_version()}

@@ -15,6 +15,7 @@ from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, Evaluation, assemble_result
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
+from nlmevae.estimation.likelihoods import require_possible
 from nlmevae.estimation.polish import polish
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.screen import scattered_starts
@@ -40,18 +41,24 @@ def fit_model(
 ) -> FitResult:
     """Fit one model to one data set.
 
-    A numerical failure and Ctrl-C are statuses of the result, with the last complete estimates.
+    A numerical failure and Ctrl-C are statuses of the result, with the last complete estimates. A model that only
+    evaluates ($ESTIMATION MAXEVAL=0) is evaluated at its initial estimates.
 
     Raises:
         ModelError: the model cannot be executed (code generation, no random effect for "vae").
+        SettingsError: a likelihood that was asked for cannot be computed for this model.
     """
     clock = Clock()
     form = latent_form(model, table)
     decoders = Decoders.of(form, table, settings)
     try:
         problem = make_problem(model, form, table, decoders.exact)
+        require_possible(settings.likelihoods, problem.n_latents)
         clock.lap("setup")
-        estimation = estimate(problem, decoders, settings, progress, clock)
+        if model.evaluates_only:
+            estimation = Estimation.initial(problem)
+        else:
+            estimation = estimate(problem, decoders, settings, progress, clock)
         evaluation = None
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = evaluate_final(problem, estimation, settings)

@@ -34,11 +34,13 @@ EM_LIMITS = Limits(mean=1.5, omega_growth=3.0, omega_shrink=1.5, residual=3.0)
 
 
 def latent_scale(problem: Problem) -> np.ndarray:
-    """(d,) size of one unit of each latent: 1 on the log and logit scales, else its initial size."""
+    """(d,) size of one unit of each latent: 1 on the log and logit scales, else its initial size; what moves the
+    predictions (effect_unit.py) for a latent without a mean."""
     mean = np.abs(problem.mean.mean(problem.initial.thetas)).max(axis=0, initial=0.0)
     sd = np.sqrt(np.diag(problem.latent_omega(problem.initial)))
     natural = np.array([latent.transform.kind == "identity" for latent in problem.form.latents], dtype=bool)
-    return np.where(natural, np.maximum(mean, sd), 1.0)
+    unit = np.where(natural, np.maximum(mean, sd), 1.0)
+    return np.where(np.isnan(problem.effect_unit), unit, problem.effect_unit)
 
 
 def limit_change(old: Population, new: Population, problem: Problem, limits: Limits, scale: np.ndarray) -> Population:

@@ -32,7 +32,8 @@ class IndividualParameters:
     def of(cls, problem: Problem) -> IndividualParameters:
         form, table = problem.form, problem.table
         # an ETA that belongs to no parameter is a latent of its own; what it acts on is among the derived values
-        own = [(k, latent) for k, latent in enumerate(form.latents) if latent.name != latent.eta]
+        named = [(k, latent) for k, latent in enumerate(form.latents) if latent.name != latent.eta]
+        own = [(k, latent) for k, latent in named if not latent.changing]
         made = cls(
             names=tuple(latent.name for _, latent in own),
             columns=tuple(k for k, _ in own),
@@ -41,7 +42,7 @@ class IndividualParameters:
             _structural=tuple(int(i) for i in problem.structural_index),
             _covariates=table.cov[table.cov_ptr[:-1]],
         )
-        outputs = _derived(form.individual, set(made.names), changing_covariates(table))
+        outputs = _derived(form.individual, {latent.name for _, latent in named}, changing_covariates(table))
         if not outputs:
             return made
         whole = made._with(form.individual, outputs)

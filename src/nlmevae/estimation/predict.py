@@ -24,7 +24,7 @@ from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.amortised import encode
 from nlmevae.estimation.at_estimates import at_estimates
-from nlmevae.estimation.fitted import fitted_population
+from nlmevae.estimation.fitted import fitted_model
 from nlmevae.estimation.individuals import individual_results
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
@@ -95,9 +95,10 @@ def predict_subjects(
     if settings.route == "encoder" and encoder is None:
         raise SettingsError("route encoder needs an encoder", hint="give the file that fit --save-encoder wrote")
     start = time.perf_counter()
-    population = fitted_population(fit, subjects.model)
+    model = fitted_model(fit, subjects.model)
+    population = Population.initial(model)
     seconds: dict[str, float] = {}
-    with _problem(subjects.model, subjects.observed, settings) as problem:
+    with _problem(model, subjects.observed, settings) as problem:
         amortised = None if encoder is None else _timed(seconds, "encoder", encode, encoder, problem, population)
         if settings.route == "encoder":
             importance, mode = _of_gaussian(amortised, settings.seed), amortised.mean
@@ -105,9 +106,12 @@ def predict_subjects(
             importance, mode = _timed(seconds, "refined", _refined, problem, population, settings.seed)
         people = _individuals(problem, population, importance, mode, settings)
         check = None if amortised is None or settings.route == "encoder" else _check(amortised, importance)
-    with _problem(subjects.model, subjects.predicted, settings) as problem:
-        joint = problem.joint(population)
         samples = importance.draws.resample(settings.n_samples, np.random.default_rng([settings.seed, 5]))
+        # which typical values are constant depends on the records: etas mean the same in both tables, latents may not
+        etas = samples - problem.mean.mean(population.thetas), mode - problem.mean.mean(population.thetas)
+    with _problem(model, subjects.predicted, settings) as problem:
+        joint = problem.joint(population)
+        samples, mode = (joint.mean + eta for eta in etas)
         records = _timed(seconds, "predictions", _records, subjects, joint, mode, samples, settings.seed)
     beyond = outside(subjects.predicted, fit.data_ranges)
     seconds["total"] = time.perf_counter() - start

@@ -11,6 +11,7 @@ from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
 from nlmevae.errors import DataError
+from nlmevae.estimation.effect_unit import effect_units
 from nlmevae.estimation.effects import Effects, extended, without_effects
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
@@ -28,6 +29,7 @@ class Problem:
         structural_index: (s,) index of each structural THETA among all THETAs.
         structural_free: (s,) bool, True where it is estimated.
         omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.
+        effect_unit: (d,) size of one unit of each latent without a mean (effect_unit.py); NaN for the others.
         support: (n_units,) bool, the candidate effects in the model; None when there is no search.
     """
 
@@ -42,6 +44,7 @@ class Problem:
     structural_index: np.ndarray
     structural_free: np.ndarray
     omega_mask: np.ndarray
+    effect_unit: np.ndarray
     support: np.ndarray | None = None
 
     @property
@@ -129,9 +132,10 @@ def make_problem(model: Model, form: LatentForm, table: EventTable, decoder: Dec
         structural_index=structural_index,
         structural_free=np.array([not model.thetas[i].fixed for i in structural_index], dtype=bool),
         omega_mask=block_mask(model.omega)[np.ix_(latent_index, latent_index)],
+        effect_unit=np.full(len(latent_index), np.nan),
     )
     _check_typical_values(problem)
-    return problem
+    return replace(problem, effect_unit=effect_units(problem.joint(problem.initial), form.latents))
 
 
 def _check_typical_values(problem: Problem) -> None:

@@ -2,7 +2,7 @@
 
 Damped Gauss-Newton (Levenberg-Marquardt) with the expected information of FOCE with interaction,
 J'(1/v + 2 (v'/2v)^2) J + Omega^-1. Every iteration is one `decoder.linearise` of the rows that still
-move; a rejected step costs one more iteration with more damping, never a separate line search.
+move.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from nlmevae.estimation.posterior import Posterior
+from nlmevae.likelihood.climb import descend
 from nlmevae.likelihood.importance import observation_index
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import lattice, safe_cholesky
-
-STEP_CAP = 2.0  # largest change of a component per step, in units of the latent's scale
-DAMPING_START, DAMPING_DOWN, DAMPING_UP, DAMPING_STOP = 1e-3, 0.2, 20.0, 1e8
 
 KNOWN_REGION = 2.0  # posterior standard deviations around a mode where no other mode is sought
 SMALLEST_LOG_MASS = 8.0  # of a second mode relative to the first, in logarithms
@@ -63,31 +61,17 @@ def find_modes(
     is below `tolerance`. Arrays of the result have R rows.
     """
     precision = np.linalg.inv(joint.omega)
-    z = np.array(start, dtype=float)
     subjects = np.arange(joint.n_subjects) if subjects is None else subjects
-    value, gradient, hessian = _evaluate(joint, z, subjects, precision)
-    damping = np.full(len(z), DAMPING_START)
-    decrement = np.full(len(z), np.inf)
-    moving = np.isfinite(value)
-    decrement[moving] = _decrement(gradient[moving], hessian[moving])
-    moving &= decrement > tolerance
-    for _ in range(max_iterations):
-        rows = np.flatnonzero(moving)
-        if not len(rows):
-            break
-        trial = z[rows] + _step(gradient[rows], hessian[rows], damping[rows], scale)
-        new_value, new_gradient, new_hessian = _evaluate(joint, trial, subjects[rows], precision)
-        better = new_value < value[rows]
-        accepted, kept = rows[better], rows[~better]
-        z[accepted], value[accepted] = trial[better], new_value[better]
-        gradient[accepted], hessian[accepted] = new_gradient[better], new_hessian[better]
-        damping[accepted] = np.maximum(damping[accepted] * DAMPING_DOWN, 1e-9)
-        damping[kept] = np.maximum(damping[kept], DAMPING_START) * DAMPING_UP
-        decrement[accepted] = _decrement(gradient[accepted], hessian[accepted])
-        moving[rows] = (decrement[rows] > tolerance) & (damping[rows] < DAMPING_STOP)
-    ok = np.isfinite(value)
-    chol, positive = safe_cholesky(_inverse(hessian))
-    return Modes(mean=z, chol=chol, log_joint=-value, decrement=decrement, ok=ok & positive)
+    found = descend(
+        lambda z, rows: _evaluate(joint, z, subjects[rows], precision),
+        start,
+        scale=scale,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
+    chol, positive = safe_cholesky(_inverse(found.curvature))
+    ok = np.isfinite(found.value) & positive
+    return Modes(mean=found.z, chol=chol, log_joint=-found.value, decrement=found.decrement, ok=ok)
 
 
 def search_modes(joint: JointDensity, starts: list[np.ndarray], **options) -> tuple[Modes, Modes]:
@@ -189,19 +173,6 @@ def segment_sum(terms: np.ndarray, ptr: np.ndarray) -> np.ndarray:
     if present.any():
         total[present] = np.add.reduceat(terms, ptr[:-1][present], axis=0)
     return total
-
-
-def _step(gradient: np.ndarray, hessian: np.ndarray, damping: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
-    d = gradient.shape[1]
-    diagonal = np.einsum("nii->ni", hessian)
-    damped = hessian + damping[:, None, None] * diagonal[:, :, None] * np.eye(d)
-    step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
-    longest = np.abs(step / scale).max(axis=1, initial=0.0)
-    return step * np.minimum(1.0, STEP_CAP / np.maximum(longest, 1e-300))[:, None]
-
-
-def _decrement(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
-    return (gradient * np.linalg.solve(hessian, gradient[..., None])[..., 0]).sum(axis=1)
 
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from nlmevae.errors import SettingsError
+from nlmevae.results.likelihood_names import METHODS, LikelihoodMethod
 
 Method = Literal["vae", "vae+polish"]
 Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
@@ -51,6 +53,8 @@ class FitSettings:
             them subjects with two modes stop the search far from the optimum).
         final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
+        likelihoods: methods of -2LL besides importance sampling (is), linearisation (lin) and focei: some of
+            gauss-hermite, laplace, foce, fo. Text may separate them by commas.
         samples: draws of each subject's posterior to report, resampled from the final draws.
         save_encoder: train the encoder at the final population, for new subjects (about as long as a small fit).
     """
@@ -79,10 +83,12 @@ class FitSettings:
     n_alternatives: int = 2
     n_starts: int = 32
     final_draws: int | None = None
+    likelihoods: tuple[str, ...] = ()
     samples: int = 0
     save_encoder: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "likelihoods", method_names(self.likelihoods))
         _require_choice("method", self.method, get_args(Method))
         _require_choice("backend", self.backend, get_args(Backend))
         for name in ("hidden", "training_iterations", "steps", "threads"):
@@ -145,6 +151,19 @@ class SelectionSettings:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for result files."""
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"penalties": dict(self.penalties)}
+
+
+def method_names(methods: str | Iterable[str]) -> tuple[LikelihoodMethod, ...]:
+    """Methods of -2LL in the order of `METHODS`, from names in a list or in a text with commas; "all" is all.
+
+    Raises:
+        SettingsError: there is no such method.
+    """
+    names = methods.split(",") if isinstance(methods, str) else methods
+    wanted = {str(name).strip().lower() for name in names} - {""}
+    for name in sorted(wanted - {"all"}):
+        _require_choice("a likelihood method", name, METHODS)
+    return tuple(m for m in METHODS if m in wanted or "all" in wanted)
 
 
 def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableFormat, TableRequest
 from nlmevae.ir.structural import Compartment, StructuralModel
 
 __all__ = [
@@ -63,10 +63,12 @@ __all__ = [
     "Program",
     "ResidualError",
     "SearchSpace",
+    "SimulationRequest",
     "SourceReference",
     "Statement",
     "StructuralModel",
     "Symbol",
+    "TableFormat",
     "TableRequest",
     "Transform",
     "Where",

@@ -10,9 +10,9 @@ from nlmevae.errors import SemanticError
 from nlmevae.ir.data_spec import DataSpec
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
-from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
+from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -30,8 +30,9 @@ class Model:
     """A nonlinear mixed-effects model, as stated by its text.
 
     `thetas`, `omega` and `sigma` are in the source's order, which is the order of result files.
-    `individual_parameters` holds one entry per ETA the recogniser could verify, in ETA order; `etas`
-    and `epsilons` are all effect names in order.
+    `individual_parameters` holds one entry per ETA that makes one parameter random and whose form was
+    verified, in ETA order. Every other ETA is a latent variable of its own, read where the code reads it.
+    `etas` and `epsilons` are all effect names in order.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Model:
     estimation: tuple[EstimationStep, ...] = ()
     covariance_step: bool = False
     tables: tuple[TableRequest, ...] = ()
+    simulation: SimulationRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,6 +66,21 @@ class Model:
     @property
     def epsilons(self) -> tuple[str, ...]:
         return tuple(name for block in self.sigma for name in block.names)
+
+    @property
+    def zero_etas(self) -> frozenset[str]:
+        """Random effects whose variance is fixed at zero: always 0."""
+        return zero_effects(self.omega)
+
+    @property
+    def zero_epsilons(self) -> frozenset[str]:
+        """The same of the residual errors."""
+        return zero_effects(self.sigma)
+
+    @property
+    def evaluates_only(self) -> bool:
+        """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
+        return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
 
     @property
     def data_items(self) -> frozenset[str]:

@@ -57,3 +57,10 @@ class CovarianceBlock:
         n = len(self.names)
         if len(self.matrix) != n or any(len(row) != n for row in self.matrix):
             raise SemanticError(f"covariance block of {', '.join(self.names)} is not {n} x {n}", location=self.at)
+
+
+def zero_effects(blocks: tuple[CovarianceBlock, ...]) -> frozenset[str]:
+    """Effects whose variance is fixed at zero."""
+    return frozenset(
+        name for block in blocks if block.fixed for k, name in enumerate(block.names) if block.matrix[k][k] == 0.0
+    )

@@ -10,20 +10,67 @@ from nlmevae.errors import Location
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationStep:
-    """One $ESTIMATION record: its method as written and all options, in order."""
+    """One $ESTIMATION record: its method as written and all options, in order. `evaluates_only`: it asks for the
+    objective at the initial estimates and estimates nothing (MAXEVAL=0, EONLY=1)."""
 
     method: str
     options: tuple[tuple[str, str | None], ...] = ()
+    evaluates_only: bool = False
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableRequest:
-    """One $TABLE record."""
+class TableFormat:
+    """How $TABLE prints a number: `delimiter`, then Fortran's `kind` E, F or G with `width` and `decimals`; the default
+    is NONMEM's, s1PE11.4."""
 
-    file: str | None
-    columns: tuple[str, ...]
-    options: tuple[tuple[str, str | None], ...] = ()
+    delimiter: str = " "
+    kind: Literal["E", "F", "G"] = "E"
+    width: int = 11
+    decimals: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRequest:
+    """One $TABLE record.
+
+    Attributes:
+        file: None where the table would only be printed.
+        columns: (name in the code or the data, label to print), ``("ETA(1)", "ETA1")``.
+        append: DV PRED RES WRES come behind them.
+        header: title and labels before every 900 lines ("pages"), once or never; `title`, `labels`: each of the two.
+        records: of every subject, all or some.
+        samples, seed: simulations behind NPDE, EPRED and the like (ESAMPLE, SEED).
+        cholesky: weighted residuals by the Cholesky factor (WRESCHOL).
+        omitted: no table at all (OMITTED).
+        unread: options that are not acted on, as written.
+    """
+
+    file: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    append: bool = True
+    header: Literal["pages", "one", "none"] = "pages"
+    title: bool = True
+    labels: bool = True
+    records: Literal["all", "first", "last", "first_last"] = "all"
+    format: TableFormat = field(default_factory=TableFormat)
+    samples: int = 300
+    seed: int | None = None
+    cholesky: bool = False
+    omitted: bool = False
+    unread: tuple[str, ...] = ()
+    at: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationRequest:
+    """$SIMULATION: `n` data sets from `seed`; `only`: nothing is estimated (ONLYSIMULATION); `unread`: options that
+    are not acted on, as written."""
+
+    seed: int | None = None
+    n: int = 1
+    only: bool = False
+    unread: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 

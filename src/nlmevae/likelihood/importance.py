@@ -8,7 +8,7 @@ without solving the model again, as long as z is what the solver reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -201,15 +201,16 @@ def importance_likelihood(
     *,
     n_draws: int = 4096,
     rng: np.random.Generator,
+    report: Callable[[float], None] | None = None,
 ) -> ImportanceLikelihood:
     """-2LL at the parameters of `joint` from about `n_draws` draws per subject.
 
     Pilot draws from the Laplace approximation (mode (N, d), chol (N, d, d) of the posterior covariance)
     give moments; the estimate uses only draws from the mixture with those moments. Subjects whose
     k-hat exceeds 0.7 are repeated with four times the draws. Subjects without observations have 0, and the prior's
-    moments.
+    moments. `report` is told the share of the draws that are done.
     """
-    result = _sample(joint, mode, chol, n_draws, rng)
+    result = _sample(joint, mode, chol, n_draws, rng, report)
     poor = np.flatnonzero(result.khat > RELIABLE)
     if len(poor):
         part = restrict(joint, poor)
@@ -226,13 +227,20 @@ def importance_likelihood(
 
 
 def _sample(
-    joint: JointDensity, mode: np.ndarray, chol: np.ndarray, n_draws: int, rng: np.random.Generator
+    joint: JointDensity,
+    mode: np.ndarray,
+    chol: np.ndarray,
+    n_draws: int,
+    rng: np.random.Generator,
+    report: Callable[[float], None] | None = None,
 ) -> ImportanceLikelihood:
     moments = _pilot_moments(joint, mode, chol, max(n_draws // 16, 64), rng)
     proposal = mixture(joint, mode, chol, moments)
     size = max(n_draws // REPLICATES, 32)
     z, log_weight, log_joint = [], [], []
-    for _ in range(REPLICATES):
+    for k in range(REPLICATES):
+        if report is not None:
+            report(k / REPLICATES)
         batch = draw(joint, proposal, size, rng)
         weighted = weigh(joint, batch)
         log_weight.append(weighted.log_weight)

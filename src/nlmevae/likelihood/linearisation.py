@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlmevae.likelihood.expansion import stepped
 from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.marginal import Marginal, at_mode
+
+
+def linearised(joint: JointDensity, mode: np.ndarray) -> Marginal:
+    """At conditional modes (N, d), which are improved by one Newton step."""
+    return at_mode(joint, lambda z: linearised_minus_two_ll(joint, z), (mode, stepped(joint, mode)))
 
 
 def linearised_minus_two_ll(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
@@ -20,7 +27,7 @@ def linearised_minus_two_ll(joint: JointDensity, mode: np.ndarray) -> np.ndarray
     d = joint.n_latents
     solution = joint.decoder.linearise(joint.inputs(mode))
     jacobian = solution.jacobian[:, :d]
-    sd = joint.residual.sd(solution.prediction, *joint.coefficients)
+    sd = joint.sd(solution.prediction, mode)
     subject = joint.decoder.table.ob_subject
     shift = np.einsum("md,md->m", jacobian, (joint.mean - mode)[subject])
     scaled = (joint.y - solution.prediction - shift) / sd

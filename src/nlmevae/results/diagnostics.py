@@ -23,9 +23,12 @@ class ObservationDiagnostics:
         subject: index of the subject; endpoint: index into `Diagnostics.endpoints`; row: of the data set.
         time, dv: as in the data.
         pred: prediction at ETA = 0. ipred: at the conditional mode. epred: mean of simulations.
-        iwres: (dv - ipred) / sd. cwres: conditional weighted residual (Hooker, Staatz and Karlsson 2007).
-        npde: normalised prediction distribution error, decorrelated (Brendel et al. 2006).
-        censored: True where dv is a limit; weighted residuals are then NaN.
+        cpred: expected value by linearisation at the conditional mode.
+        iwres: (dv - ipred) / sd. wres: weighted residual by linearisation at ETA = 0 (first order), cwres at the
+            conditional mode (Hooker, Staatz and Karlsson 2007). ewres: of the simulations' mean and covariance.
+        npde: normalised prediction distribution error, decorrelated (Brendel et al. 2006); npd: without
+            decorrelation. Both use a random value below the limit where dv is censored.
+        censored: True where dv is a limit; iwres, wres and cwres are then NaN.
     """
 
     subject: np.ndarray
@@ -36,8 +39,12 @@ class ObservationDiagnostics:
     pred: np.ndarray
     ipred: np.ndarray
     iwres: np.ndarray
+    wres: np.ndarray
+    cpred: np.ndarray
     cwres: np.ndarray
     epred: np.ndarray
+    ewres: np.ndarray
+    npd: np.ndarray
     npde: np.ndarray
     censored: np.ndarray
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nlmevae.results.likelihood_names import LikelihoodMethod
 from nlmevae.results.saved_encoder import SavedEncoder
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
@@ -41,15 +42,18 @@ class Estimate:
 class LikelihoodValue:
     """-2 log-likelihood with its method; always with the 2 pi constant.
 
-    `mc_se` is the Monte-Carlo standard error of `minus_two_ll` (0 for deterministic methods).
+    `mc_se` is the Monte-Carlo standard error of `minus_two_ll` (0 for deterministic methods), `numerical_error` the
+    size of the numerical error of a deterministic one (0 for "is" and "elbo"). Neither holds how far an approximation
+    is from the exact value.
     """
 
-    method: Literal["is", "lin", "elbo"]
+    method: LikelihoodMethod | Literal["elbo"]
     minus_two_ll: float
     mc_se: float
     aic: float
     bic: float
     bicc: float
+    numerical_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +172,7 @@ class FitResult:
         return self.shrinkage.eps_sd
 
     def likelihood(self, method: str) -> LikelihoodValue | None:
-        """The value by "is", "lin" or "elbo"; None if that was not computed."""
+        """The value by a method of `LikelihoodMethod` or "elbo"; None if that was not computed."""
         return next((v for v in self.likelihoods if v.method == method), None)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,8 @@ METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
 #: First key of our JSON files and the software named in our pictures; only files with it are recognised as ours.
 GENERATOR = "nlmevae"
 
-#: How our tables of subjects begin; only `.csv` files that do are recognised as ours.
-CSV_HEADER = "ID,N_OBS,"
+#: First columns of our tables per subject (CSV), by which they are recognised as ours.
+SUBJECT_COLUMNS = "ID,n_obs,"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,18 +94,24 @@ class RunFolder:
 
 
 def check_replaceable(
-    files: Iterable[Path], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+    files: Iterable[Path],
+    *,
+    overwrite: bool = False,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    own: Callable[[Path], bool] | None = None,
 ) -> None:
     """Make sure every file may be written.
 
     Args:
         overwrite: also replace files that another program wrote.
         inputs: files that must survive whatever is said.
+        own: whether nlmevae wrote an existing file; None: as its first bytes say (`is_own_file`).
 
     Raises:
         OutputError: one of them is an input, a folder, or another program's.
     """
     kept = {Path(p).resolve() for p in inputs}
+    own = is_own_file if own is None else own
     for path in files:
         if path.resolve() in kept:
             raise OutputError(
@@ -114,7 +120,7 @@ def check_replaceable(
             )
         if path.is_dir():
             raise OutputError(f"{path} is a folder", hint="choose another folder with --out")
-        if path.exists() and not overwrite and not is_own_file(path):
+        if path.exists() and not overwrite and not own(path):
             raise OutputError(
                 f"{path} exists and was not written by nlmevae",
                 hint="choose another folder with --out, or replace it with --overwrite",
@@ -135,7 +141,7 @@ def is_own_file(path: Path) -> bool:
     if path.suffix == ".encoder":
         return f'"generator":"{GENERATOR}"' in head
     if path.suffix == ".csv":
-        return head.startswith(CSV_HEADER)
+        return head.startswith(SUBJECT_COLUMNS)
     return METHOD_TITLE in head.split("\n", 1)[0]
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from nlmevae.results.fit_result import Estimate, FitResult
+from nlmevae.results.likelihood_names import LABELS, METHODS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class LikelihoodRow:
     mc_se: float | None
 
 
-_METHODS = (("is", "-2LL (importance sampling)"), ("lin", "-2LL (linearisation)"), ("elbo", "-2ELBO (upper bound)"))
+_METHODS = (*((method, f"-2LL ({LABELS[method]})") for method in METHODS), ("elbo", "-2ELBO (upper bound)"))
 
 
 def estimate_rows(result: FitResult) -> tuple[EstimateRow, ...]:

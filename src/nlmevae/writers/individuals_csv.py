@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nlmevae.results.fit_result import IndividualResults
-from nlmevae.results.run_folder import CSV_HEADER
+from nlmevae.results.run_folder import SUBJECT_COLUMNS
 from nlmevae.writers.atomic import write_atomically
 
 
@@ -21,9 +21,9 @@ def write_individuals_csv(path: Path, people: IndividualResults, more: Mapping[s
 
 
 def individuals_csv_text(people: IndividualResults, more: Mapping[str, Iterable] | None = None) -> str:
-    """ID, N_OBS; ETA(k) mean, mode and SD; parameters (value at the mean of the ETAs, mode, mean and SD, median and
+    """ID, n_obs; ETA(k) mean, mode and SD; parameters (value at the mean of the ETAs, mode, mean and SD, median and
     95 % interval); -2LL, ESS, k-hat, Monte-Carlo error in SD; then the columns of `more`."""
-    columns: dict[str, Iterable] = {"ID": people.labels, "N_OBS": people.n_obs}
+    columns: dict[str, Iterable] = {"ID": people.labels, "n_obs": people.n_obs}
     for k in range(people.eta_mean.shape[1]):
         name = f"ETA({k + 1})"
         columns |= {f"{name}_MEAN": people.eta_mean[:, k], f"{name}_MODE": people.eta_mode[:, k]}
@@ -40,7 +40,7 @@ def individuals_csv_text(people: IndividualResults, more: Mapping[str, Iterable]
 
 def csv_text(columns: Mapping[str, Iterable]) -> str:
     """Columns of equal length as comma-separated text; NaN is empty."""
-    assert next(iter(columns)) == CSV_HEADER.split(",")[0]
+    assert list(columns)[:2] == SUBJECT_COLUMNS.split(",")[:2]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

@@ -47,7 +47,7 @@ def predictions_csv_text(result: PredictionResult) -> str:
     marks = {name: np.asarray(values)[records.subject] for name, values in _marks(result).items()}
     columns: dict[str, Iterable] = {
         "ID": [people.labels[i] for i in records.subject],
-        "N_OBS": people.n_obs[records.subject],
+        "n_obs": people.n_obs[records.subject],
         "LINE": records.line,
         "TIME": records.time,
         "DV": records.dv,

@@ -8,7 +8,7 @@ from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.nonmem.definitions import needed_names
 from nlmevae.frontends.nonmem.read import lower_control_stream, parse_control_stream, read_control_stream
 from nlmevae.frontends.nonmem.records import read_source
-from nlmevae.ir import Assign, Binary, Symbol
+from nlmevae.ir import Assign, Binary, SimulationRequest, Symbol
 from tests.helpers.control_streams import ACCEPTED, FIXTURES, accepted, lower
 
 
@@ -58,18 +58,12 @@ def test_records_that_are_not_run_are_noted_and_the_requests_kept():
         ("record-not-run", "note"),
         ("record-not-run", "note"),
         ("no-covariance-step", "warning"),
-        ("no-tables", "warning"),
     ]
     assert [e.method for e in model.estimation] == ["IMP", "NUTS"]
     assert ("FORMAT", ",1PE13.6") in model.estimation[0].options
     assert ("GRD", "TG(1):DS(1)") in model.estimation[0].options
     assert model.covariance_step
-    first, second = model.tables
-    assert first.file == "sd tab1"
-    assert first.columns == ("ID", "TIME", "ETAS(1:LAST)", "CL", "CWRES")
-    assert ("FORMAT", "s1PE11.4") in first.options
-    assert second.columns == ("ID", "ETA(1)")
-    assert ("CL", "CLI") in second.options
+    assert model.simulation == SimulationRequest(seed=12345, n=10, only=True, unread=("TRUE=FINAL",))
 
 
 def test_the_method_defaults_to_first_order_and_no_covariance_step():

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.recognition import recognise
 from nlmevae.frontends.recognition.transforms import to_gaussian
 from nlmevae.ir.evaluate import run
@@ -105,10 +104,10 @@ def test_warfarin_with_mu_referencing_and_a_structural_lag():
     assert model.observations[0].error.kind == "combined1"
 
 
-def test_occasions_are_refused_by_name():
-    with pytest.raises(UnsupportedError, match="two random effects") as caught:
-        recognise(make_model(**OCCASIONS))
-    assert "inter-occasion" in caught.value.hint
+def test_occasions_are_recognised():
+    model = recognise(make_model(**OCCASIONS))
+    notes = [d.message for d in model.diagnostics if d.code == "general-effect"]
+    assert [message.split()[0] for message in notes][-2:] == ["ETA(3)", "ETA(4)"]
 
 
 def test_a_formula_with_three_transforms():

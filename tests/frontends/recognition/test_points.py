@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nlmevae.frontends.recognition.dependencies import Cut, trace
+from nlmevae.frontends.recognition.dependencies import trace
 from nlmevae.frontends.recognition.points import grid, sample_items, sample_theta, sample_thetas
 from nlmevae.ir import PopulationParameter
 from tests.helpers.code_models import make_model, statements
@@ -63,6 +63,6 @@ def test_dependencies_follow_values_and_conditions():
 
 def test_a_cut_makes_the_parameter_an_input():
     code = statements("TV=T\nCL=TV*EXP(E)\nK=CL/V\nQ=E")
-    found = trace(code, {}, Cut("CL", "E"))
+    found = trace(code, {}, {"CL": "E"})
     assert found["K"] == {"V"}
     assert found["Q"] == {"E"}

@@ -51,7 +51,7 @@ class AskedNames:
         self.model, self.spec = model, spec
         self.places: dict[int, Location | None] = {}
         self.columns = [k for k, c in enumerate(model.data.columns) if c.role == "covariate"]
-        self.parameters = [k for k, p in enumerate(model.individual_parameters) if p.eta not in _zero_etas(model)]
+        self.parameters = [k for k, p in enumerate(model.individual_parameters) if p.eta not in model.zero_etas]
 
     def column(self, name: str, option: str, at: Location | None) -> int:
         """Index of the covariate column called `name` (or its synonym).
@@ -269,10 +269,3 @@ def _check_forced(names: AskedNames, pairs: Iterable[AskedPair], forbidden: list
                 hint="take it out of force or forbid",
                 location=pair.at,
             )
-
-
-def _zero_etas(model: Model) -> frozenset[str]:
-    """Random effects whose variance is fixed at 0."""
-    return frozenset(
-        name for block in model.omega for j, name in enumerate(block.names) if block.fixed and block.matrix[j][j] == 0.0
-    )

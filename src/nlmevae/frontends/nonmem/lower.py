@@ -298,7 +298,7 @@ class _Lowering:
         section = self.vocabulary.section
         allowed = {
             "THETA": ("PK", "DES", "ERROR", "PRED"),
-            "ETA": ("PK", "ERROR", "PRED"),
+            "ETA": ("PK", "DES", "ERROR", "PRED"),
             "EPS": ("ERROR", "PRED"),
             "A": ("DES", "ERROR"),
             "DADT": ("DES",),
@@ -313,7 +313,6 @@ class _Lowering:
                 location=at,
             )
         hint = {
-            "ETA": "assign the individual parameter in $PK and read it here",
             "EPS": "residual error belongs to $ERROR",
         }.get(base, f"{base}(n) belongs to ${' or $'.join(allowed)}")
         raise SemanticError(f"{name} cannot be used in ${section}", hint=hint, location=at)

@@ -30,7 +30,8 @@ from nlmevae.frontends.nonmem.records import (
     source_text,
     split_records,
 )
-from nlmevae.frontends.nonmem.request import read_estimation, read_tables, unmet_requests
+from nlmevae.frontends.nonmem.request import read_estimation, unmet_requests
+from nlmevae.frontends.nonmem.simulation_request import read_simulation
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
 from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
 from nlmevae.frontends.nonmem.subroutines import (
@@ -40,6 +41,7 @@ from nlmevae.frontends.nonmem.subroutines import (
     read_model_record,
     read_subroutines,
 )
+from nlmevae.frontends.nonmem.table_request import TableNames, read_tables
 from nlmevae.frontends.nonmem.thetas import read_thetas
 from nlmevae.ir import (
     Column,
@@ -88,7 +90,8 @@ def lower_control_stream(source: SourceText) -> Model:
     parts = _Parts.read(stream, columns)
     structural, program, more = _structure(stream, parts)
     _check_effects_used(parts, program)
-    requests = read_estimation(stream.named("ESTIMATION")), read_tables(stream.named("TABLE"))
+    estimation = read_estimation(stream.named("ESTIMATION"))
+    tables = read_tables(stream.named("TABLE"), parts.table_names(program))
     return Model(
         name=Path(source.path).stem,
         source=SourceReference(format="nonmem", path=source.path, text=source.text),
@@ -99,10 +102,11 @@ def lower_control_stream(source: SourceText) -> Model:
         sigma=parts.sigma,
         structural=structural,
         program=program,
-        estimation=requests[0],
+        estimation=estimation,
         covariance_step=bool(stream.named("COVARIANCE")),
-        tables=requests[1],
-        diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), requests[1])),
+        tables=tables,
+        simulation=read_simulation(stream.named("SIMULATION")),
+        diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), tables)),
     )
 
 
@@ -145,6 +149,14 @@ class _Parts:
             },
             synonyms={c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"},
             replacements=self.replacements,
+        )
+
+    def table_names(self, program: Program) -> TableNames:
+        synonyms = {c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"}
+        return TableNames(
+            n_etas=sum(len(b.names) for b in self.omega),
+            known=names_assigned(program.pk) | names_assigned(program.error) | self.data_items | set(synonyms),
+            replacements=self.replacements | synonyms,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""$ESTIMATION, $COVARIANCE and $TABLE: what is asked for beyond the model, kept as written."""
+"""$ESTIMATION, kept as written, and what is asked for beyond the model."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.ir import Diagnostic, EstimationStep, TableRequest
 
-_TABLE_FLAGS = (
-    "PRINT", "NOPRINT", "HEADER", "NOHEADER", "ONEHEADER", "ONEHEADERALL", "ONEHEADERPERFILE", "FIRSTONLY",
-    "FIRSTRECORDONLY",
-    "LASTONLY", "FIRSTLASTONLY", "FORWARD", "NOFORWARD", "APPEND", "NOAPPEND", "UNCONDITIONAL", "CONDITIONAL",
-    "OMITTED", "WRESCHOL", "NOTITLE", "NOLABEL", "CLOCKSEED", "NOSUB", "NPDTYPE",
-)  # fmt: skip
 _LIKELIHOOD = ("LIKELIHOOD", "-2LOGLIKELIHOOD", "-2LLIKELIHOOD", "-2LL")
 
 
@@ -20,19 +14,9 @@ def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
     """One step for each record; METHOD is 0 (first order) where none is written.
 
     Raises:
-        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL), or no step estimates (MAXEVAL=0, EONLY=1).
+        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL).
     """
-    steps = tuple(_step(record) for record in records)
-    evaluating = [next((o for o in read_options(r) if _evaluates_only(o)), None) for r in records]
-    if evaluating and None not in evaluating:
-        option = evaluating[0]
-        raise UnsupportedError(
-            f"$ESTIMATION {option.token.text}={option.value} asks to evaluate the model without estimating, "
-            "which is not supported",
-            hint="remove the option to estimate; nlmevae does not evaluate at given parameters yet",
-            location=option.at,
-        )
-    return steps
+    return tuple(_step(record) for record in records)
 
 
 def _step(record: Record) -> EstimationStep:
@@ -47,7 +31,12 @@ def _step(record: Record) -> EstimationStep:
             )
         if abbreviates(option.key, "METHOD") and option.value is not None:
             method = option.value
-    return EstimationStep(method=method, options=tuple(_pair(o) for o in options), at=record.head)
+    return EstimationStep(
+        method=method,
+        options=tuple(_pair(o) for o in options),
+        evaluates_only=any(_evaluates_only(o) for o in options),
+        at=record.head,
+    )
 
 
 def _evaluates_only(option: Option) -> bool:
@@ -69,43 +58,18 @@ def unmet_requests(covariance: tuple[Record, ...], tables: tuple[TableRequest, .
                 location=covariance[0].head,
             )
         )
-    if tables:
-        files = ", ".join(t.file or "the output" for t in tables)
-        notes.append(
-            Diagnostic(
-                code="no-tables",
-                severity="warning",
-                message=f"$TABLE is not written in this version ({files})",
-                hint="individual random effects are in the .phi file, individual parameters in results.json",
-                location=tables[0].at,
+    for table in tables:
+        if table.file is None and not table.omitted:
+            hint = "add FILE=name to have it written"
+            message = "this $TABLE names no FILE: it is not printed"
+            notes.append(
+                Diagnostic(code="no-table-file", severity="note", message=message, hint=hint, location=table.at)
             )
-        )
+        if table.unread:
+            message = f"$TABLE: {', '.join(table.unread)} is not acted on"
+            notes.append(Diagnostic(code="table-option", severity="note", message=message, location=table.at))
     return notes
 
 
 def _pair(option: Option) -> tuple[str, str | None]:
     return option.token.text, option.value
-
-
-def read_tables(records: tuple[Record, ...]) -> tuple[TableRequest, ...]:
-    """One request for each record: file, columns in order (upper case), options in order."""
-    return tuple(_table(record) for record in records)
-
-
-def _table(record: Record) -> TableRequest:
-    file: str | None = None
-    columns: list[str] = []
-    options: list[tuple[str, str | None]] = []
-    for option in read_options(record):
-        if option.assigned and abbreviates(option.key, "FILE"):
-            file = option.value
-        elif option.assigned or option.key in _TABLE_FLAGS or _long_flag(option):
-            options.append(_pair(option))
-        else:
-            columns.append(option.key + (option.value or "").upper().replace(" ", ""))
-    return TableRequest(file=file, columns=tuple(columns), options=tuple(options), at=record.head)
-
-
-def _long_flag(option: Option) -> bool:
-    """An abbreviated flag; five letters or more, so that no short column name is taken for one."""
-    return len(option.key) >= 5 and option.value is None and abbreviates(option.key, *_TABLE_FLAGS)

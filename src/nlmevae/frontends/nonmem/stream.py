@@ -29,7 +29,7 @@ _UNSUPPORTED = {
 _PRIOR_RECORDS = ("THETAP", "THETAPV", "OMEGAP", "OMEGAPD", "SIGMAP", "SIGMAPD", "TTDF", "OLKJDF", "OVARF", "SLKJDF",
                   "SVARF")  # fmt: skip
 _NOTED = {
-    "SIMULATION": "note: simulation is not run; the record is kept",
+    "SIMULATION": "note: run by `nlmevae simulate`, which takes seed and number of data sets from it",
     "NONPARAMETRIC": "note: the nonparametric step is not run; the record is kept",
     "DESIGN": "note: design evaluation is not run; the record is kept",
     "MSFI": "warning: values of a model specification file are not read; initial estimates are those of the records",

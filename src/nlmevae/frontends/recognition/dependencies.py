@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from nlmevae.errors import Location
 from nlmevae.ir import (
@@ -28,32 +29,29 @@ Dependencies = dict[str, frozenset[str]]
 NOTHING: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """From here on, what `name` gets from `eta` counts as an input of its own: every assignment to
-    `name` that depends on `eta` then depends on nothing else."""
-
-    name: str
-    eta: str
+#: variable -> ETA. What the variable gets from the ETA counts as an input of its own: every assignment to it that
+#: depends on the ETA then depends on nothing else.
+Cuts = Mapping[str, str]
+NO_CUTS: Cuts = MappingProxyType({})
 
 
-def trace(statements: Sequence[Statement], known: Mapping[str, frozenset[str]], cut: Cut | None = None) -> Dependencies:
+def trace(statements: Sequence[Statement], known: Mapping[str, frozenset[str]], cuts: Cuts = NO_CUTS) -> Dependencies:
     """Dependencies of every variable after the statements, `known` being those before."""
     env = dict(known)
     for statement in statements:
         if isinstance(statement, Assign):
             reads = expression_inputs(statement.value, env)
-            if cut is not None and statement.target == cut.name and cut.eta in reads:
+            if cuts.get(statement.target) in reads:
                 reads = NOTHING
             env[statement.target] = reads
         else:
-            _trace_if(statement, env, cut)
+            _trace_if(statement, env, cuts)
     return env
 
 
-def _trace_if(statement: If, env: Dependencies, cut: Cut | None) -> None:
+def _trace_if(statement: If, env: Dependencies, cuts: Cuts) -> None:
     reads = NOTHING.union(*(expression_inputs(condition, env) for condition, _ in statement.arms))
-    results = [trace(body, env, cut) for _, body in statement.arms] + [trace(statement.orelse, env, cut)]
+    results = [trace(body, env, cuts) for _, body in statement.arms] + [trace(statement.orelse, env, cuts)]
     for name in names_assigned((statement,)):
         env[name] = reads.union(*(result.get(name, NOTHING) for result in results))
 
@@ -76,12 +74,13 @@ def error_program(model: Model) -> tuple[Statement, ...]:
     return needed_for(model.program.error, ("Y",))
 
 
-def outputs(model: Model, known: Mapping[str, frozenset[str]], cut: Cut | None = None) -> Dependencies:
-    """Dependencies of everything the data can see: doses, initial amounts, right-hand side, Y."""
+def outputs(model: Model, known: Mapping[str, frozenset[str]], cuts: Cuts = NO_CUTS, *, until: int = 0) -> Dependencies:
+    """Dependencies of everything the data can see: doses, initial amounts, right-hand side, Y. The cuts hold in the
+    first `until` statements of the individual program."""
+    program = individual_program(model)
+    individual = trace(program[until:], trace(program[:until], known, cuts))
     if not model.structural.compartments:
-        after = trace(model.program.error, known, cut)
-        return {"Y": after.get("Y", NOTHING)}
-    individual = trace(model.program.pk, known, cut)
+        return {"Y": individual.get("Y", NOTHING)}
     seen = {name: individual[name] for name in dosing_names(model) if name in individual}
     rhs = trace(model.program.des, individual)
     seen.update({name: reads for name, reads in rhs.items() if name.startswith("DADT(")})

@@ -1,4 +1,4 @@
-"""Naming what a random effect does when it is not one of the supported forms: for error messages only."""
+"""Naming what a random effect does when it makes no single parameter random: for notes only."""
 
 from __future__ import annotations
 
@@ -9,42 +9,30 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class EffectForm:
-    """What it is and what to write instead."""
+    """What it is, and the mu-referenced spelling of the same model ("" if there is none)."""
 
     name: str
-    remedy: str
+    remedy: str = ""
 
 
-_LOG_NORMAL = "write {name} = typical value * EXP({eta}) (log-normal)"
-SEVERAL_EFFECTS = EffectForm(
-    "two random effects on one variable ({others})",
-    "give {name} one random effect; inter-occasion variability and shared effects are planned for a later release",
-)
-SEVERAL_VARIABLES = EffectForm(
-    "one random effect acting on several variables ({others})",
-    "give each variable its own ETA, correlated with $OMEGA BLOCK; shared effects are planned for a later release",
-)
-_SCALED = EffectForm(
-    "a scaled random effect (factor * ETA)", "leave the factor out: OMEGA is the variance of the effect itself"
-)
+SEVERAL_VARIABLES = "it acts on several variables ({names})"
+ELSEWHERE = "it acts on {names} and elsewhere"
+UNREACHED = "{name} depends on a branch that was reached at no point tried"
+TAKEN = "{name} has another random effect that makes it random"
+DERIVED = "{name} is computed from a parameter that has its own random effect, and from no THETA"
+OUTSIDE = "it acts in {record}"
+_SCALED = EffectForm("scaled, factor * ETA", "without the factor OMEGA is the variance of the effect itself")
 _SCALED_LOG = EffectForm(
-    "a scaled log-normal, EXP(factor * ETA)",
-    "leave the factor out: write {name} = typical value * EXP({eta}); OMEGA is then the variance of the log",
+    "scaled log-normal, EXP(factor * ETA)", "{name} = typical value * EXP({eta}): OMEGA is then the variance of the log"
 )
-_PROPORTIONAL = EffectForm("the proportional form typical value * (1 + ETA)", _LOG_NORMAL)
+_PROPORTIONAL = EffectForm("the proportional form typical value * (1 + ETA)")
 _SHIFTED = EffectForm(
-    "a log-normal plus a shift that is not a constant",
-    "make the shift a number, or give the log-normal part a line and a name of its own",
+    "log-normal plus a shift that is not a constant", "give the log-normal part a line and a name of its own"
 )
 _DECREASING = EffectForm("a parameter that falls as ETA rises", "write +{eta} in place of -{eta}")
-_SOMETIMES = EffectForm(
-    "a random effect that acts in some branches only",
-    "give {name} its random effect on every path; inter-occasion variability is planned for a later release",
-)
-_OTHER = EffectForm(
-    "no form this version knows (Box-Cox, t-distributed and similar transformed effects are not supported)",
-    _LOG_NORMAL,
-)
+_SOMETIMES = EffectForm("it acts in some branches only")
+_OTHER = EffectForm("neither normal, log-normal nor logit-normal")
+_NO_VALUE = EffectForm("without a finite value at the points tried")
 
 
 def name_form(value: np.ndarray, slope: np.ndarray, typical: np.ndarray, typical_slope: np.ndarray) -> EffectForm:
@@ -52,7 +40,7 @@ def name_form(value: np.ndarray, slope: np.ndarray, typical: np.ndarray, typical
     finite = np.isfinite(value) & np.isfinite(slope) & np.isfinite(typical) & np.isfinite(typical_slope)
     value, slope, typical, typical_slope = (x[finite] for x in (value, slope, typical, typical_slope))
     if not len(value):
-        return EffectForm("without a finite value at the points tried", "check the initial estimates and the code")
+        return _NO_VALUE
     if np.any(slope == 0.0) and np.any(slope != 0.0):
         return _SOMETIMES
     if _equal(slope, typical_slope):

@@ -22,8 +22,6 @@ from nlmevae.frontends.recognition.points import (
     sample_etas,
     sample_items,
     sample_thetas,
-    zero_epsilons,
-    zero_etas,
 )
 from nlmevae.ir import If, Model, Statement, assignments, names_assigned, needed_names
 from nlmevae.ir.evaluate import run, seeded
@@ -99,19 +97,20 @@ def unreached_arms(
 
 def initial_dependencies(model: Model) -> Dependencies:
     """Effects fixed at zero are constants, everything else stands for itself."""
-    return dict.fromkeys(zero_etas(model) | zero_epsilons(model), NOTHING)
+    return dict.fromkeys(model.zero_etas | model.zero_epsilons, NOTHING)
 
 
 def find_candidates(model: Model) -> dict[str, tuple[Candidate, ...]]:
-    """Every variable that depends on each ETA, in the order in which they come to do so."""
+    """Every variable that depends on each ETA, in the order in which they come to do so; one that is assigned
+    several times counts again each time."""
     found: dict[str, list[Candidate]] = {name: [] for name in model.etas}
     env = initial_dependencies(model)
     for index, statement in enumerate(individual_program(model)):
         after = trace((statement,), env)
         for name in dict.fromkeys(a.target for a in assignments((statement,))):
-            fresh = after.get(name, NOTHING) - env.get(name, NOTHING)
+            reads = after.get(name, NOTHING)
             for eta in model.etas:
-                if eta in fresh:
+                if eta in reads:
                     found[eta].append(Candidate(name, index, after[name]))
         env = after
     return {eta: tuple(candidates) for eta, candidates in found.items()}
@@ -124,8 +123,7 @@ def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLe
     n = N_THETA_DRAWS * N_COVARIATE_DRAWS
     points = grid(sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng))
     points.update(dict.fromkeys(model.epsilons, 0.0))
-    zero = zero_etas(model)
-    etas = tuple(e for e in model.etas if e not in zero)
+    etas = tuple(e for e in model.etas if e not in model.zero_etas)
     wanted = {(c.name, c.index) for found in candidates.values() for c in found}
     last = max((index for _, index in wanted), default=-1)
     thetas = tuple(t.name for t in model.thetas)

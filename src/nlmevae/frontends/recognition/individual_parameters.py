@@ -1,8 +1,10 @@
 """From each ETA to the individual parameter it makes random.
 
-The parameter is the first program variable that carries the ETA alone, for which a transform is
-verified and through which everything the ETA does to the data passes. A variable whose typical value
-reads a THETA is preferred to one that only holds the effect (``ECL = EXP(ETA(1))``).
+The parameter is the first program variable for which h(psi) = something + ETA is verified and through
+which everything the ETA does to the data passes. The something may depend on other ETAs (those between
+occasions) and change within a subject. A variable whose typical value reads a THETA is preferred to one that
+only holds the effect (``ECL = EXP(ETA(1))``). An ETA without such a parameter is a latent variable of its
+own with mean 0, whatever it does: nothing is assumed about it.
 """
 
 from __future__ import annotations
@@ -11,28 +13,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.errors import Location, SemanticError
 from nlmevae.frontends.recognition.dependencies import (
     NOTHING,
-    Cut,
+    Cuts,
     assigned_repeatedly,
     assignment_place,
+    error_program,
     individual_program,
     outputs,
     piecewise_inputs,
     place_of,
     trace,
 )
-from nlmevae.frontends.recognition.effect_forms import SEVERAL_EFFECTS, SEVERAL_VARIABLES, EffectForm, name_form
+from nlmevae.frontends.recognition.effect_forms import (
+    DERIVED,
+    ELSEWHERE,
+    OUTSIDE,
+    SEVERAL_VARIABLES,
+    TAKEN,
+    UNREACHED,
+    EffectForm,
+    name_form,
+)
 from nlmevae.frontends.recognition.individual_level import (
     Candidate,
     IndividualLevel,
     initial_dependencies,
     run_watching,
 )
-from nlmevae.frontends.recognition.points import zero_etas
 from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
-from nlmevae.ir import IndividualParameter, Model, Transform, assignments
+from nlmevae.ir import Diagnostic, If, IndividualParameter, Model, Transform, assignments, names_read
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
 
@@ -55,19 +66,19 @@ class TypicalValue:
     piecewise: frozenset[str]
 
 
-def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
-    """One entry per ETA, in ETA order; an ETA fixed at zero has one only if its form is known.
+def find_parameters(level: IndividualLevel) -> tuple[list[TypicalValue], tuple[Diagnostic, ...]]:
+    """One entry per ETA that makes one parameter random, in ETA order, and a note on every other one. An ETA
+    fixed at zero has neither.
 
     Raises:
-        UnsupportedError: an ETA has a form that is not supported; SemanticError: it has no effect.
+        SemanticError: an ETA has no effect.
     """
     model = level.model
-    known = dict.fromkeys(zero_etas(model), NOTHING)
+    known = dict.fromkeys(model.zero_etas, NOTHING)
     reaches = NOTHING.union(*outputs(model, known).values())
-    _check_places(model)
-    found = []
+    chosen: dict[str, tuple[Candidate, Transform]] = {}
     for eta in model.etas:
-        if eta in zero_etas(model):
+        if eta in model.zero_etas:
             continue
         if eta not in reaches:
             raise SemanticError(
@@ -75,47 +86,39 @@ def find_parameters(level: IndividualLevel) -> list[TypicalValue]:
                 hint=f"use {eta} in the code, or remove it and its OMEGA",
                 location=place_of(individual_program(model), eta) or _omega_place(model, eta),
             )
-        found.append(_parameter_of(level, eta))
-    return found
+        pair = _parameter_of(level, eta, taken={candidate.name for candidate, _ in chosen.values()})
+        if pair is not None:
+            chosen[eta] = pair
+    cuts = {candidate.name: eta for eta, (candidate, _) in chosen.items()}
+    derived = {eta for eta, (candidate, _) in chosen.items() if _is_derived(model, candidate, eta, cuts)}
+    values = [_typical_value(level, *pair, eta, cuts) for eta, pair in chosen.items() if eta not in derived]
+    general = [eta for eta in model.etas if eta not in model.zero_etas and (eta not in chosen or eta in derived)]
+    return values, tuple(_general_note(level, eta, chosen.get(eta)) for eta in general)
 
 
-def _check_places(model: Model) -> None:
-    """Random effects belong to the individual level: $PK or $PRED."""
-    if not model.structural.compartments:
-        return
-    known = {**{a.target: NOTHING for a in assignments(model.program.pk)}, **initial_dependencies(model)}
-    for statements, record in ((model.program.des, "$DES"), (model.program.error, "$ERROR")):
-        results = trace(statements, known)
-        reads = NOTHING.union(*(results[n] for n in results if n == "Y" or n.startswith("DADT(")))
-        for eta in model.etas:
-            if eta in reads:
-                raise UnsupportedError(
-                    f"{eta} acts in {record}, where this version supports no random effect",
-                    hint=f"define the individual parameter that carries {eta} in $PK and use it in {record}; a "
-                    "random effect on the residual error is planned for a later release",
-                    location=place_of(statements, eta),
-                )
-
-
-def _parameter_of(level: IndividualLevel, eta: str) -> TypicalValue:
+def _parameter_of(level: IndividualLevel, eta: str, taken: set[str]) -> tuple[Candidate, Transform] | None:
+    """None: no parameter is verified that is not `taken` by another ETA."""
     verified = []
     for candidate in level.candidates[eta]:
-        reason = _not_individual(level.model, candidate, eta)
-        transform = None if reason else _transform_of(level, candidate, eta)
+        usable = candidate.name not in taken and not _not_individual(level.model, candidate, eta)
+        transform = _transform_of(level, candidate, eta) if usable else None
         if transform is not None and _captures(level.model, candidate, eta):
             verified.append((candidate, transform))
     chosen = _choose(verified)
-    if chosen is None:
-        raise _refusal(level, eta)
-    candidate, transform = chosen
-    unreached = level.unreached_arms(candidate)
-    if unreached:
-        raise UnsupportedError(
-            f"{candidate.name} cannot be verified: a branch it depends on was not reached at any point tried",
-            hint="compare the data item with a number directly, as in IF (SEX.EQ.1)",
-            location=unreached[0].at,
-        )
-    return _typical_value(level, candidate, transform, eta)
+    return None if chosen is None or level.unreached_arms(chosen[0]) else chosen
+
+
+def _is_derived(model: Model, candidate: Candidate, eta: str, cuts: Cuts) -> bool:
+    """It has other random effects in it and no THETA of its own (V = CL*EXP(ETA(2))): nothing is left for a mean."""
+    others = candidate.reads & set(model.etas) - {eta}
+    return bool(others) and not _own_reads(model, candidate, cuts) & {t.name for t in model.thetas}
+
+
+def _own_reads(model: Model, candidate: Candidate, cuts: Cuts) -> frozenset[str]:
+    """What the variable depends on, other individual parameters counting as known."""
+    others = {name: eta for name, eta in cuts.items() if name != candidate.name}
+    before = individual_program(model)[: candidate.index + 1]
+    return trace(before, initial_dependencies(model), others)[candidate.name]
 
 
 def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Transform] | None:
@@ -135,17 +138,31 @@ def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Tra
 
 def _not_individual(model: Model, candidate: Candidate, eta: str) -> str:
     """Why the variable cannot be an individual parameter whatever its transform; "" if it can."""
-    others = sorted(candidate.reads & set(model.etas) - {eta})
-    if others:
-        return "effects"
     if assigned_repeatedly(individual_program(model)[candidate.index], candidate.name):
         return "is assigned more than once in one branch of an IF block"
     before = individual_program(model)[: candidate.index + 1]
+    if _builds_on_itself(model, candidate, eta):
+        return "is computed from itself after it has the effect"
+    if _replaced_later(model, candidate):
+        return "is assigned again, without its earlier value, in some branches"
     if eta in piecewise_inputs(before, (candidate.name,), initial_dependencies(model)):
         return "is limited or piecewise in it (IF, MIN, MAX, ABS)"
-    thetas = {t.name for t in model.thetas}
-    varying = candidate.reads - thetas - _covariates(model) - {eta}
+    varying = candidate.reads - {t.name for t in model.thetas} - set(model.etas) - model.data_items
     return f"varies with {', '.join(sorted(varying))}" if varying else ""
+
+
+def _builds_on_itself(model: Model, candidate: Candidate, eta: str) -> bool:
+    """The statement reads the variable's own earlier value, which already had the effect."""
+    program = individual_program(model)
+    earlier = trace(program[: candidate.index], initial_dependencies(model)).get(candidate.name, NOTHING)
+    return eta in earlier and candidate.name in names_read((program[candidate.index],))
+
+
+def _replaced_later(model: Model, candidate: Candidate) -> bool:
+    """An IF further down gives the variable another value on some paths: what it was is not all it is."""
+    later = [s for s in individual_program(model)[candidate.index + 1 :] if isinstance(s, If)]
+    found = [a for a in assignments(tuple(later)) if a.target == candidate.name]
+    return any(candidate.name not in a.value.names() for a in found)
 
 
 def _covariates(model: Model) -> frozenset[str]:
@@ -155,15 +172,20 @@ def _covariates(model: Model) -> frozenset[str]:
 
 def _captures(model: Model, candidate: Candidate, eta: str) -> bool:
     """Nothing the data can see depends on the ETA except through the candidate."""
-    seen = outputs(model, initial_dependencies(model), Cut(candidate.name, eta))
+    seen = outputs(model, initial_dependencies(model), {candidate.name: eta}, until=candidate.index + 1)
     return all(eta not in reads for reads in seen.values())
 
 
 def _transform_of(level: IndividualLevel, candidate: Candidate, eta: str) -> Transform | None:
     value, slope = _value_and_slope(level, candidate, eta)
-    typical = level.typical.get((candidate.name, candidate.index))
-    if value is None or typical is None:
+    if value is None:
         return None
+    if candidate.reads & set(level.model.etas) == {eta}:
+        typical = level.typical[(candidate.name, candidate.index)]
+    else:  # the other effects as they are
+        key = (candidate.name, candidate.index)
+        at_zero, _ = run_watching(level.statements[: candidate.index + 1], {**level.points, eta: 0.0}, {key})
+        typical = at_zero[key]
     return find_transform(value, slope, _full(level, value_of(typical)), level.points[eta])
 
 
@@ -181,7 +203,9 @@ def _full(level: IndividualLevel, value) -> np.ndarray:
     return np.broadcast_to(np.asarray(value, dtype=float), (rows * columns,))
 
 
-def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str) -> TypicalValue:
+def _typical_value(
+    level: IndividualLevel, candidate: Candidate, transform: Transform, eta: str, cuts: Cuts
+) -> TypicalValue:
     model = level.model
     found = level.typical[(candidate.name, candidate.index)]
     before = individual_program(model)[: candidate.index + 1]
@@ -194,10 +218,11 @@ def _typical_value(level: IndividualLevel, candidate: Candidate, transform: Tran
         exact = (transform.kind == "identity") | (rounding(transform, psi) < 1e-10)
         mu = np.where(np.isfinite(mu) & exact, mu, np.nan)
         chain = np.where(np.isfinite(mu), gaussian_slope(transform, psi), np.nan)
-    thetas = tuple(t.name for t in model.thetas if t.name in candidate.reads)
+    reads = _own_reads(model, candidate, cuts)
+    thetas = tuple(t.name for t in model.thetas if t.name in reads)
     rows = {name: tangent[level.thetas.index(name)].reshape(level.shape) for name in thetas}
     psi_slope = {name: np.where(np.isfinite(mu), row, np.nan) for name, row in rows.items()}
-    covariates = sorted(candidate.reads & model.data_items, key=_column_order(model))
+    covariates = sorted(reads & _covariates(model), key=_column_order(model))
     return TypicalValue(
         parameter=IndividualParameter(
             name=candidate.name,
@@ -224,40 +249,46 @@ def _column_order(model: Model):
     return lambda name: names.index(name)
 
 
-# refusals -----------------------------------------------------------------------------------------
-def _refusal(level: IndividualLevel, eta: str) -> UnsupportedError:
-    model = level.model
-    first = level.candidates[eta][0]
-    verifiable = [
-        c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)
-    ]
-    reason = _not_individual(model, first, eta)
-    if verifiable:
-        names = ", ".join(dict.fromkeys(c.name for c in verifiable))
-        form = EffectForm(SEVERAL_VARIABLES.name.format(others=names), SEVERAL_VARIABLES.remedy)
-    elif reason == "effects":
-        others = ", ".join(name for name in model.etas if name in first.reads)
-        form = EffectForm(SEVERAL_EFFECTS.name.format(others=others), SEVERAL_EFFECTS.remedy)
-    elif reason:
-        form = EffectForm(
-            f"a random effect on a value that {reason}",
-            "give the typical value times EXP({eta}) a line of its own that reads only THETAs and covariates, and "
-            "what is done to it afterwards another line and another name",
-        )
-    else:
-        form = _numerical_form(level, first, eta)
-    return UnsupportedError(
-        f"{eta}, first carried by {first.name}, is {form.name}",
-        hint=form.remedy.format(name=first.name, eta=eta),
-        location=_effect_place(model, eta),
+# other effects ------------------------------------------------------------------------------------
+def _general_note(level: IndividualLevel, eta: str, derived: tuple[Candidate, Transform] | None) -> Diagnostic:
+    form, name = _form_of(level, eta) if derived is None else (EffectForm(DERIVED.format(name=derived[0].name)), "")
+    return Diagnostic(
+        code="general-effect",
+        severity="note",
+        message=f"{eta} is not mu-referenced ({form.name}): it is a variable of its own with mean 0, and the typical "
+        "values it acts on are estimated with the structural model",
+        hint=form.remedy.format(name=name, eta=eta),
+        location=_effect_place(level.model, eta),
     )
+
+
+def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
+    """What the effect is instead, and the variable that first carries it."""
+    model = level.model
+    if not level.candidates[eta]:
+        record = "$DES" if place_of(model.program.des, eta) else "$ERROR" if model.structural.compartments else "Y"
+        return EffectForm(OUTSIDE.format(record=record)), eta
+    first = level.candidates[eta][0]
+    reason = _not_individual(model, first, eta)
+    usable = [c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)]
+    captured = [c for c in usable if _captures(model, c, eta)]
+    if captured:
+        form = UNREACHED if level.unreached_arms(captured[0]) else TAKEN
+        return EffectForm(form.format(name=captured[0].name)), first.name
+    if usable:
+        names = ", ".join(dict.fromkeys(c.name for c in usable))
+        where = SEVERAL_VARIABLES if "," in names else ELSEWHERE
+        return EffectForm(where.format(names=names)), first.name
+    if reason:
+        return EffectForm(f"{first.name} {reason}"), first.name
+    return _numerical_form(level, first, eta), first.name
 
 
 def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> EffectForm:
     value, slope = _value_and_slope(level, candidate, eta)
     if value is None:
-        return EffectForm("without a value at the points tried", "assign {name} on every path")
-    zero = seeded({**level.points, **dict.fromkeys(level.model.etas, 0.0)}, (eta,))
+        return EffectForm("without a value at the points tried")
+    zero = seeded({**level.points, eta: 0.0}, (eta,))
     key = (candidate.name, candidate.index)
     at_zero, _ = run_watching(level.statements[: candidate.index + 1], zero, {key})
     typical = _full(level, value_of(at_zero[key]))
@@ -266,7 +297,8 @@ def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> E
 
 
 def _effect_place(model: Model, eta: str) -> Location | None:
-    return place_of(individual_program(model), eta)
+    programs = (individual_program(model), model.program.des, error_program(model))
+    return next((place for program in programs if (place := place_of(program, eta))), None)
 
 
 def _omega_place(model: Model, eta: str) -> Location | None:

@@ -18,22 +18,6 @@ Record = Literal["any", "observation"]
 Points = dict[str, np.ndarray | float]
 
 
-def zero_etas(model: Model) -> frozenset[str]:
-    """ETAs whose variance is fixed at zero: always 0."""
-    return _zero_effects(model.omega)
-
-
-def zero_epsilons(model: Model) -> frozenset[str]:
-    """EPSs whose variance is fixed at zero: always 0."""
-    return _zero_effects(model.sigma)
-
-
-def _zero_effects(blocks) -> frozenset[str]:
-    return frozenset(
-        name for block in blocks if block.fixed for k, name in enumerate(block.names) if block.matrix[k][k] == 0.0
-    )
-
-
 def sample_theta(theta: PopulationParameter, n: int, rng: np.random.Generator) -> np.ndarray:
     """(n,) values strictly inside the bounds, of the sign of the initial estimate. A fixed one has no bounds."""
     spread = 0.3 * rng.standard_normal(n)
@@ -62,7 +46,7 @@ def sample_thetas(
 
 def sample_etas(model: Model, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Values of every ETA; 0 for those with variance fixed at zero."""
-    zero = zero_etas(model)
+    zero = model.zero_etas
     return {name: np.zeros(n) if name in zero else ETA_SD * rng.standard_normal(n) for name in model.etas}
 
 
@@ -96,6 +80,8 @@ def _sample_item(column: Column, special: list[float], n: int, rng: np.random.Ge
         share = 0.75 if len(special) > 1 else 0.5
         where = rng.uniform(size=n)
         drawn = np.where(where < share, rng.choice(special, n), np.where(where < share + 0.12, near, drawn))
+        every = rng.permutation(n)[: len(special)]  # dozens of occasions must all come up
+        drawn[every] = special[: len(every)]
     return drawn
 
 

@@ -22,23 +22,27 @@ def recognise(model: Model) -> Model:
     every THETA, and notes added to `diagnostics`.
 
     Raises:
-        UnsupportedError: a form this version cannot execute exactly, or one that could not be verified.
+        UnsupportedError: a residual error this version cannot execute exactly, or one that could not be verified.
         SemanticError: an effect that acts on nothing, or coefficients that cannot be told apart.
     """
     rng = np.random.default_rng(_SEED)
     with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
         level = run_individual_level(model, rng)
-        values = find_parameters(level)
+        values, notes = find_parameters(level)
         scaled = decide_scales(model, values)
         effects = find_covariate_effects(level, values, scaled.thetas, rng)
         error = find_residual_error(model, rng)
+    influences = {(e.parameter, e.covariate) for e in effects}
+    parameters = tuple(
+        replace(p, covariates=tuple(c for c in p.covariates if (p.name, c) in influences)) for p in scaled.parameters
+    )
     return replace(
         model,
         thetas=_with_error_roles(scaled.thetas, error),
-        individual_parameters=scaled.parameters,
+        individual_parameters=parameters,
         covariate_effects=effects,
         observations=(error.observation,),
-        diagnostics=(*model.diagnostics, *scaled.diagnostics, *error.diagnostics),
+        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *error.diagnostics),
     )
 
 

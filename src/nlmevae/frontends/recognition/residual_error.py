@@ -28,7 +28,6 @@ from nlmevae.frontends.recognition.error_refusals import refuse_weight
 from nlmevae.frontends.recognition.error_weights import Term, Weight, fit_weight
 from nlmevae.frontends.recognition.individual_level import MIN_POINTS, initial_dependencies
 from nlmevae.frontends.recognition.log_scale import is_log_prediction, with_log_probes
-from nlmevae.frontends.recognition.points import zero_epsilons
 from nlmevae.ir import CovarianceBlock, Diagnostic, ErrorCoefficient, Model, ObservationModel, ResidualError
 from nlmevae.ir.dual import tangent_of
 from nlmevae.ir.evaluate import run, seeded
@@ -90,7 +89,7 @@ def _active_epsilons(model: Model, at: Location | None) -> tuple[str, ...]:
             location=assignment_place(error, "F_FLAG"),
         )
     reads = outputs(model, initial_dependencies(model))["Y"]
-    zero = zero_epsilons(model)
+    zero = model.zero_epsilons
     active = tuple(name for name in model.epsilons if name not in zero)
     for name in active:
         if name not in reads:

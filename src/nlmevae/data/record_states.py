@@ -1,0 +1,56 @@
+"""The event table that observes every compartment at every record, for what is printed per record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nlmevae.data.covariate_table import held_values
+from nlmevae.data.dataset import Dataset
+from nlmevae.data.event_table import dataset_rows, record_order, running_time
+from nlmevae.data.events import EventTable
+from nlmevae.errors import UnsupportedError
+from nlmevae.ir import Model
+
+
+def states_table(model: Model, dataset: Dataset, table: EventTable, parameters: Mapping[str, np.ndarray]) -> EventTable:
+    """Observations are the records in order, compartment by compartment within each; a record is observed after the
+    dose or reset it brings (NONMEM's F on a dose record includes a bolus).
+
+    Args:
+        table: the event table of the same data.
+        parameters: name -> (n_rows,) values at every record, which take the place of the covariates: those of a record
+            hold from the record before up to it.
+
+    Raises:
+        UnsupportedError: two records of one time have different values.
+    """
+    n = len(model.structural.compartments)
+    time = running_time(model, dataset_rows(model, dataset), dataset)
+    order = record_order(dataset)
+    values = np.column_stack(list(parameters.values())) if parameters else np.zeros((dataset.n_rows, 0))
+    held = held_values(values, dataset.subject_ptr, time)
+    if held.clash is not None:
+        name = list(parameters)[int(np.argmax(values[held.clash] != values[held.clash - 1]))]
+        raise UnsupportedError(
+            f"{name} differs between two records of the same time (line {dataset.lines[held.clash]})",
+            hint="give records of one time the same value",
+        )
+    return replace(
+        table,
+        ev_order=(2 * table.ev_order).astype(np.int32),
+        ob_ptr=(n * dataset.subject_ptr).astype(np.int32),
+        ob_time=np.repeat(time, n),
+        ob_value=np.zeros(n * dataset.n_rows),
+        ob_cmt=np.tile(np.arange(1, n + 1, dtype=np.int16), dataset.n_rows),
+        ob_row=np.repeat(np.arange(dataset.n_rows, dtype=np.int32), n),
+        ob_order=np.repeat(2 * (order + (dataset.evid == 4)) + 1, n).astype(np.int32),
+        covariate_names=tuple(parameters),
+        cov_ptr=held.ptr.astype(np.int32),
+        cov_time=np.ascontiguousarray(held.time, dtype=float),
+        cov=np.ascontiguousarray(held.values, dtype=float),
+        record_names=(),
+        ob_data=np.zeros((n * dataset.n_rows, 0)),
+    )

@@ -1,0 +1,1 @@
+"""What tells whether a model describes its data: residuals, simulations, predictive checks, tables per record."""

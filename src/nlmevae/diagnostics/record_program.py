@@ -1,0 +1,140 @@
+"""The model's own code at every record of the data, as NONMEM runs it for $TABLE.
+
+$PK is evaluated record by record, then the amounts in all compartments at every record are computed with the values it
+gave, then $ERROR (or all of $PRED) is evaluated. A variable that a record does not assign keeps the value of the
+record before (TDOS in ``IF (AMT.GT.0) TDOS = TIME``). Before its first assignment in a subject it has no value: NaN,
+where NONMEM would print 0 or what the previous subject left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nlmevae.codegen.latent_form import latent_form
+from nlmevae.data.dataset import Dataset
+from nlmevae.data.event_table import dataset_rows, observed_compartment
+from nlmevae.data.events import EventTable
+from nlmevae.data.record_states import states_table
+from nlmevae.decoder.make import make_decoder
+from nlmevae.ir import Assign, Model, Program, Statement, Symbol, names_assigned, names_read
+from nlmevae.ir.evaluate import run
+
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordProgram:
+    """A model with its data and population THETAs (n_theta,)."""
+
+    model: Model
+    dataset: Dataset
+    table: EventTable
+    thetas: np.ndarray
+    threads: int = 1
+
+    def values(self, etas: np.ndarray) -> Values:
+        """Name -> (n_rows,) of everything the code assigns, with F, at random effects `etas` (N, all ETAs) and EPS = 0.
+
+        Raises:
+            UnsupportedError: amounts cannot be computed (two records of one time with different parameters).
+        """
+        program, dataset = self.model.program, self.dataset
+        inputs = self._inputs(etas)
+        if not self.model.structural.compartments:
+            return run_records(program.error, dataset.subject_ptr, inputs)
+        individual = run_records(program.pk, dataset.subject_ptr, inputs)
+        amounts = self._amounts({**inputs, **individual})
+        inputs |= individual | {f"A({k + 1})": amounts[:, k] for k in range(amounts.shape[1])}
+        inputs["F"] = self._scaled(amounts, individual)
+        return individual | {"F": inputs["F"]} | run_records(program.error, dataset.subject_ptr, inputs)
+
+    def _inputs(self, etas: np.ndarray) -> Values:
+        """Everything code may read: data items by both names, THETAs, ETAs, EPS = 0."""
+        n = self.dataset.n_rows
+        subject = np.repeat(np.arange(self.dataset.n_subjects), np.diff(self.dataset.subject_ptr))
+        items = [c for c in self.model.data.columns if c.role != "drop"]
+        inputs = {name: self.dataset.column(c.name) for c in items for name in (c.name, c.synonym) if name}
+        inputs |= {t.name: np.full(n, value) for t, value in zip(self.model.thetas, self.thetas, strict=True)}
+        inputs |= {name: etas[subject, k] for k, name in enumerate(self.model.etas)}
+        return inputs | {name: np.zeros(n) for name in self.model.epsilons}
+
+    def _amounts(self, known: Values) -> np.ndarray:
+        """(n_rows, n_compartments)."""
+        model, form_model = self.model, _states_model(self.model, self.thetas)
+        read = names_read(model.program.des) | model.structural.program_names
+        names = [name for name in sorted(read) if name in known and not name.startswith("THETA(")]
+        parameters = {f"{name} of the record": known[name] for name in names}
+        pk = tuple(Assign(name, Symbol(f"{name} of the record")) for name in names)
+        form_model = replace(form_model, program=replace(form_model.program, pk=pk))
+        states = states_table(model, self.dataset, self.table, parameters)
+        decoder = make_decoder(latent_form(form_model, states), states, threads=self.threads)
+        try:
+            amounts = decoder.predict(np.zeros((states.n_subjects, 0))).prediction
+        finally:
+            decoder.close()
+        return amounts.reshape(self.dataset.n_rows, -1)
+
+    def _scaled(self, amounts: np.ndarray, individual: Values) -> np.ndarray:
+        """F (n_rows,): amount over scale of the compartment CMT names on observation records, of PCMT or the default
+        one on others (NONMEM help, CMT and PCMT)."""
+        dataset, structural = self.dataset, self.model.structural
+        number = observed_compartment(self.model, dataset_rows(self.model, dataset))
+        other = np.full(dataset.n_rows, structural.default_observation)
+        if "PCMT" in dataset.columns:
+            asked = dataset.column("PCMT").astype(int)
+            other = np.where((asked > 0) & (asked <= amounts.shape[1]), asked, other)
+        number = np.where(dataset.evid == 0, number, other)
+        scales = np.ones_like(amounts)
+        for compartment in structural.compartments:
+            if compartment.scale is not None:
+                scales[:, compartment.number - 1] = individual[compartment.scale]
+        rows = np.arange(dataset.n_rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return amounts[rows, number - 1] / scales[rows, number - 1]
+
+
+def _states_model(model: Model, thetas: np.ndarray) -> Model:
+    """The structural part alone, the amount itself as prediction: no random effects, THETAs as numbers."""
+    fixed = tuple(
+        replace(t, init=float(v), lower=-np.inf, upper=np.inf, fixed=True)
+        for t, v in zip(model.thetas, thetas, strict=True)
+    )
+    compartments = tuple(replace(c, scale=None) for c in model.structural.compartments)
+    return replace(
+        model,
+        thetas=fixed,
+        omega=(),
+        individual_parameters=(),
+        covariate_effects=(),
+        structural=replace(model.structural, compartments=compartments),
+        program=Program(des=model.program.des, error=(Assign("Y", Symbol("F")),)),
+    )
+
+
+def run_records(statements: tuple[Statement, ...], ptr: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Values:
+    """Name -> (n_rows,) of everything `statements` assign, evaluated record after record in every subject.
+
+    Args:
+        ptr: (N + 1,) row range of each subject.
+        inputs: name -> (n_rows,) what code may read besides.
+    """
+    assigned = sorted(names_assigned(statements))
+    read = [name for name in names_read(statements) if name in inputs]
+    n_rows, counts = int(ptr[-1]), np.diff(ptr)
+    values = {name: np.full(n_rows, np.nan) for name in assigned}
+    for rank in range(int(counts.max(initial=0))):
+        rows = ptr[:-1][counts > rank] + rank
+        env = {name: inputs[name][rows] for name in read}
+        env |= {name: values[name][rows - 1] if rank else np.full(len(rows), _start(name)) for name in assigned}
+        after = run(statements, env)
+        for name in assigned:
+            values[name][rows] = after[name]
+    return values
+
+
+def _start(name: str) -> float:
+    """Before the first assignment; NM-TRAN: A_0(n) is 0 where $PK does not assign it."""
+    return 0.0 if name.startswith("A_0(") else float("nan")

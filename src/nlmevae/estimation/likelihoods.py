@@ -1,0 +1,139 @@
+"""-2LL of a model at fixed parameters by any of the methods, each with its error and its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.errors import SettingsError
+from nlmevae.estimation.at_estimates import AtEstimates
+from nlmevae.estimation.refined_posterior import RefinedPosterior, refined_posterior
+from nlmevae.likelihood.first_order import first_order
+from nlmevae.likelihood.foce import foce
+from nlmevae.likelihood.focei import focei
+from nlmevae.likelihood.gauss_hermite import MOST_LATENTS, gauss_hermite
+from nlmevae.likelihood.hessian import sharpened
+from nlmevae.likelihood.importance import ImportanceLikelihood
+from nlmevae.likelihood.joint import JointDensity
+from nlmevae.likelihood.laplace import laplace
+from nlmevae.likelihood.linearisation import linearised
+from nlmevae.likelihood.marginal import Marginal
+from nlmevae.likelihood.pareto import RELIABLE
+from nlmevae.results.likelihood_names import METHODS
+
+#: Methods that start from the conditional modes.
+AT_MODE = {"gauss-hermite", "laplace", "focei", "lin"}
+
+#: (method, share): how much of a method is done, from 0 to 1.
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodValue:
+    """One method's values of all subjects. `refined`: modes and the draws' moments and diagnostics, of method "is"."""
+
+    method: str
+    marginal: Marginal
+    seconds: float
+    refined: RefinedPosterior | None = None
+
+    @property
+    def importance(self) -> ImportanceLikelihood | None:
+        return None if self.refined is None else self.refined.importance
+
+
+def likelihoods_at(
+    here: AtEstimates,
+    methods: Sequence[str],
+    *,
+    n_draws: int,
+    rng: np.random.Generator,
+    report: Report | None = None,
+) -> tuple[MethodValue, ...]:
+    """All of `methods` (names in METHODS), in the order of METHODS: importance sampling first, whose draws check the
+    modes that the others start from."""
+    mode, found = None, []
+    for method in (m for m in METHODS if m in methods):
+        if report is not None:
+            report(method, 0.0)
+        start = time.perf_counter()
+        refined = None
+        if method == "is":
+            refined = refined_posterior(here, n_draws=n_draws, rng=rng, report=_part(report, method))
+            here = refined.here
+            marginal = _marginal_of(refined.importance, here.problem.table.subject_labels)
+        else:
+            if mode is None:
+                mode = sharpened(here.joint, here.mode) if set(methods) & AT_MODE else here.mode
+            marginal = _deterministic(here.joint, mode, method, _part(report, method))
+        seconds = time.perf_counter() - start
+        found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, refined=refined))
+    return tuple(found)
+
+
+def why_not(method: str, n_latents: int) -> str:
+    """A sentence if the method cannot be used with this number of random effects, else ""."""
+    if method == "gauss-hermite" and n_latents > MOST_LATENTS:
+        return (
+            f"Gauss-Hermite quadrature is for up to {MOST_LATENTS} random effects, this model has {n_latents}: its "
+            "points grow with the power of their number. Importance sampling has no such limit."
+        )
+    return ""
+
+
+def require_possible(methods: Sequence[str], n_latents: int) -> None:
+    """Before anything is computed.
+
+    Raises:
+        SettingsError: a method cannot be used with this model.
+    """
+    for method in methods:
+        if reason := why_not(method, n_latents):
+            raise SettingsError(reason, hint=f"leave {method} out")
+
+
+def _part(report: Report | None, method: str) -> Callable[[float], None] | None:
+    return None if report is None else lambda share: report(method, share)
+
+
+def _marginal_of(importance: ImportanceLikelihood, labels: Sequence[str]) -> Marginal:
+    return Marginal(
+        minus_two_ll=importance.minus_two_ll,
+        error=np.sqrt(importance.variance),
+        random=True,
+        remark=unreliable_sentence(labels, importance.khat),
+    )
+
+
+def unreliable_sentence(labels: Sequence[str], khat: np.ndarray) -> str:
+    """Which subjects' importance sampling is not to be trusted; "" if there are none."""
+    poor = [label for label, k in zip(labels, khat, strict=True) if k > RELIABLE]
+    if not poor:
+        return ""
+    shown = ", ".join(poor[:10]) + (", ..." if len(poor) > 10 else "")
+    return (
+        f"The importance sampling likelihood is unreliable for {len(poor)} subjects "
+        f"(Pareto k-hat above {RELIABLE}): {shown}."
+    )
+
+
+def _deterministic(
+    joint: JointDensity, mode: np.ndarray, method: str, report: Callable[[float], None] | None
+) -> Marginal:
+    match method:
+        case "gauss-hermite":
+            return gauss_hermite(joint, mode, report=report)
+        case "laplace":
+            return laplace(joint, mode)
+        case "focei":
+            return focei(joint, mode)
+        case "foce":
+            return foce(joint, mode)
+        case "fo":
+            return first_order(joint)
+        case "lin":
+            return linearised(joint, mode)
+    raise SettingsError(f"there is no method {method!r}", hint=f"use some of {', '.join(METHODS)}")

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlmevae.codegen.latent_form import latent_form
+from nlmevae.decoder.make import make_decoder
+from nlmevae.diagnostics.record_program import RecordProgram, run_records
+from nlmevae.estimation.population import Population
+from nlmevae.estimation.problem import make_problem
+from nlmevae.pipeline import prepare
+from tests.helpers.control_streams import code
+from tests.helpers.pheno import nonmem_table, pheno_at_nonmems_estimates, pheno_run
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+STREAMS = [p for p in sorted(FIXTURES.glob("*/*.ctl")) if list(p.parent.glob("*.csv")) and p.parent.name != "tmdd"]
+
+
+def values_at(run, etas, thetas):
+    program = RecordProgram(model=run.model, dataset=run.dataset, table=run.table, thetas=thetas)
+    return program.values(etas)
+
+
+def test_predictions_at_all_records_of_phenobarbital_are_nonmems():
+    """Dose records too: PRED and CIPREDI of 744 records, five digits."""
+    at, run, table = pheno_at_nonmems_estimates(), pheno_run(), nonmem_table()
+    assert values_at(run, 0 * at.eta_mode, at.population.thetas)["Y"] == pytest.approx(table["PRED"], rel=6e-5)
+    assert values_at(run, at.eta_mode, at.population.thetas)["Y"] == pytest.approx(table["CIPREDI"], rel=6e-5)
+
+
+@pytest.mark.parametrize("path", STREAMS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_the_code_run_record_by_record_gives_the_prediction_of_the_decoder(path):
+    """Two ways that share the integrator only: the code as written at every record, and the latent form."""
+    run = prepare(path)
+    form = latent_form(run.model, run.table)
+    population = Population.initial(run.model)
+    decoder = make_decoder(form, run.table)
+    problem = make_problem(run.model, form, run.table, decoder)
+    rng = np.random.default_rng(0)
+    eta = 0.3 * rng.standard_normal((problem.n_subjects, problem.n_latents))
+    etas = np.zeros((problem.n_subjects, len(run.model.etas)))
+    etas[:, problem.latent_index] = eta
+    joint = problem.joint(population)
+    expected = joint.predict(joint.mean + eta)
+    found = values_at(run, etas, population.thetas)["Y"][run.table.ob_row]
+    decoder.close()
+    size = np.abs(expected).max()
+    # integrators: 1e-8 of the amounts
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7 * size)
+
+
+def test_a_variable_keeps_its_value_from_record_to_record_within_a_subject():
+    """Time after dose, as people write it; before the first dose there is no value."""
+    statements = code("IF (AMT.GT.0) TDOS = TIME\nTAD = TIME - TDOS")
+    ptr = np.array([0, 4, 6])
+    inputs = {
+        "AMT": np.array([1.0, 0, 0, 2, 0, 1]),
+        "TIME": np.array([0.0, 1, 5, 6, 2, 3]),
+    }
+    found = run_records(statements, ptr, inputs)
+    assert list(found["TDOS"][:4]) == [0, 0, 0, 6]
+    assert list(found["TAD"][:4]) == [0, 1, 5, 0]
+    assert np.isnan(found["TAD"][4])
+    assert found["TAD"][5] == 0
+
+
+def test_subjects_without_records_and_single_records_are_fine():
+    found = run_records(code("X = TIME + 1"), np.array([0, 1, 1, 2]), {"TIME": np.array([1.0, 5.0])})
+    assert list(found["X"]) == [2.0, 6.0]
