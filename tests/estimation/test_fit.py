@@ -190,4 +190,4 @@ def test_settings_and_versions_are_in_the_result(default):
 )
 def test_the_reported_likelihood_has_as_many_draws_as_asked_for_or_as_the_size_needs(asked, n_subjects, draws):
     problem = SimpleNamespace(n_subjects=n_subjects)
-    assert evaluate._final_draws(problem, FitSettings(final_draws=asked)) == draws
+    assert evaluate.final_draws(problem, asked) == draws

@@ -100,6 +100,12 @@ def test_a_run_that_ended_before_its_likelihood_knows_only_typical_values():
     assert np.isnan(people.eta_sd).all()
 
 
+def test_without_samples_derived_values_are_there_all_the_same(pk_problem):
+    people = individuals_of(pk_problem)
+    assert people.psi_samples.shape == (0, 4, len(people.psi_names))
+    assert np.isfinite(people.psi_sd).all()
+
+
 def test_an_eta_fixed_at_zero_is_zero_in_every_result(pk_problem):
     people = individuals_of(pk_problem, n_samples=2)
     assert people.eta_samples.shape == (2, 4, 3)

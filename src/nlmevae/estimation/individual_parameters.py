@@ -77,7 +77,7 @@ class IndividualParameters:
         columns += [float(thetas[i]) for i in self._structural]
         columns += [covariates[..., j].ravel() for j in range(covariates.shape[-1])]
         values, _ = self._derived(*columns)
-        return np.concatenate([out, values.reshape(*z.shape[:-1], -1)], axis=-1)
+        return np.concatenate([out, values.reshape(*z.shape[:-1], values.shape[1])], axis=-1)
 
 
 def to_natural(transform: Transform, z: np.ndarray) -> np.ndarray:
