@@ -295,6 +295,25 @@ def test_results_do_not_depend_on_the_simd_width(width):
     np.testing.assert_array_equal(other.n_steps, reference.n_steps)
 
 
+def test_an_observation_at_a_dose_is_not_disturbed_by_a_row_that_starts_in_another_lane():
+    """400 rows that end after different numbers of steps: some row is loaded while another observes at its dose.
+    Superposition of the closed form, with an initial amount that shows where it does not belong."""
+    form = make_form(
+        latents=["K", "BASE"], parameters=["K", "BASE"], individual=log_normal("K", "BASE"), n_compartments=1,
+        rhs=lambda v: [-v["K"] * v["A1"]], initial=lambda v: [v["BASE"]], output=lambda v: [v["A1"]],
+    )  # fmt: skip
+    given, times = np.array([2.0, 4.0, 8.0, 12.0]), np.array([2.0, 4.0, 8.0, 12.0, 13.0])
+    table = make_table([{"events": [bolus(t, 5) for t in given], "observations": [(t, 1) for t in times]}])
+    z = np.random.default_rng(0).normal([-1.0, 3.0], [1.0, 0.5], (400, 2))
+    k, base = np.exp(z[:, :1]), np.exp(z[:, 1:])
+    since = times - given[:, None]  # of each dose (row) at each observation
+    doses = (5 * np.exp(-k[:, :, None] * np.maximum(since, 0.0)) * (since >= 0.0)).sum(axis=1)
+    exact = base * np.exp(-k * times) + doses
+    for solve in ("predict", "linearise"):
+        found = getattr(CompiledDecoder(form, table, width=4), solve)(z, np.zeros(400, dtype=int))
+        np.testing.assert_allclose(found.prediction.reshape(400, 5), exact, rtol=1e-6)
+
+
 def test_threads_give_the_same_results():
     form, table, z = uneven_problem()
     rows, many = np.tile(np.arange(23), 10), np.tile(z, (10, 1))

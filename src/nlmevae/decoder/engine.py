@@ -273,12 +273,12 @@ def _settle(p, work, next_row):
             wanted |= 1 << here.phase
         if wanted & ~((1 << RUN) | (1 << IDLE)) == 0:
             return next_row
+        if wanted & (1 << OUTPUT):  # first: `run_initial` writes the amounts it reads, in every lane
+            _call(p.run_output, p.work)
         if wanted & ((1 << SETUP) | (1 << CHANGE)):
             _call(p.run_setup, p.work)
         if wanted & ((1 << SETUP) | (1 << RESTART)):
             _call(p.run_initial, p.work)
-        if wanted & (1 << OUTPUT):
-            _call(p.run_output, p.work)
         if wanted & ((1 << SLOPE) | (1 << JUMP) | (1 << START)):
             _call(p.run_slope, p.work)
         for w in range(p.width):
