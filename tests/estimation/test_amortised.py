@@ -94,3 +94,17 @@ def test_an_encoder_of_another_fit_or_model_is_refused(trained):
         encode(saved, problem, other)
     with pytest.raises(DataError, match="another model"):
         encode(dataclasses.replace(saved, fingerprint="0"), problem, problem.initial)
+
+
+def test_subjects_simulated_at_absurd_parameters_do_not_spoil_the_training(tmp_path):
+    """CL = THETA (1 + ETA) with a standard deviation of 1: every sixth simulated clearance is negative, and exp(t)
+    overflows."""
+    (tmp_path / "run1.ctl").write_text(
+        "$PROBLEM x\n$INPUT ID TIME DV\n$DATA data.csv IGNORE=@\n$PRED\nK = THETA(1)*(1 + ETA(1))\n"
+        "Y = 10*EXP(-K*TIME) + EPS(1)\n$THETA (0, 1)\n$OMEGA 1\n$SIGMA 0.1\n"
+    )
+    (tmp_path / "data.csv").write_text("ID,TIME,DV\n1,1,4\n1,900,0.1\n2,1,3\n2,900,0.1\n")
+    problem = line_problem(tmp_path / "run1.ctl")
+    saved = train_encoder(problem, problem.initial, seed=1, steps=20)
+    assert np.isfinite(saved.weights).all()
+    assert np.isfinite(saved.history).all()

@@ -43,6 +43,7 @@ FIRST_RATE, LAST_RATE = 1e-2, 2e-4
 REPORTS = 30
 WIDE = 3.0  # inputs are compressed, asinh(x / WIDE): an outlier must not saturate the network
 FARTHEST = 4.0  # prior standard deviations that the linearised model may claim
+LARGEST = 1e4  # of an input
 SAME = 1e-12  # relative difference between populations
 
 
@@ -58,6 +59,8 @@ def with_encoder(
             encoder = train_encoder(problem, population, seed=settings.seed, progress=progress)
     except KeyboardInterrupt:
         return replace(result, warnings=(*result.warnings, "Training the encoder was interrupted: it is not saved."))
+    if not np.isfinite(encoder.weights).all():
+        return replace(result, warnings=(*result.warnings, "The encoder could not be trained: it is not saved."))
     seconds = {**result.seconds, "encoder": encoder.seconds, "total": result.seconds["total"] + encoder.seconds}
     return replace(result, encoder=encoder, seconds=seconds)
 
@@ -228,8 +231,8 @@ class _Inputs:
     def given(self, y: np.ndarray, seen: np.ndarray) -> _Given:
         """For observations y (K, M) of which `seen` (K * N, T) are shown."""
         copies = len(y)
-        deviation = np.nan_to_num((y - self.typical) / self.sd)
-        value = np.nan_to_num((y - self.scales.value_mean) / self.scales.value_sd)
+        deviation = _bounded((y - self.typical) / self.sd)
+        value = _bounded((y - self.scales.value_mean) / self.scales.value_sd)
         own = np.stack([self._pad(_compressed(deviation)), self._pad(value)], axis=-1)
         fixed = np.broadcast_to(self.fixed, (copies, *self.fixed.shape))
         features = np.concatenate([own, fixed], axis=-1).reshape(len(seen), self.mask.shape[1], -1)
@@ -266,6 +269,12 @@ def _padded(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     out = np.zeros((*mask.shape, values.shape[-1]))
     out[mask] = values
     return out
+
+
+def _bounded(values: np.ndarray) -> np.ndarray:
+    """Of a simulated subject at absurd parameters (a negative clearance): its loss does not count, but a number that
+    is not finite would spoil the gradient of all."""
+    return np.clip(np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=-LARGEST), -LARGEST, LARGEST)
 
 
 def _compressed(values: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class FitSettings:
         likelihoods: methods of -2LL besides importance sampling (is), linearisation (lin) and focei: some of
             gauss-hermite, laplace, foce, fo. Text may separate them by commas.
         samples: draws of each subject's posterior to report, resampled from the final draws.
-        save_encoder: train the encoder at the final population, for new subjects (about as long as a small fit).
+        save_encoder: train the encoder at the final population, for new subjects (10 to 15 s for small data).
     """
 
     method: Method = "vae+polish"
