@@ -199,6 +199,7 @@ def predict(
     route: str = "refined",
     seed: int = 1,
     backend: str = "auto",
+    steps: Callable[[str, int, int], None] | None = None,
 ) -> PredictionResult:
     """Posteriors and predictions for subjects of another data set, at the estimates of a fit; nothing is fitted.
 
@@ -209,6 +210,7 @@ def predict(
         encoder: the ``.encoder`` file of the fit. Its posteriors are compared with the refined ones.
         samples: keep so many draws per subject in the result (None: 1000 are used for the intervals and forgotten).
         route: "refined" (mode search, then importance sampling) or "encoder" (the network alone: milliseconds).
+        steps: called with what is done, the steps done and the steps in all.
 
     Raises:
         ModelError, DataError, SettingsError: the model, data, fit or encoder cannot be used, or not with each other.
@@ -221,7 +223,7 @@ def predict(
     settings = PredictSettings(seed=seed, route=route, backend=backend, **chosen)  # type: ignore[arg-type]
     result = fit if isinstance(fit, FitResult) else read_results_json(Path(fit))
     network = result.encoder if encoder is None else read_encoder(Path(encoder))
-    return predict_subjects(new_subjects(source, data=data), result, settings, network)
+    return predict_subjects(new_subjects(source, data=data), result, settings, network, steps)
 
 
 def new_subjects(source: ModelSource, *, data: str | os.PathLike[str]) -> NewSubjects:
@@ -239,10 +241,11 @@ def new_subjects(source: ModelSource, *, data: str | os.PathLike[str]) -> NewSub
     model = _with_data(source if isinstance(source, Model) else read_model(source), Path(data))
     dataset = read_dataset(model)
     observed = event_table(model, dataset)
+    notes = dataset.diagnostics
     if observed.n_obs_total:
-        check_observations(model, observed, dataset)
+        notes = (*notes, *check_observations(model, observed, dataset))
     predicted = event_table(model, predicted_dataset(model, dataset))
-    return NewSubjects(model=model, dataset=dataset, observed=observed, predicted=predicted)
+    return NewSubjects(model=model, dataset=dataset, observed=observed, predicted=predicted, diagnostics=notes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

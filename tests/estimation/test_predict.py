@@ -179,6 +179,14 @@ def test_a_fit_that_is_not_final_says_so(stream, fit, new):
     assert any("not final" in w for w in nlmevae.predict(stream, fit=unfinished, data=new).warnings)
 
 
+def test_warnings_about_the_records_and_the_progress_are_passed_on(stream, fit, tmp_path):
+    path, seen = tmp_path / "twice.csv", []
+    path.write_text("ID,TIME,DV,MDV,X\n1,1.0,2.0,0,1.0\n1,1.0,2.0,0,1.0\n")
+    found = nlmevae.predict(stream, fit=fit, data=path, steps=lambda *step: seen.append(step))
+    assert any("repeated exactly" in warning for warning in found.warnings)
+    assert {what for what, _, _ in seen} == {"posteriors, per cent", "predictions, subjects"}
+
+
 def test_the_frame_has_one_row_per_record(predicted):
     frame = predicted.to_frame()
     assert len(frame) == 8

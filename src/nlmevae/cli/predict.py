@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 0; 1 when the model could not be evaluated for a subject."""
     from nlmevae.cli.options import read_number
     from nlmevae.cli.prediction_text import prediction_text, prediction_warnings
+    from nlmevae.cli.step_progress import StepProgress
     from nlmevae.pipeline import predict
     from nlmevae.results.prediction_folder import PredictionFolder
     from nlmevae.writers.prediction_files import write_prediction
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         route=arguments.route,
         seed=read_number("seed", arguments.seed, int),
         backend=arguments.backend,
+        steps=StepProgress(quiet=arguments.quiet),
     )
     paths = write_prediction(folder, result)
     for warning in prediction_warnings(result):

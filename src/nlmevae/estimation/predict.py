@@ -11,7 +11,7 @@ Predictions at any record are pushed forward from draws of the posterior; subjec
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +24,14 @@ from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.amortised import encode
 from nlmevae.estimation.at_estimates import at_estimates
+from nlmevae.estimation.evaluate import final_draws
 from nlmevae.estimation.fitted import fitted_model
 from nlmevae.estimation.individuals import individual_results
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.refined_posterior import refined_posterior
-from nlmevae.ir import Model
+from nlmevae.ir import Diagnostic, Model
 from nlmevae.likelihood.importance import ImportanceLikelihood, restrict
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE
@@ -47,7 +48,10 @@ from nlmevae.results.prediction_result import (
 from nlmevae.results.saved_encoder import SavedEncoder
 
 LEVEL = 0.9  # of the intervals
-DRAWS = 4096  # of the posterior of each subject
+DRAWS = 4096  # of an encoder's Gaussian posterior, in antithetic pairs
+
+#: (what is done, steps done, steps in all)
+Steps = Callable[[str, int, int], None]
 ROUGH = 0.05  # Monte-Carlo error in posterior standard deviations that is worth a warning
 MOST_AT_ONCE = 4_000_000  # predictions: samples times records
 
@@ -81,12 +85,17 @@ class NewSubjects:
     dataset: Dataset
     observed: EventTable
     predicted: EventTable
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def predict_subjects(
-    subjects: NewSubjects, fit: FitResult, settings: PredictSettings, encoder: SavedEncoder | None = None
+    subjects: NewSubjects,
+    fit: FitResult,
+    settings: PredictSettings,
+    encoder: SavedEncoder | None = None,
+    steps: Steps | None = None,
 ) -> PredictionResult:
-    """Posterior of every subject and predictions at every record.
+    """Posterior of every subject and predictions at every record; `steps` is told how far it is.
 
     Raises:
         DataError: the fit or the encoder belongs to another model.
@@ -103,7 +112,7 @@ def predict_subjects(
         if settings.route == "encoder":
             importance, mode = _of_gaussian(amortised, settings.seed), amortised.mean
         else:
-            importance, mode = _timed(seconds, "refined", _refined, problem, population, settings.seed)
+            importance, mode = _timed(seconds, "refined", _refined, problem, population, settings.seed, steps)
         people = _individuals(problem, population, importance, mode, settings)
         check = None if amortised is None or settings.route == "encoder" else _check(amortised, importance)
         samples = importance.draws.resample(settings.n_samples, np.random.default_rng([settings.seed, 5]))
@@ -112,7 +121,7 @@ def predict_subjects(
     with _problem(model, subjects.predicted, settings) as problem:
         joint = problem.joint(population)
         samples, mode = (joint.mean + eta for eta in etas)
-        records = _timed(seconds, "predictions", _records, subjects, joint, mode, samples, settings.seed)
+        records = _timed(seconds, "predictions", _records, subjects, joint, mode, samples, settings.seed, steps)
     beyond = outside(subjects.predicted, fit.data_ranges)
     seconds["total"] = time.perf_counter() - start
     return PredictionResult(
@@ -125,7 +134,7 @@ def predict_subjects(
         encoder_check=check,
         outside=tuple(_outside_sentence(subjects, fit, *item) for item in beyond),
         outside_subjects=np.isin(np.arange(len(people.labels)), [i for i, _, _ in beyond]),
-        warnings=_warnings(people, records, fit),
+        warnings=(*_of_data(subjects.diagnostics), *_warnings(people, records, fit)),
         level=LEVEL,
         n_samples=settings.n_samples,
         seed=settings.seed,
@@ -155,10 +164,14 @@ def _timed(seconds: dict[str, float], name: str, call, *arguments):
     return result
 
 
-def _refined(problem: Problem, population: Population, seed: int) -> tuple[ImportanceLikelihood, np.ndarray]:
+def _refined(
+    problem: Problem, population: Population, seed: int, steps: Steps | None
+) -> tuple[ImportanceLikelihood, np.ndarray]:
     """Weighted draws and the modes (N, d)."""
     rng = np.random.default_rng([seed, 2])
-    found = refined_posterior(at_estimates(problem, population, rng=rng), n_draws=DRAWS, rng=rng)
+    report = None if steps is None else lambda share: steps("posteriors, per cent", round(100 * share), 100)
+    here = at_estimates(problem, population, rng=rng)
+    found = refined_posterior(here, n_draws=final_draws(problem, None), rng=rng, report=report)
     return found.importance, found.mode
 
 
@@ -207,7 +220,12 @@ def _check(encoder: Posterior, refined: ImportanceLikelihood) -> EncoderCheck:
 
 
 def _records(
-    subjects: NewSubjects, joint: JointDensity, mode: np.ndarray, samples: np.ndarray, seed: int
+    subjects: NewSubjects,
+    joint: JointDensity,
+    mode: np.ndarray,
+    samples: np.ndarray,
+    seed: int,
+    steps: Steps | None,
 ) -> RecordPredictions:
     """Quantiles over `samples` (S, N, d), a few subjects at a time."""
     table, dataset = subjects.predicted, subjects.dataset
@@ -216,6 +234,8 @@ def _records(
     levels = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
     rng = np.random.default_rng([seed, 6])
     for chosen in _blocks(table, len(samples)):
+        if steps is not None:
+            steps("predictions, subjects", int(chosen[0]), table.n_subjects)
         part = restrict(joint, chosen)
         z = np.ascontiguousarray(samples[:, chosen])
         f = part.predict(z)
@@ -264,6 +284,12 @@ def _outside_sentence(subjects: NewSubjects, fit: FitResult, subject: int, item:
     low, high = fit.data_ranges[item]
     label = subjects.dataset.subject_labels[subject]
     return f"ID {label}: {item} {value:g} is outside the data of the fit ({low:g} to {high:g})"
+
+
+def _of_data(diagnostics: tuple[Diagnostic, ...]) -> list[str]:
+    """Warnings about the records, with their place."""
+    found = [note for note in diagnostics if note.severity == "warning"]
+    return [f"{note.location}: {note.message}" if note.location is not None else note.message for note in found]
 
 
 def _warnings(people: IndividualResults, records: RecordPredictions, fit: FitResult) -> tuple[str, ...]:
