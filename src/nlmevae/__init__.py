@@ -4,6 +4,7 @@
 
     result = nlmevae.fit("run1.ctl")            # a FitResult; writes nothing
     result = nlmevae.fit("run1.ctl", out="run1")   # also run1/run1.ext, .phi, .results.json
+    new = nlmevae.predict("run1.ctl", fit=result, data="new.csv")   # a PredictionResult
     value = nlmevae.likelihoods("run1.ctl", params="run1.ext")   # -2LL at given parameters; fits nothing
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
     nlmevae.report("run1.ctl", fit=result)      # writes run1.html
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, read_model, select
+    from nlmevae.pipeline import check, fit, predict, read_model, select
     from nlmevae.reporting import write_report
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.likelihood_result import LikelihoodResult
+    from nlmevae.results.prediction_result import PredictionResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
     from nlmevae.writers.results_json import read_results_json as read_results
@@ -57,6 +59,7 @@ __all__ = [
     "ModelSyntaxError",
     "NlmevaeError",
     "OutputError",
+    "PredictionResult",
     "SelectionResult",
     "SelectionSettings",
     "SemanticError",
@@ -67,6 +70,7 @@ __all__ = [
     "diagnose",
     "fit",
     "likelihoods",
+    "predict",
     "read_model",
     "read_results",
     "read_selection",
@@ -89,11 +93,13 @@ _HOME = {
     "FitStatus": ("nlmevae.results.status", "FitStatus"),
     "LikelihoodResult": ("nlmevae.results.likelihood_result", "LikelihoodResult"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
+    "PredictionResult": ("nlmevae.results.prediction_result", "PredictionResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
+    "predict": ("nlmevae.pipeline", "predict"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),

@@ -1,6 +1,7 @@
 """From a control stream to a result: the whole path, one step per function.
 
 text -> read_model -> Model -> prepare (data, event table) -> run_fit -> FitResult -> files
+text -> new_subjects (other data) -> predict (at a finished fit) -> PredictionResult
 text -> prepare_selection (also the search space) -> run_selection (search, written model, its fit) -> SelectionResult
 """
 
@@ -17,12 +18,14 @@ from nlmevae.fitted_run import table_files, write_tables
 from nlmevae.ir import Candidate, Diagnostic, Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
+from nlmevae.results.prediction_result import PredictionResult
 from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.selection_result import SelectionResult
 
 if TYPE_CHECKING:
     from nlmevae.data.events import EventTable
     from nlmevae.data.search_space import Search
+    from nlmevae.estimation.predict import NewSubjects
     from nlmevae.estimation.search import SearchOutcome, SelectedModel
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.estimation.trace import ProgressEvent
@@ -174,7 +177,7 @@ def run_fit(
     from nlmevae.estimation.fit import fit_model
 
     def report(event: ProgressEvent) -> None:
-        if files is not None:
+        if files is not None and event.phase != "encoder":
             files.add_iteration(event.row)
         if progress is not None:
             progress(event)
@@ -185,6 +188,65 @@ def run_fit(
         if files is not None:
             files.close()
         raise
+
+
+def predict(
+    source: ModelSource,
+    *,
+    fit: FitResult | str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    encoder: str | os.PathLike[str] | None = None,
+    samples: int | None = None,
+    route: str = "refined",
+    seed: int = 1,
+    backend: str = "auto",
+    steps: Callable[[str, int, int], None] | None = None,
+) -> PredictionResult:
+    """Posteriors and predictions for subjects of another data set, at the estimates of a fit; nothing is fitted.
+
+    Args:
+        source: the control stream that was fitted, or the model.
+        fit: its result, or its ``results.json``.
+        data: the subjects, in the columns $INPUT names. Records of EVID 2 and MDV 1 are predicted, too.
+        encoder: the ``.encoder`` file of the fit. Its posteriors are compared with the refined ones.
+        samples: keep so many draws per subject in the result (None: 1000 are used for the intervals and forgotten).
+        route: "refined" (mode search, then importance sampling) or "encoder" (the network alone: milliseconds).
+        steps: called with what is done, the steps done and the steps in all.
+
+    Raises:
+        ModelError, DataError, SettingsError: the model, data, fit or encoder cannot be used, or not with each other.
+    """
+    from nlmevae.estimation.predict import PredictSettings, predict_subjects
+    from nlmevae.writers.encoder_file import read_encoder
+    from nlmevae.writers.results_json import read_results_json
+
+    chosen = {} if samples is None else {"n_samples": samples, "keep_samples": True}
+    settings = PredictSettings(seed=seed, route=route, backend=backend, **chosen)  # type: ignore[arg-type]
+    result = fit if isinstance(fit, FitResult) else read_results_json(Path(fit))
+    network = result.encoder if encoder is None else read_encoder(Path(encoder))
+    return predict_subjects(new_subjects(source, data=data), result, settings, network, steps)
+
+
+def new_subjects(source: ModelSource, *, data: str | os.PathLike[str]) -> NewSubjects:
+    """A model with data of subjects that may have no observations.
+
+    Raises:
+        ModelError, DataError: as the readers say.
+    """
+    from nlmevae.data.event_table import event_table
+    from nlmevae.data.observation_checks import check_observations
+    from nlmevae.data.prediction_rows import predicted_dataset
+    from nlmevae.data.read import read_dataset
+    from nlmevae.estimation.predict import NewSubjects
+
+    model = with_data(source if isinstance(source, Model) else read_model(source), Path(data))
+    dataset = read_dataset(model)
+    observed = event_table(model, dataset)
+    notes = dataset.diagnostics
+    if observed.n_obs_total:
+        notes = (*notes, *check_observations(model, observed, dataset))
+    predicted = event_table(model, predicted_dataset(model, dataset))
+    return NewSubjects(model=model, dataset=dataset, observed=observed, predicted=predicted, diagnostics=notes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import pytest
 
 from nlmevae.cli.main import main
 from nlmevae.errors import SemanticError
+from nlmevae.estimation.shrinkage import shrinkage
 from nlmevae.estimation.trace import ProgressEvent
 from nlmevae.results.fit_result import TraceRow
 from nlmevae.results.status import FitStatus
@@ -50,17 +51,29 @@ def fake_fit(status=FitStatus.CONVERGED, error=None, seen=None):
             labels=table.subject_labels[:2],
             eta_mean=np.zeros((2, 3)),
             eta_cov=np.zeros((2, 3, 3)),
+            eta_mode=np.zeros((2, 3)),
+            eta_samples=np.zeros((0, 2, 3)),
         )
+        omega = np.diag([0.1, 0.2, 0.3])
+        seen_subjects = people.n_obs > 0
         return make_result(
             name=model.name,
             source_path=model.source.path,
             status=status,
             message="",
             thetas=np.full(len(model.thetas), 0.5),
-            omega=np.diag([0.1, 0.2, 0.3]),
+            omega=omega,
             sigma=np.array([[0.5]]),
             estimates=(),
             individuals=people,
+            shrinkage=shrinkage(
+                mean=people.eta_mean,
+                mode=people.eta_mode,
+                cov=people.eta_cov,
+                omega=omega,
+                seen=seen_subjects,
+                weighted_residuals=(np.ones(3),),
+            ),
             trace=rows,
         )
 
@@ -80,7 +93,7 @@ def iterations(path: Path) -> list[int]:
     return [int(line.split()[0]) for line in path.read_text().splitlines()[2:]]
 
 
-def test_a_fit_writes_three_files_beside_the_control_stream_and_shows_the_estimates(run, estimator, capsys):
+def test_a_fit_writes_its_files_beside_the_control_stream_and_shows_the_estimates(run, estimator, capsys):
     assert main(["fit", str(run)]) == 0
     assert iterations(run.with_suffix(".ext"))[:5] == [0, 1, 2, 3, -1000000000]
     assert run.with_suffix(".phi").exists()
@@ -94,7 +107,7 @@ def test_out_chooses_the_folder_and_leaves_the_models_folder_alone(run, estimato
     before = sorted(tmp_path.iterdir())
     assert main(["fit", str(run), "--out", str(tmp_path / "new" / "folder")]) == 0
     assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {
-        "run_wt.ext", "run_wt.phi", "run_wt.results.json",
+        "run_wt.ext", "run_wt.phi", "run_wt.shk", "run_wt.individuals.csv", "run_wt.results.json",
     }  # fmt: skip
     assert sorted(p for p in tmp_path.iterdir() if p.name != "new") == before
 

@@ -79,7 +79,7 @@ def test_individual_parameters_are_the_posterior_means_on_the_natural_scale(defa
 
 def test_shrinkage_is_in_percent(default):
     eta = default.individuals.eta_mean
-    expected = 100 * (1 - eta.std(axis=0, ddof=1) / np.sqrt(np.diag(default.omega)))
+    expected = 100 * (1 - eta.std(axis=0) / np.sqrt(np.diag(default.omega)))
     np.testing.assert_allclose(default.eta_shrinkage_sd, expected)
     assert 20 < default.eta_shrinkage_sd[1] < 40
     assert 0 < default.eps_shrinkage_sd[0] < 25

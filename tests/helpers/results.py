@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.shrinkage import EtaStatistics, Shrinkage
 from nlmevae.results.status import FitStatus
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -44,19 +45,47 @@ def make_result(**changes) -> FitResult:
             khat=np.array([0.1, math.nan]),
             psi_names=("CL", "V"),
             psi=np.array([[0.3, 39.0], [1.0 / 3.0, 31.97]]),
+            psi_mode=np.array([[0.29, 38.5], [1.0 / 3.0, 31.97]]),
+            psi_mean=np.array([[0.31, 39.0], [0.35, 31.97]]),
+            psi_sd=np.array([[0.02, 0.3], [0.1, math.nan]]),
+            psi_quantiles=np.arange(28.0).reshape(7, 2, 2),
+            moment_error=np.array([0.01, math.nan]),
+            eta_samples=np.array([[[-0.2, 0.1], [0.3, 0.4]], [[-0.1, 0.2], [0.5, 1.0 / 3.0]]]),
+            psi_samples=np.arange(8.0).reshape(2, 2, 2),
         ),
         "eta_names": ("ETA(1)", "ETA(2)"),
         "eta_labels": ("CL", "V"),
-        "eta_shrinkage_sd": np.array([12.5, math.nan]),
-        "eps_shrinkage_sd": np.array([7.25]),
+        "shrinkage": shrinkage(),
         "trace": tuple(trace_row(k) for k in range(3)),
         "warnings": ("a warning",),
         "settings": {"method": "vae+polish", "seed": 42, "tolerance": 1e-3, "backend": None},
         "seconds": {"vae": 1.5, "polish": 0.25},
         "versions": {"nlmevae": "0.1.0"},
         "eta_transforms": ("log", "identity"),
+        "data_ranges": {"TIME": (0.0, 24.0), "AMT": (100.0, 100.0)},
     }
     return FitResult(**{**values, **changes})
+
+
+def shrinkage() -> Shrinkage:
+    """Twelve numbers a test can recognise; of the second random effect half is unknown."""
+    means = EtaStatistics(
+        bar=np.array([-0.05, 0.1]),
+        standard_error=np.array([0.03, 0.07]),
+        p_value=np.array([0.11, 0.22]),
+        sd=np.array([12.5, math.nan]),
+        variance=np.array([23.4375, -3.0]),
+    )
+    return Shrinkage(
+        n_subjects=1,
+        means=means,
+        modes=means,
+        ebv_sd=np.array([13.0, 14.0]),
+        ebv_variance=np.array([24.31, 26.04]),
+        relative_information=np.array([75.0, 70.0]),
+        eps_sd=np.array([7.25]),
+        eps_variance=np.array([13.974375]),
+    )
 
 
 def estimates() -> tuple[Estimate, ...]:

@@ -6,9 +6,12 @@ import pytest
 
 from nlmevae.errors import OutputError
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import write_ext
+from nlmevae.writers.individuals_csv import write_individuals_csv
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
+from nlmevae.writers.shk import write_shk
 from tests.helpers.results import make_result
 
 NONMEM_EXT = (
@@ -22,6 +25,9 @@ def folder_with_own_files(tmp_path) -> RunFolder:
     result = make_result()
     write_ext(folder.ext, result)
     write_phi(folder.phi, result)
+    write_shk(folder.shk, result)
+    write_ets(folder.ets, result.individuals)
+    write_individuals_csv(folder.individuals_csv, result.individuals)
     write_results_json(folder.results_json, result)
     return folder
 
@@ -30,7 +36,16 @@ def test_files_stand_beside_the_control_stream_or_in_the_chosen_folder(tmp_path)
     source = tmp_path / "deep" / "run1.mod"
     assert RunFolder.beside(source).ext == tmp_path / "deep" / "run1.ext"
     chosen = RunFolder.beside(source, tmp_path / "out")
-    assert [p.name for p in chosen.files] == ["run1.ext", "run1.phi", "run1.results.json"]
+    names = [
+        "run1.ext",
+        "run1.phi",
+        "run1.shk",
+        "run1.individuals.csv",
+        "run1.ets",
+        "run1.encoder",
+        "run1.results.json",
+    ]
+    assert [p.name for p in chosen.files] == names
     assert all(p.parent == tmp_path / "out" for p in chosen.files)
 
 
@@ -43,12 +58,22 @@ def test_prepare_creates_a_missing_folder_and_leaves_it_empty(tmp_path):
 def test_own_files_of_an_earlier_run_may_be_replaced(tmp_path):
     folder = folder_with_own_files(tmp_path)
     folder.prepare()
-    assert all(path.exists() for path in folder.files)  # they stay until the new run has something to say
+    assert all(
+        path.exists() for path in folder.files if path != folder.encoder
+    )  # they stay until the new run has something to say
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("run1.ext", NONMEM_EXT), ("run1.phi", NONMEM_EXT), ("run1.results.json", '{"generator": "other"}')],
+    [
+        ("run1.ext", NONMEM_EXT),
+        ("run1.phi", NONMEM_EXT),
+        ("run1.shk", NONMEM_EXT),
+        ("run1.ets", NONMEM_EXT),
+        ("run1.individuals.csv", "ID,CL,V\n1,2,3\n"),
+        ("run1.encoder", "weights"),
+        ("run1.results.json", '{"generator": "other"}'),
+    ],
 )
 def test_a_file_of_another_program_stops_the_run_unless_told_to_overwrite(tmp_path, name, content):
     folder = folder_with_own_files(tmp_path)

@@ -1,7 +1,9 @@
-"""The three files of a run belong together, whatever happens while it runs."""
+"""The files of a run belong together, whatever happens while it runs."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from nlmevae.errors import OutputError
@@ -45,7 +47,7 @@ def test_a_killed_run_leaves_a_readable_ext_up_to_its_last_iteration(open_files)
     assert not files.folder.results_json.exists()
 
 
-def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_three_files(open_files):
+def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_its_files(open_files):
     first, second = open_files(), open_files()
     first.add_iteration(trace_row(0))
     second.add_iteration(trace_row(0))
@@ -62,11 +64,19 @@ def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_three_files(open_
 
 def test_files_of_an_earlier_run_go_when_the_first_iteration_arrives_and_not_before(open_files):
     files = open_files()
-    files.finish(make_result())
+    written = files.finish(make_result())
     again = open_files()
-    assert all(path.exists() for path in again.folder.files)
+    assert all(path.exists() for path in written)
     again.add_iteration(trace_row(0))
-    assert [path.exists() for path in again.folder.files] == [True, False, False]
+    assert [path for path in written if path.exists()] == [again.folder.ext]
+
+
+def test_samples_are_written_only_where_there_are_some(open_files):
+    files, people = open_files(), make_result().individuals
+    assert files.folder.ets in files.finish(make_result())
+    without = dataclasses.replace(people, eta_samples=np.empty((0, 2, 2)), psi_samples=np.empty((0, 2, 2)))
+    assert files.folder.ets not in open_files().finish(make_result(individuals=without))
+    assert not files.folder.ets.exists()
 
 
 def test_a_full_disk_while_streaming_does_not_end_the_fit(open_files, monkeypatch):

@@ -14,7 +14,8 @@ from tests.helpers.selection_results import make_selection
 
 PNG = b"\x89PNG....tEXtSoftware\0nlmevae...."
 PICTURES = {"trace": PNG, "support": PNG, "path": PNG}
-NAMES = ["ctl", "ext", "phi", "results.json", "selection.json", "trace.png", "support.png", "path.png"]
+OF_FIT = ["ext", "phi", "shk", "individuals.csv", "ets", "results.json"]
+NAMES = ["ctl", *OF_FIT, "selection.json", "trace.png", "support.png", "path.png"]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def finish(folder, result=None, *, draw=lambda result: PICTURES):
     return SelectionFiles(folder, draw=draw).finish(result or make_selection())
 
 
-def test_a_selection_leaves_eight_files_named_after_the_run(folder):
+def test_a_selection_leaves_files_named_after_the_run(folder):
     written = finish(folder)
     assert [path.name for path in written.paths] == [f"run1_selected.{name}" for name in NAMES]
     assert all(path.exists() for path in written.paths)
@@ -95,7 +96,7 @@ def test_without_matplotlib_one_sentence_says_how_to_get_plots_and_old_ones_go(f
 
     written = finish(folder, draw=missing)
     assert written.note == "No plots: matplotlib is not installed (pip install 'nlmevae[report]')."
-    assert len(written.paths) == 5
+    assert len(written.paths) == len(NAMES) - len(PICTURES)
     assert not folder.plot("trace").exists()
 
 

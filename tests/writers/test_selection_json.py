@@ -66,7 +66,7 @@ def test_bytes_of_any_encoding_in_the_control_stream_survive(tmp_path):
 def test_the_file_is_strict_json_that_names_its_generator_first_and_the_support(tmp_path):
     text = selection_json_text(make_selection())
     document = json.loads(text, parse_constant=pytest.fail)
-    assert text.startswith('{\n "generator": "nlmevae",\n "schema": 1,')
+    assert text.startswith('{\n "generator": "nlmevae",\n "schema": 2,')
     assert document["support"] == ["KA~WT", "V~WT"]
     assert document["effects"][0]["coefficients"] == ["KA_WT"]
     assert document["path"][-1]["high"] == "Infinity"
@@ -86,7 +86,7 @@ def test_many_candidates_take_one_line_each_and_one_per_iteration():
         "[]",
         '{"generator": "other"}',
         '{"generator": "nlmevae", "schema": 99}',
-        '{"generator": "nlmevae", "schema": 1}',
+        '{"generator": "nlmevae", "schema": 2}',
     ],
 )
 def test_foreign_or_broken_files_are_refused(tmp_path, content):

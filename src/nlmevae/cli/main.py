@@ -1,6 +1,7 @@
 """The `nlmevae` command: reads the command line, calls one verb, turns errors into messages and exit codes.
 
-Exit codes: 0 done; 1 the fit failed numerically or did not converge, or a selection failed its audit; 2 the
+Exit codes: 0 done; 1 the fit failed numerically or did not converge, a selection failed its audit, or a prediction
+could not be computed; 2 the
 input, a setting or an output file is wrong; 3 a defect of nlmevae; 130 interrupted (a valid partial result is on
 disk once the first iteration was finished).
 
@@ -15,12 +16,12 @@ import sys
 from collections.abc import Sequence
 
 from nlmevae import __version__
-from nlmevae.cli import check, code, fit, likelihood, report, select, simulate, tables, vpc
+from nlmevae.cli import check, code, fit, likelihood, predict, report, select, simulate, tables, vpc
 from nlmevae.errors import NlmevaeError
 
 DONE, UNFINISHED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
-_VERBS = (fit, select, report, likelihood, tables, simulate, vpc, check, code)
+_VERBS = (fit, select, predict, report, likelihood, tables, simulate, vpc, check, code)
 
 
 def build_parser() -> argparse.ArgumentParser:

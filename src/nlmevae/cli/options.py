@@ -71,6 +71,11 @@ def _penalty(text: str) -> tuple[str, float]:
     return effect.strip(), _read(f"the penalty of {effect.strip()}", value.strip(), float, "a number")
 
 
+def read_number(name: str, text: str, kind: type) -> Any:
+    """One number of type int or float; SettingsError if it is none."""
+    return _read(name, text, kind, "a whole number" if kind is int else "a number")
+
+
 def _convert(name: str, text: str, kind: Any) -> Any:
     """One value; ``none`` where the field may be None."""
     allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)

@@ -136,7 +136,7 @@ def facts(event: ProgressEvent, *, finished: bool = False) -> str:
     and, unless finished, time left in it."""
     finished = finished or event.iteration == event.total
     count = f"{event.iteration}/{event.total}" if event.total is not None else f"{event.iteration}"
-    name = "-2ELBO" if event.phase in ("burn-in", "vae") else "-2LL"
+    name = {"burn-in": "-2ELBO", "vae": "-2ELBO", "encoder": "loss"}.get(event.phase, "-2LL")
     left = ", until it stops improving" if event.total is None and not finished else ""
     if not finished and event.seconds_left is not None and event.iteration >= ITERATIONS_BEFORE_ESTIMATE:
         left = f", about {duration(event.seconds_left)} left"

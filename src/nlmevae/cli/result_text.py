@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from nlmevae.results.summary_table import EstimateRow, LikelihoodRow, estimate_r
 
 def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
     """Status, estimates, likelihoods, files. Warnings are not here: they go to stderr."""
-    blocks = [_head(result), estimate_lines(estimate_rows(result)), likelihood_lines(likelihood_rows(result))]
+    blocks = [
+        _head(result),
+        estimate_lines(estimate_rows(result)),
+        likelihood_lines(likelihood_rows(result)),
+        shrinkage_lines(result),
+    ]
     blocks.append([f"Wrote {path}" for path in paths])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -73,3 +79,22 @@ def likelihood_lines(rows: Sequence[LikelihoodRow]) -> list[str]:
         f"{row.label:<{width}}  {row.value:12.3f}" + (f"  (Monte-Carlo SE {row.mc_se:.3f})" if row.mc_se else "")
         for row in rows
     ]
+
+
+def shrinkage_lines(result: FitResult) -> list[str]:
+    """ETABAR and every shrinkage in percent, one row per random effect; nothing where none could be computed."""
+    found, rows = result.shrinkage, []
+    for k, (name, label) in enumerate(zip(result.eta_names, result.eta_labels, strict=True)):
+        if math.isfinite(found.means.sd[k]):
+            percent = (found.means.sd[k], found.modes.sd[k], found.ebv_sd[k], found.relative_information[k])
+            bar = (found.means.bar[k], found.means.standard_error[k], found.means.p_value[k])
+            rows.append((name, label, *(short_number(float(v), 3) for v in bar), *map(_known_percent, percent)))
+    if not rows:
+        return []
+    header = ("Random effect", "", "ETABAR", "SE", "p", "Shrinkage %", "of modes", "EBV", "Information %")
+    eps = ", ".join(f"EPS({k + 1}) {value:.1f} %" for k, value in enumerate(found.eps_sd) if math.isfinite(value))
+    return [*text_table(header, rows, left=2), *([f"Shrinkage of residuals: {eps}"] if eps else [])]
+
+
+def _known_percent(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else ""

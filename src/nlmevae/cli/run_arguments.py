@@ -29,6 +29,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", action="store_true", help="also write <run>.html, as nlmevae report does")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
     parser.add_argument(
+        "--samples",
+        metavar="N",
+        help="write N samples of each subject's random effects to .ets (default: none)",
+    )
+    parser.add_argument(
+        "--save-encoder",
+        action="store_const",
+        const="true",
+        help="train the encoder at the final estimates and write it to .encoder, for nlmevae predict",
+    )
+    parser.add_argument(
         "--likelihoods",
         metavar="LIST",
         help="more methods of -2LL at the end, with commas between them: laplace, gauss-hermite, foce, fo",
@@ -45,7 +56,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "likelihoods", *also)
+    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", *also)
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

@@ -40,8 +40,9 @@ def padded(table: EventTable) -> PaddedObservations:
     longest = max(float(np.max(elapsed, initial=0.0)), np.finfo(float).tiny)
     columns = [elapsed / longest, _standardised(table.ob_value)]
     if np.any(table.ev_kind != EventKind.RESET):
-        since, given = _dose_history(table)
-        columns += [since / longest, _standardised(np.log1p(given))]
+        since, given = dose_history(table)
+        mean = float(np.mean(table.ev_amt[table.ev_kind != EventKind.RESET]))
+        columns += [since / longest, _standardised(np.log1p(given / mean))]
     features = np.zeros((*mask.shape, len(columns)))
     features[mask] = np.column_stack(columns)
     return PaddedObservations(
@@ -66,11 +67,10 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return (values - np.mean(values)) / spread if spread > 0 else np.zeros(len(values))
 
 
-def _dose_history(table: EventTable) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) time since the last dose (0 before the first) and amount so far over the mean dose."""
+def dose_history(table: EventTable) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) time since the last dose (0 before the first) and amount given so far."""
     since, given = np.zeros(table.n_obs_total), np.zeros(table.n_obs_total)
     dose = table.ev_kind != EventKind.RESET
-    mean = float(np.mean(table.ev_amt[dose]))
     for i in range(table.n_subjects):
         events = slice(int(table.ev_ptr[i]), int(table.ev_ptr[i + 1]))
         time, amount = table.ev_time[events][dose[events]], table.ev_amt[events][dose[events]]
@@ -78,5 +78,5 @@ def _dose_history(table: EventTable) -> tuple[np.ndarray, np.ndarray]:
         before = np.searchsorted(time, table.ob_time[seen], side="right")
         last = np.append(time, 0.0)[np.maximum(before - 1, 0)]
         since[seen] = np.where(before > 0, table.ob_time[seen] - last, 0.0)
-        given[seen] = np.append(0.0, np.cumsum(amount))[before] / mean
+        given[seen] = np.append(0.0, np.cumsum(amount))[before]
     return since, given

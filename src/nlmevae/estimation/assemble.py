@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.ranges import data_ranges
+from nlmevae.estimation.individuals import gaussian_individuals, individual_results
 from nlmevae.estimation.likelihoods import MethodValue
 from nlmevae.estimation.parameter_count import count_parameters
 from nlmevae.estimation.population import Population, block_mask
@@ -16,11 +18,13 @@ from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.selector import SearchState
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.shrinkage import shrinkage
 from nlmevae.estimation.uncertainty import Uncertainty
-from nlmevae.ir import CovarianceBlock, Model, Transform
+from nlmevae.ir import CovarianceBlock, Model
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
 from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
 
 AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
@@ -74,7 +78,7 @@ def assemble_result(
 ) -> FitResult:
     """Everything the writers need; `evaluation` None when the run ended early."""
     model, population = problem.model, estimation.population
-    individuals = _individuals(problem, estimation, evaluation)
+    individuals = _individuals(problem, settings, estimation, evaluation)
     transforms = {p.eta: p.transform.kind for p in model.individual_parameters}
     return FitResult(
         name=model.name,
@@ -95,8 +99,7 @@ def assemble_result(
         individuals=individuals,
         eta_names=model.etas,
         eta_labels=_eta_labels(model),
-        eta_shrinkage_sd=_eta_shrinkage(population, individuals),
-        eps_shrinkage_sd=_eps_shrinkage(problem, evaluation),
+        shrinkage=_shrinkage(problem, population, individuals, evaluation),
         trace=estimation.trace,
         warnings=_warnings(model, population, estimation, evaluation, individuals),
         settings={**settings.as_dict(), "backend": problem.decoder.backend},
@@ -104,6 +107,8 @@ def assemble_result(
         versions=versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
         endpoints=_endpoints(problem),
+        data_ranges=data_ranges(problem.table),
+        fingerprint=model.fingerprint,
     )
 
 
@@ -119,52 +124,22 @@ def _endpoints(problem: Problem) -> tuple[EndpointCount, ...]:
     )
 
 
-def _individuals(problem: Problem, estimation: Estimation, evaluation: Evaluation | None) -> IndividualResults:
-    n, d = problem.n_subjects, problem.n_latents
-    unknown = np.full(n, np.nan)
-    mean = problem.mean.mean(estimation.population.thetas)
-    if evaluation is not None:
-        importance = evaluation.importance
-        z, cov, mode = importance.mean, importance.cov, evaluation.mode
-        minus_two_ll, ess, khat = importance.minus_two_ll, importance.ess, importance.khat
+def _individuals(
+    problem: Problem, settings: FitSettings, estimation: Estimation, evaluation: Evaluation | None
+) -> IndividualResults:
+    if evaluation is None:
+        found = gaussian_individuals(problem, estimation.population, next(iter(estimation.posteriors), None))
     else:
-        posterior = next(iter(estimation.posteriors), None)
-        z = mean if posterior is None else posterior.mean
-        cov = np.full((n, d, d), np.nan) if posterior is None else posterior.cov
-        mode, minus_two_ll, ess, khat = z, unknown, unknown, unknown
-    index, n_eta = problem.latent_index, len(problem.model.etas)
-    eta_cov = np.zeros((n, n_eta, n_eta))
-    eta_cov[np.ix_(range(n), index, index)] = cov
-    psi = [_to_natural(latent.transform, z[:, k]) for k, latent in enumerate(problem.form.latents)]
-    return IndividualResults(
-        labels=problem.table.subject_labels,
-        n_obs=np.diff(problem.table.ob_ptr),
-        eta_mean=_all_etas(z - mean, index, n_eta),
-        eta_cov=eta_cov,
-        eta_mode=_all_etas(mode - mean, index, n_eta),
-        minus_two_ll=minus_two_ll,
-        ess=ess,
-        khat=khat,
-        n_censored=np.bincount(problem.table.ob_subject[problem.table.censored], minlength=n),
-        psi_names=tuple(latent.name for latent in problem.form.latents),
-        psi=np.column_stack(psi) if psi else np.empty((n, 0)),
-    )
-
-
-def _all_etas(latent: np.ndarray, index: np.ndarray, n_eta: int) -> np.ndarray:
-    """ETAs fixed at zero have no latent: they are 0."""
-    full = np.zeros((len(latent), n_eta))
-    full[:, index] = latent
-    return full
-
-
-def _to_natural(transform: Transform, z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        if transform.kind == "log":
-            return transform.lower + np.exp(z)
-        if transform.kind == "logit":
-            return transform.lower + (transform.upper - transform.lower) / (1.0 + np.exp(-z))
-    return z
+        found = individual_results(
+            problem,
+            estimation.population,
+            evaluation.importance,
+            evaluation.mode,
+            n_samples=settings.samples,
+            seed=settings.seed,
+        )
+    table = problem.table
+    return replace(found, n_censored=np.bincount(table.ob_subject[table.censored], minlength=problem.n_subjects))
 
 
 def _eta_labels(model: Model) -> tuple[str, ...]:
@@ -264,6 +239,32 @@ def _likelihoods(
     return tuple(found)
 
 
+def _shrinkage(
+    problem: Problem, population: Population, individuals: IndividualResults, evaluation: Evaluation | None
+) -> Shrinkage:
+    return shrinkage(
+        mean=individuals.eta_mean,
+        mode=individuals.eta_mode,
+        cov=individuals.eta_cov,
+        omega=population.omega,
+        seen=individuals.n_obs > 0,
+        weighted_residuals=_residuals_by_epsilon(problem, evaluation),
+    )
+
+
+def _residuals_by_epsilon(problem: Problem, evaluation: Evaluation | None) -> tuple[np.ndarray, ...]:
+    """Known IWRES at the conditional modes, of the endpoints each EPS acts on."""
+    epsilons = problem.model.epsilons
+    if evaluation is None:
+        return (np.empty(0),) * len(epsilons)
+    known = np.isfinite(evaluation.weighted_residual)
+    found = []
+    for name in epsilons:
+        acts = np.array([name in (o.epsilons or (name,)) for o in problem.model.observations], dtype=bool)
+        found.append(evaluation.weighted_residual[known & acts[problem.observed.endpoint]])
+    return tuple(found)
+
+
 def likelihood_value(problem: Problem, value: MethodValue) -> LikelihoodValue:
     """The total with its error and the information criteria from it."""
     marginal = value.marginal
@@ -283,30 +284,6 @@ def _criteria(problem: Problem, method: str, minus_two_ll: float) -> LikelihoodV
         bic=criteria.bic,
         bicc=criteria.bicc,
     )
-
-
-def _eta_shrinkage(population: Population, individuals: IndividualResults) -> np.ndarray:
-    """(n_eta,) percent: 100 (1 - SD(conditional means) / omega), over subjects with observations."""
-    sd = np.sqrt(np.diag(population.omega))
-    seen = individuals.n_obs > 0
-    if seen.sum() < 2:
-        return np.full(len(sd), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(sd > 0, 100.0 * (1.0 - individuals.eta_mean[seen].std(axis=0, ddof=1) / sd), np.nan)
-
-
-def _eps_shrinkage(problem: Problem, evaluation: Evaluation | None) -> np.ndarray:
-    """(n_eps,) percent: 100 (1 - SD(IWRES)), IWRES at the conditional modes of the endpoints each EPS acts on."""
-    shrinkage = np.full(len(problem.model.epsilons), np.nan)
-    if evaluation is None:
-        return shrinkage
-    for k, name in enumerate(problem.model.epsilons):
-        acts = [name in (o.epsilons or (name,)) for o in problem.model.observations]
-        residual = evaluation.weighted_residual[np.array(acts, dtype=bool)[problem.observed.endpoint]]
-        known = residual[~np.isnan(residual)]
-        if len(known) >= 2:
-            shrinkage[k] = 100.0 * (1.0 - known.std(ddof=1))
-    return shrinkage
 
 
 def _warnings(

@@ -129,6 +129,12 @@ class Encoder(nn.Module):
             self.linear.bias[d : 2 * d] = math.log(sd0)
         self.weights, self.weight_gradient = _flattened(self)
 
+    def read(self, features: np.ndarray, last: np.ndarray) -> None:
+        """Other observations of the same subjects: as in `EncoderInput`."""
+        self.features = torch.as_tensor(features, dtype=torch.float32)
+        index = torch.as_tensor(last, dtype=torch.int64)
+        self.last = index.view(-1, 1, 1).expand(len(last), 1, self.lstm.hidden_size)
+
     def backward(self, q: GaussianPosterior, loc: np.ndarray, scale_tril: np.ndarray) -> np.ndarray:
         """(n,) gradient with respect to `weights`, from those with respect to q's loc and scale_tril."""
         self.weight_gradient.fill(0.0)

@@ -26,14 +26,13 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
     censored = bool(problem.table.censored.any())
     methods = [m for m in (*ALWAYS, *settings.likelihoods) if not why_not(m, problem.n_latents, censored=censored)]
     values = likelihoods_at(here, methods, n_draws=n_draws, rng=rng)
-    importance = next(v.importance for v in values if v.importance is not None)
-    joint = here.joint
-    mode = np.where(here.modes.ok[:, None], here.modes.mean, importance.mean)
+    refined = next(v.refined for v in values if v.refined is not None)
+    joint, mode = here.joint, refined.mode
     solution = joint.decoder.predict(joint.inputs(mode))
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
     residual[joint.observed.censored] = np.nan
-    return Evaluation(importance=importance, mode=mode, likelihoods=values, weighted_residual=residual)
+    return Evaluation(importance=refined.importance, mode=mode, likelihoods=values, weighted_residual=residual)
 
 
 def final_draws(problem: Problem, asked: int | None) -> int:

@@ -11,6 +11,7 @@ from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.events import EventTable
 from nlmevae.errors import UnsupportedError
+from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, Evaluation, assemble_result
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
@@ -62,7 +63,8 @@ def fit_model(
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = evaluate_final(problem, estimation, settings)
             clock.lap("likelihood")
-        return assemble_result(problem, dataset, settings, estimation, evaluation, clock.seconds)
+        result = assemble_result(problem, dataset, settings, estimation, evaluation, clock.seconds)
+        return with_encoder(result, problem, settings, progress)
     finally:
         decoders.close()
 

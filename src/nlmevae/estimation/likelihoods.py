@@ -10,12 +10,13 @@ import numpy as np
 
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.at_estimates import AtEstimates
+from nlmevae.estimation.refined_posterior import RefinedPosterior, refined_posterior
 from nlmevae.likelihood.first_order import first_order
 from nlmevae.likelihood.foce import foce
 from nlmevae.likelihood.focei import focei
 from nlmevae.likelihood.gauss_hermite import MOST_LATENTS, gauss_hermite
 from nlmevae.likelihood.hessian import sharpened
-from nlmevae.likelihood.importance import ImportanceLikelihood, importance_likelihood
+from nlmevae.likelihood.importance import ImportanceLikelihood
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.laplace import laplace
 from nlmevae.likelihood.linearisation import linearised
@@ -36,12 +37,16 @@ Report = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodValue:
-    """One method's values of all subjects. `importance`: the draws' moments and diagnostics, of method "is"."""
+    """One method's values of all subjects. `refined`: modes and the draws' moments and diagnostics, of method "is"."""
 
     method: str
     marginal: Marginal
     seconds: float
-    importance: ImportanceLikelihood | None = None
+    refined: RefinedPosterior | None = None
+
+    @property
+    def importance(self) -> ImportanceLikelihood | None:
+        return None if self.refined is None else self.refined.importance
 
 
 def likelihoods_at(
@@ -52,22 +57,25 @@ def likelihoods_at(
     rng: np.random.Generator,
     report: Report | None = None,
 ) -> tuple[MethodValue, ...]:
-    """All of `methods` (names in METHODS), in the order of METHODS."""
-    mode = sharpened(here.joint, here.mode) if set(methods) & AT_MODE else here.mode
-    found = []
+    """All of `methods` (names in METHODS), in the order of METHODS: importance sampling first, whose draws check the
+    modes that the others start from."""
+    mode, found = None, []
     for method in (m for m in METHODS if m in methods):
         if report is not None:
             report(method, 0.0)
         start = time.perf_counter()
-        importance = None
+        refined = None
         if method == "is":
-            importance = by_importance_sampling(here, n_draws=n_draws, rng=rng, report=_part(report, method))
-            marginal = _marginal_of(importance, here.problem.table.subject_labels)
+            refined = refined_posterior(here, n_draws=n_draws, rng=rng, report=_part(report, method))
+            here = refined.here
+            marginal = _marginal_of(refined.importance, here.problem.table.subject_labels)
         else:
+            if mode is None:
+                mode = sharpened(here.joint, here.mode) if set(methods) & AT_MODE else here.mode
             marginal = _deterministic(here.joint, mode, method, _part(report, method))
         marginal = _explained(marginal, method, here.problem.table.subject_labels)
         seconds = time.perf_counter() - start
-        found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, importance=importance))
+        found.append(MethodValue(method=method, marginal=marginal, seconds=seconds, refined=refined))
     return tuple(found)
 
 
@@ -95,22 +103,6 @@ def require_possible(methods: Sequence[str], n_latents: int, *, censored: bool =
     for method in methods:
         if reason := why_not(method, n_latents, censored=censored):
             raise SettingsError(reason, hint=f"leave {method} out")
-
-
-def by_importance_sampling(
-    here: AtEstimates, *, n_draws: int, rng: np.random.Generator, report: Callable[[float], None] | None = None
-) -> ImportanceLikelihood:
-    """From draws around the conditional modes, or from the prior where there is none."""
-    usable, second = (np.where(m.ok[:, None], m.mean, np.nan) for m in (here.modes, here.second))
-    return importance_likelihood(
-        here.joint,
-        usable,
-        here.modes.chol,
-        second=(second, here.second.chol),
-        n_draws=n_draws,
-        rng=rng,
-        report=report,
-    )
 
 
 def _part(report: Report | None, method: str) -> Callable[[float], None] | None:

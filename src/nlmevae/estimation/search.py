@@ -13,6 +13,7 @@ from nlmevae.data.events import EventTable
 from nlmevae.data.search_space import Search as RequestedSearch
 from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import UnsupportedError
+from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, assemble_result
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.effects import Effects, latent_of_parameter
@@ -158,7 +159,8 @@ def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel) -> FitResul
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = evaluate_final(problem, estimation, settings)
         outcome.clock.lap("likelihood")
-        return assemble_result(problem, selected.dataset, settings, estimation, evaluation, outcome.clock.seconds)
+        result = assemble_result(problem, selected.dataset, settings, estimation, evaluation, outcome.clock.seconds)
+        return with_encoder(result, problem, settings)
     finally:
         decoder.close()
 

@@ -55,6 +55,8 @@ class FitSettings:
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
         likelihoods: methods of -2LL besides importance sampling (is), linearisation (lin) and focei: some of
             gauss-hermite, laplace, foce, fo. Text may separate them by commas.
+        samples: draws of each subject's posterior to report, resampled from the final draws.
+        save_encoder: train the encoder at the final population, for new subjects (10 to 15 s for small data).
     """
 
     method: Method = "vae+polish"
@@ -82,6 +84,8 @@ class FitSettings:
     n_starts: int = 32
     final_draws: int | None = None
     likelihoods: tuple[str, ...] = ()
+    samples: int = 0
+    save_encoder: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "likelihoods", method_names(self.likelihoods))
@@ -99,6 +103,7 @@ class FitSettings:
             "its_iterations",
             "n_alternatives",
             "n_starts",
+            "samples",
         ):
             _require_at_least(name, getattr(self, name), 0)
         for name in ("sd0", "burn_in_lr", "training_lr", "rtol", "gain_tolerance"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,6 +87,20 @@ class Model:
         """Names of data columns programs may read."""
         columns = [c for c in self.data.columns if c.role != "drop"]
         return frozenset(n for c in columns for n in (c.name, c.synonym) if n)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything predictions and likelihoods depend on but numbers that are estimated: two models with one
+        fingerprint can use each other's estimates."""
+        parts = (
+            self.executed,
+            self.structural,
+            self.individual_parameters,
+            self.observations,
+            [(t.name, t.fixed, t.init if t.fixed else None) for t in self.thetas],
+            [(b.names, b.fixed, b.same_as) for b in (*self.omega, *self.sigma)],
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     @property
     def executed(self) -> Program:

@@ -9,7 +9,7 @@ without solving the model again, as long as z is what the solver reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nlmevae.decoder.base import Decoder, Solution
 from nlmevae.likelihood import kernels
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE, pareto_khat
+from nlmevae.likelihood.posterior_draws import PosteriorDraws, SubjectDraws
 from nlmevae.likelihood.proposal import Mixture, safe_cholesky
 
 SPREAD = 1.3  # of a part around a mode, in standard deviations of Laplace's approximation
@@ -159,7 +160,9 @@ class ImportanceLikelihood:
     """-2LL with the 2 pi constant, per subject, and the posterior moments of the same draws.
 
     minus_two_ll, variance (of minus_two_ll, between independent lattice shifts), ess, khat, n_draws:
-    (N,). mean (N, d), cov (N, d, d) of z.
+    (N,). mean (N, d), cov (N, d, d) of z; moment_error (N,): largest Monte-Carlo error, in standard deviations, of a
+    mean or a standard deviation, from the same shifts; draws: what they were computed from. best (N, d): the draw with
+    the highest log p(y_i, z), which is best_log_joint (N,).
     """
 
     minus_two_ll: np.ndarray
@@ -169,6 +172,10 @@ class ImportanceLikelihood:
     n_draws: np.ndarray
     mean: np.ndarray
     cov: np.ndarray
+    moment_error: np.ndarray
+    best: np.ndarray
+    best_log_joint: np.ndarray
+    draws: PosteriorDraws
 
     @property
     def total(self) -> float:
@@ -177,6 +184,17 @@ class ImportanceLikelihood:
     @property
     def mc_se(self) -> float:
         return float(np.sqrt(self.variance.sum()))
+
+    def replaced(self, subjects: np.ndarray, other: ImportanceLikelihood) -> ImportanceLikelihood:
+        """With the results of `subjects` (n,) from `other`, which has them alone."""
+        changes = {}
+        for field in fields(self):
+            if field.name != "draws":
+                values = getattr(self, field.name).copy()
+                values[subjects] = getattr(other, field.name)
+                changes[field.name] = values
+        again = (replace(part, subjects=subjects[part.subjects]) for part in other.draws.parts)
+        return ImportanceLikelihood(**changes, draws=replace(self.draws, parts=(*self.draws.parts, *again)))
 
 
 def importance_likelihood(
@@ -194,8 +212,8 @@ def importance_likelihood(
     Pilot draws from the Laplace approximation (mode (N, d), chol (N, d, d) of the posterior covariance)
     give moments; the estimate uses only draws from the mixture with those moments. Subjects whose
     k-hat exceeds 0.7 are repeated around the moments found, with more draws (REPEATS). Subjects without observations
-    have 0. `second` (mode, chol) of another mode gets its share of the draws. `report` is told the share of the first
-    draws that are done.
+    have 0 and the prior's moments. `second` (mode, chol) of another mode gets its share of the draws. `report` is told
+    the share of the first draws that are done.
     """
     modes = [(mode, chol)] if second is None else [(mode, chol), second]
     result = _sample(joint, modes, n_draws, rng, report)
@@ -206,12 +224,14 @@ def importance_likelihood(
         found = result.mean[poor], safe_cholesky(result.cov[poor])[0]
         parts = [found, *((z[poor], scale[poor]) for z, scale in modes[1:])]
         again = _sample(restrict(joint, poor), parts, factor * n_draws, rng)
-        result = _replace_subjects(result, poor, again)
+        result = result.replaced(poor, again)
     empty = np.diff(joint.decoder.table.ob_ptr) == 0
     return replace(
         result,
         minus_two_ll=np.where(empty, 0.0, result.minus_two_ll),
         variance=np.where(empty, 0.0, result.variance),
+        mean=np.where(empty[:, None], joint.mean, result.mean),
+        cov=np.where(empty[:, None, None], joint.omega, result.cov),
     )
 
 
@@ -225,16 +245,22 @@ def _sample(
     moments = _pilot_moments(joint, modes, max(n_draws // 16, 64), rng)
     proposal = _around(joint, modes, moments)
     size = max(n_draws // REPLICATES, 32)
-    z, log_weight = [], []
+    z, log_weight, log_joint = [], [], []
     for k in range(REPLICATES):
         if report is not None:
             report(k / REPLICATES)
         batch = draw(joint, proposal, size, rng)
-        log_weight.append(weigh(joint, batch).log_weight)
+        weighted = weigh(joint, batch)
+        log_weight.append(weighted.log_weight)
+        log_joint.append(weighted.log_joint)
         z.append(batch.z)
     log_weights = np.concatenate(log_weight)
     pooled = weights_of(log_weights, np.zeros_like(log_weights))
-    mean, cov = weighted_moments(np.concatenate(z), pooled.weight)
+    drawn = np.concatenate(z)
+    mean, cov = weighted_moments(drawn, pooled.weight)
+    everyone = np.arange(joint.n_subjects)
+    log_joints = np.concatenate(log_joint)
+    best = log_joints.argmax(axis=0)
     share = pooled.weight.reshape(REPLICATES, size, -1).sum(axis=1) * REPLICATES
     return ImportanceLikelihood(
         minus_two_ll=pooled.minus_two_ll,
@@ -244,6 +270,13 @@ def _sample(
         n_draws=np.full(joint.n_subjects, REPLICATES * size),
         mean=mean,
         cov=cov,
+        moment_error=_moment_error(z, pooled.weight, mean, cov),
+        best=drawn[best, everyone],
+        best_log_joint=log_joints[best, everyone],
+        draws=PosteriorDraws(
+            n_subjects=joint.n_subjects,
+            parts=(SubjectDraws(subjects=everyone, z=drawn, weight=pooled.weight),),
+        ),
     )
 
 
@@ -255,6 +288,20 @@ def _around(
     return mixture(joint, *modes[0], moments, *modes[1:])
 
 
+def _moment_error(batches: list[np.ndarray], weight: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(N,) from replicates z (K / R, N, d) each with their share of the weights (K, N)."""
+    shares = weight.reshape(len(batches), -1, weight.shape[1])
+    variance = np.diagonal(cov, axis1=1, axis2=2)
+    means, variances = [], []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for z, share in zip(batches, shares, strict=True):
+            own, spread = weighted_moments(z, share / share.sum(axis=0))
+            means.append((own - mean) / np.sqrt(variance))
+            variances.append((np.diagonal(spread, axis1=1, axis2=2) + (own - mean) ** 2) / variance)
+        errors = np.stack([np.std(means, axis=0, ddof=1), 0.5 * np.std(variances, axis=0, ddof=1)])
+    return errors.max(axis=(0, 2), initial=0.0) / np.sqrt(len(batches))
+
+
 def _pilot_moments(
     joint: JointDensity, modes: list[tuple[np.ndarray, np.ndarray]], n_draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -264,17 +311,6 @@ def _pilot_moments(
     batches.append(draw(joint, _around(joint, modes, moments), n_draws, rng))
     pooled = Draws.concat(batches)
     return weighted_moments(pooled.z, weigh(joint, pooled).weight)
-
-
-def _replace_subjects(
-    result: ImportanceLikelihood, subjects: np.ndarray, other: ImportanceLikelihood
-) -> ImportanceLikelihood:
-    changes = {}
-    for name in ("minus_two_ll", "variance", "ess", "khat", "n_draws", "mean", "cov"):
-        values = getattr(result, name).copy()
-        values[subjects] = getattr(other, name)
-        changes[name] = values
-    return ImportanceLikelihood(**changes)
 
 
 def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nlmevae.results.likelihood_names import LikelihoodMethod
+from nlmevae.results.saved_encoder import SavedEncoder
+from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
 
 if TYPE_CHECKING:
     import pandas
+
+#: Of the posterior quantiles in `IndividualResults.psi_quantiles`.
+QUANTILE_LEVELS = (0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +67,20 @@ class EndpointCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndividualResults:
-    """Per subject, in data order (N subjects with all data rows; d = number of ETAs).
+    """Per subject, in data order (N subjects with all data rows; d = number of ETAs, n of parameters).
 
     `eta_mean`, `eta_cov`: importance-weighted posterior mean (N, d) and covariance (N, d, d);
     `eta_mode` (N, d); `minus_two_ll` (N,) with constant; `ess` (N,) effective share of draws in (0, 1];
-    `khat` (N,) Pareto tail index; `n_obs` (N,), of which `n_censored` (N,) (empty: none at all).
-    `psi` (N, n) individual parameters at the posterior
-    mean, named in `psi_names`.
+    `khat` (N,) Pareto tail index; `moment_error` (N,) largest Monte-Carlo error of a mean or standard deviation of a
+    random effect, in standard deviations; `n_obs` (N,), of which `n_censored` (N,) (empty:
+    none at all). Subjects without observations have the prior.
+
+    Individual parameters, named in `psi_names`: (N, n) on their natural scale. `psi` and `psi_mode` are those of
+    the mean and the mode of the random effects; `psi_mean`, `psi_sd` and `psi_quantiles` (Q, N, n), at
+    `QUANTILE_LEVELS`, are moments and quantiles of the parameters themselves. The mean of a log-normal parameter
+    is larger than its value at the mean of the random effects.
+
+    `eta_samples` (S, N, d), `psi_samples` (S, N, n): draws of equal weight, where they were asked for.
     """
 
     labels: tuple[str, ...]
@@ -83,10 +95,29 @@ class IndividualResults:
     psi: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     n_censored: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
+    psi_mode: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_sd: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    psi_quantiles: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    moment_error: np.ndarray = field(default_factory=lambda: np.empty(0))
+    eta_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    psi_samples: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+
     @property
     def n_known(self) -> np.ndarray:
         """(N,) observations with a known value."""
         return self.n_obs - self.n_censored if len(self.n_censored) else self.n_obs
+
+    @property
+    def eta_sd(self) -> np.ndarray:
+        """(N, d) posterior standard deviations of the random effects."""
+        return np.sqrt(np.diagonal(self.eta_cov, axis1=-2, axis2=-1))
+
+    def quantiles(self, level: float) -> np.ndarray:
+        """(N, n) posterior quantiles of the parameters at one of `QUANTILE_LEVELS`; NaN where none were computed."""
+        if not len(self.psi_quantiles):
+            return np.full_like(self.psi, np.nan)
+        return self.psi_quantiles[QUANTILE_LEVELS.index(level)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +141,9 @@ class FitResult:
     """What `nlmevae.fit` returns. Call-independent truth at full precision is in `results.json`.
 
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
-    ETA order. Shrinkages are percent, on the SD scale.
+    ETA order. `fingerprint`: of the model's equations. `data_ranges`: smallest and largest value in the data of times,
+    doses and covariates the model reads. `encoder`: where it was asked for; it has a file of its own and is not in
+    `results.json`.
 
     `ofv_nonmem` = m2ll_is - n_known * log(2 pi), the scale of NONMEM's OBJ: censored observations, whose likelihood is
     a probability (F_FLAG=1), do not count.
@@ -134,8 +167,7 @@ class FitResult:
     individuals: IndividualResults
     eta_names: tuple[str, ...]
     eta_labels: tuple[str, ...]
-    eta_shrinkage_sd: np.ndarray
-    eps_shrinkage_sd: np.ndarray
+    shrinkage: Shrinkage
     trace: tuple[TraceRow, ...]
     warnings: tuple[str, ...]
     settings: dict[str, Any]
@@ -145,10 +177,24 @@ class FitResult:
     eta_transforms: tuple[str, ...] = ()
     endpoints: tuple[EndpointCount, ...] = ()
 
+    data_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fingerprint: str = ""
+    encoder: SavedEncoder | None = field(default=None, repr=False)
+
     @property
     def n_known(self) -> int:
         """Observations with a known value."""
         return self.n_obs_total - sum(e.n_censored for e in self.endpoints)
+
+    @property
+    def eta_shrinkage_sd(self) -> np.ndarray:
+        """(n_eta,) percent, SD scale, of the conditional means."""
+        return self.shrinkage.means.sd
+
+    @property
+    def eps_shrinkage_sd(self) -> np.ndarray:
+        """(n_eps,) percent, SD scale."""
+        return self.shrinkage.eps_sd
 
     def likelihood(self, method: str) -> LikelihoodValue | None:
         """The value by a method of `LikelihoodMethod` or "elbo"; None if that was not computed."""

@@ -28,7 +28,7 @@ SUBJECT_COLUMNS = "ID,n_obs,"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
-    """The output files of one run: ``<stem>.ext``, ``<stem>.phi``, ``<stem>.results.json`` in `folder`."""
+    """The output files of one run, ``<stem>.ext`` and so on, in `folder`."""
 
     folder: Path
     stem: str
@@ -55,9 +55,25 @@ class RunFolder:
     def report(self) -> Path:
         return self.folder / f"{self.stem}.html"
 
+    def shk(self) -> Path:
+        return self.folder / f"{self.stem}.shk"
+
+    @property
+    def individuals_csv(self) -> Path:
+        return self.folder / f"{self.stem}.individuals.csv"
+
+    @property
+    def ets(self) -> Path:
+        return self.folder / f"{self.stem}.ets"
+
+    @property
+    def encoder(self) -> Path:
+        return self.folder / f"{self.stem}.encoder"
+
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.ext, self.phi, self.results_json)
+        """Everything a run may write: `.ets` and `.encoder` only where they are asked for."""
+        return (self.ext, self.phi, self.shk, self.individuals_csv, self.ets, self.encoder, self.results_json)
 
     def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
         """Create the folder and make sure every file can be written, before hours are spent on a fit.
@@ -129,6 +145,8 @@ def is_own_file(path: Path) -> bool:
         return f'<meta name="generator" content="{GENERATOR}">' in head
     if path.suffix == ".json":
         return f'"generator": "{GENERATOR}"' in head
+    if path.suffix == ".encoder":
+        return f'"generator":"{GENERATOR}"' in head
     if path.suffix == ".csv":
         return head.startswith(SUBJECT_COLUMNS)
     return METHOD_TITLE in head.split("\n", 1)[0]

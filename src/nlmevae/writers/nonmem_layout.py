@@ -58,3 +58,12 @@ def parameter_labels(*, n_theta: int, n_eps: int, n_eta: int) -> list[str]:
     sigmas = [f"SIGMA({i + 1},{j + 1})" for i, j in lower_triangle_indices(n_eps)]
     omegas = [f"OMEGA({i + 1},{j + 1})" for i, j in lower_triangle_indices(n_eta)]
     return thetas + sigmas + omegas
+
+
+def id_text(label: str) -> str:
+    """13 wide; ``1.0`` is ID 1."""
+    try:
+        value = float(label)
+    except ValueError:
+        return f" {label}".rjust(13)
+    return f"{int(value):13d}" if value.is_integer() else f" {label}".rjust(13)

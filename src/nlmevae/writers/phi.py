@@ -1,8 +1,8 @@
 """The `.phi` file: one line per individual with its random effects and their uncertainty.
 
 ETA(k) is the importance-weighted posterior mean, ETC(i,j) the posterior covariance, OBJ the individual's
--2 log-likelihood minus n_i ln(2 pi), n_i its observations that are not censored; the OBJ column sums to the table's objective. An individual without
-observations gets a line of zeros, as NONMEM writes it.
+-2 log-likelihood minus n_i ln(2 pi), n_i its observations that are not censored; the OBJ column sums to
+the table's objective. An individual without observations gets a line of zeros, as NONMEM writes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from pathlib import Path
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.writers.atomic import write_atomically
-from nlmevae.writers.nonmem_layout import LOG_2PI, header_line, lower_triangle_indices, number, objective, title_line
+from nlmevae.writers.nonmem_layout import (
+    LOG_2PI,
+    header_line,
+    id_text,
+    lower_triangle_indices,
+    number,
+    objective,
+    title_line,
+)
 
 
 def write_phi(path: Path, result: FitResult) -> None:
@@ -34,14 +42,5 @@ def phi_text(result: FitResult) -> str:
         values += [people.eta_cov[subject, i, j] for i, j in pairs]
         own = people.minus_two_ll[subject] - people.n_known[subject] * LOG_2PI
         text = "".join(number(float(v) if observed else 0.0) for v in values)
-        lines.append(f"{subject + 1:13d}{_id_text(label)}{text}{objective(float(own) if observed else 0.0)}")
+        lines.append(f"{subject + 1:13d}{id_text(label)}{text}{objective(float(own) if observed else 0.0)}")
     return "\n".join(lines) + "\n"
-
-
-def _id_text(label: str) -> str:
-    """13 wide; ``1.0`` is ID 1."""
-    try:
-        value = float(label)
-    except ValueError:
-        return f" {label}".rjust(13)
-    return f"{int(value):13d}" if value.is_integer() else f" {label}".rjust(13)

@@ -18,10 +18,14 @@ import numpy as np
 from nlmevae.errors import DataError
 from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.run_folder import GENERATOR
+from nlmevae.results.shrinkage import EtaStatistics, Shrinkage
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.atomic import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
+
+#: Fields with a file of their own.
+ELSEWHERE = {(FitResult, "encoder")}
 
 
 def write_results_json(path: Path, result: FitResult) -> None:
@@ -69,7 +73,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        shown = [f.name for f in dataclasses.fields(value) if (type(value), f.name) not in ELSEWHERE]
+        return {name: plain(getattr(value, name)) for name in shown}
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, dict):
@@ -102,13 +107,12 @@ def _filled(value: Any) -> Any:
 
 def fit_result_from(d: dict[str, Any]) -> FitResult:
     """A result from the document that `plain` made of it."""
-    texts = {k: d[k] for k in ("name", "source_path", "data_path", "problem", "method", "message")}
+    texts = {k: d[k] for k in ("name", "source_path", "data_path", "problem", "method", "message", "fingerprint")}
     tuples = {k: tuple(d[k]) for k in ("eta_names", "eta_labels", "warnings", "eta_transforms", "covariates")}
-    vectors = {k: array_from(d[k], 1) for k in ("thetas", "eta_shrinkage_sd", "eps_shrinkage_sd")}
     return FitResult(
         **texts,
         **tuples,
-        **vectors,
+        thetas=array_from(d["thetas"], 1),
         status=FitStatus[d["status"]],
         seed=d["seed"],
         n_subjects=d["n_subjects"],
@@ -118,11 +122,13 @@ def fit_result_from(d: dict[str, Any]) -> FitResult:
         estimates=tuple(_estimate(e) for e in d["estimates"]),
         likelihoods=tuple(_likelihood(v) for v in d["likelihoods"]),
         individuals=_individuals(d["individuals"]),
+        shrinkage=_shrinkage(d["shrinkage"]),
         trace=tuple(_trace_row(r) for r in d["trace"]),
         settings=d["settings"],
         seconds={k: number_from(v) for k, v in d["seconds"].items()},
         versions=d["versions"],
         endpoints=tuple(EndpointCount(**e) for e in d.get("endpoints", ())),
+        data_ranges={k: (number_from(low), number_from(high)) for k, (low, high) in d["data_ranges"].items()},
     )
 
 
@@ -137,6 +143,15 @@ def _likelihood(d: dict[str, Any]) -> LikelihoodValue:
 
 def _individuals(d: dict[str, Any]) -> IndividualResults:
     axes = {"eta_mean": 2, "eta_cov": 3, "eta_mode": 2, "minus_two_ll": 1, "ess": 1, "khat": 1, "psi": 2}
+    axes |= {
+        "moment_error": 1,
+        "psi_mode": 2,
+        "psi_mean": 2,
+        "psi_sd": 2,
+        "psi_quantiles": 3,
+        "eta_samples": 3,
+        "psi_samples": 3,
+    }
     return IndividualResults(
         labels=tuple(d["labels"]),
         n_obs=np.array(d["n_obs"], dtype=int),
@@ -144,6 +159,15 @@ def _individuals(d: dict[str, Any]) -> IndividualResults:
         n_censored=np.array(d.get("n_censored", ()), dtype=int),
         **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
     )
+
+
+def _shrinkage(d: dict[str, Any]) -> Shrinkage:
+    kinds = {
+        kind: EtaStatistics(**{name: array_from(values, 1) for name, values in d[kind].items()})
+        for kind in ("means", "modes")
+    }
+    rest = {name: array_from(d[name], 1) for name in d if name not in (*kinds, "n_subjects")}
+    return Shrinkage(n_subjects=d["n_subjects"], **kinds, **rest)
 
 
 def _trace_row(d: dict[str, Any]) -> TraceRow:

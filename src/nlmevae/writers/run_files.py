@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from nlmevae.errors import OutputError
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.encoder_file import write_encoder
+from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import ExtStream, write_ext
+from nlmevae.writers.individuals_csv import write_individuals_csv
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
+from nlmevae.writers.shk import write_shk
+
+
+def run_writers(folder: RunFolder, result: FitResult) -> list[tuple[Path, Callable[[], None]]]:
+    """Every file of a finished fit with what writes it, `results.json` first."""
+    people = result.individuals
+    writers: list[tuple[Path, Callable[[], None]]] = [
+        (folder.results_json, lambda: write_results_json(folder.results_json, result)),
+        (folder.ext, lambda: write_ext(folder.ext, result)),
+        (folder.phi, lambda: write_phi(folder.phi, result)),
+        (folder.shk, lambda: write_shk(folder.shk, result)),
+        (folder.individuals_csv, lambda: write_individuals_csv(folder.individuals_csv, people)),
+    ]
+    if len(people.eta_samples):
+        writers.append((folder.ets, lambda: write_ets(folder.ets, people)))
+    encoder = result.encoder
+    if encoder is not None:
+        writers.append((folder.encoder, lambda: write_encoder(folder.encoder, encoder)))
+    return writers
 
 
 class RunFiles:
@@ -19,7 +42,7 @@ class RunFiles:
 
     Files of an earlier run stay until the first iteration arrives, then all of them go: files of two runs
     never stand side by side. Of two runs at once in one folder the one that ends last leaves its files, all
-    three.
+    of them.
     """
 
     def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
@@ -56,18 +79,16 @@ class RunFiles:
             with contextlib.suppress(OSError):  # the writers below say what is wrong
                 self.folder.remove_previous()
         first_error: OutputError | None = None
-        for write, path in (
-            (write_results_json, self.folder.results_json),
-            (write_ext, self.folder.ext),
-            (write_phi, self.folder.phi),
-        ):
+        written = set()
+        for path, write in run_writers(self.folder, result):
             try:
-                write(path, result)
+                write()
+                written.add(path)
             except OutputError as error:
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
-        return self.folder.files
+        return tuple(path for path in self.folder.files if path in written)
 
     def close(self) -> None:
         """Close `.ext` as it is (the fit ended with an exception)."""

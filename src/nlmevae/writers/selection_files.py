@@ -14,8 +14,7 @@ from nlmevae.results.selection_folder import PLOTS, SelectionFolder
 from nlmevae.results.selection_result import SelectionResult
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.ext import write_ext
-from nlmevae.writers.phi import write_phi
-from nlmevae.writers.results_json import write_results_json
+from nlmevae.writers.run_files import run_writers
 from nlmevae.writers.selection_json import write_selection_json
 
 #: Draws a finished selection: plot name (one of `PLOTS`) -> PNG file.
@@ -76,12 +75,12 @@ class SelectionFiles:
     def _writers(self, result: SelectionResult) -> list[tuple[Path, Callable[[], None]]]:
         folder, run = self.folder, self.folder.run
         text = result.model_text.encode("utf-8", "surrogateescape")
+        of_fit = dict(run_writers(run, result.fit))
+        of_fit[run.ext] = lambda: write_ext(run.ext, _iterations_of_the_selected_model(result.fit))
         writers: list[tuple[Path, Callable[[], None]]] = [
             (folder.selection_json, lambda: write_selection_json(folder.selection_json, result)),
             (folder.control_stream, lambda: write_atomically(folder.control_stream, text)),
-            (run.results_json, lambda: write_results_json(run.results_json, result.fit)),
-            (run.ext, lambda: write_ext(run.ext, _iterations_of_the_selected_model(result.fit))),
-            (run.phi, lambda: write_phi(run.phi, result.fit)),
+            *of_fit.items(),
         ]
         return [(path, write) for path, write in writers if text or path != folder.control_stream]
 

@@ -23,7 +23,7 @@ from nlmevae.results.selection_result import SelectionResult, SelectionTrace
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.results_json import array_from, fit_result_from, number_from, plain, read_own_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def write_selection_json(path: Path, result: SelectionResult) -> None:

@@ -1,0 +1,79 @@
+"""Weighted draws of every subject's posterior, kept from the final importance sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectDraws:
+    """Draws z (K, n, d) of `subjects` (n,) with weights (K, n) that sum to 1 over K."""
+
+    subjects: np.ndarray
+    z: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Of n quantities: mean, sd (N, n); quantiles (Q, N, n)."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    quantiles: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorDraws:
+    """Of N subjects in one or more `parts` (numbers of draws differ); a later part replaces an earlier one."""
+
+    n_subjects: int
+    parts: tuple[SubjectDraws, ...]
+
+    def summarise(
+        self, quantities: Callable[[np.ndarray, np.ndarray], np.ndarray], n: int, levels: Sequence[float] = ()
+    ) -> Summary:
+        """Weighted moments and quantiles of quantities(z (K, n_s, d), subjects (n_s,)) -> (K, n_s, n)."""
+        mean, sd = np.full((2, self.n_subjects, n), np.nan)
+        quantiles = np.full((len(levels), self.n_subjects, n), np.nan)
+        for part in self.parts:
+            values, weight = quantities(part.z, part.subjects), part.weight[..., None]
+            with np.errstate(invalid="ignore", over="ignore"):
+                centre = (weight * values).sum(axis=0)
+                mean[part.subjects] = centre
+                sd[part.subjects] = np.sqrt((weight * (values - centre) ** 2).sum(axis=0))
+            for j in range(n if len(levels) else 0):
+                quantiles[:, part.subjects, j] = weighted_quantiles(values[..., j], part.weight, levels)
+        return Summary(mean=mean, sd=sd, quantiles=quantiles)
+
+    def resample(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """(n_samples, N, d) draws of equal weight: systematic resampling (Kitagawa 1996), in random order.
+
+        A draw may come more than once; NaN where no draw could be evaluated."""
+        d = self.parts[0].z.shape[-1]
+        out = np.full((n_samples, self.n_subjects, d), np.nan)
+        for part in self.parts:
+            for column, subject in enumerate(part.subjects):
+                points = (np.arange(n_samples) + rng.random()) / n_samples
+                cumulative = np.cumsum(part.weight[:, column])
+                if not np.isfinite(cumulative[-1]):
+                    continue
+                chosen = np.minimum(np.searchsorted(cumulative, points * cumulative[-1]), len(cumulative) - 1)
+                out[:, subject] = part.z[rng.permutation(chosen), column]
+        return out
+
+
+def weighted_quantiles(values: np.ndarray, weight: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """(Q, n) of values (K, n) with weights (K, n): the distribution function is interpolated between the middles
+    of its steps. NaN where a value with weight is not finite."""
+    order = np.argsort(values, axis=0)
+    x, w = np.take_along_axis(values, order, axis=0), np.take_along_axis(weight, order, axis=0)
+    middle = np.cumsum(w, axis=0) - 0.5 * w
+    out = np.full((len(levels), values.shape[1]), np.nan)
+    for j in range(values.shape[1]):
+        if np.isfinite(x[w[:, j] > 0, j]).all() and np.isfinite(middle[-1, j]):
+            out[:, j] = np.interp(levels, middle[:, j], x[:, j])
+    return out
