@@ -19,8 +19,8 @@ from nlmevae.at_parameters import RunAt, prepare_at
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.decoder.make import make_decoder
 from nlmevae.estimation.at_estimates import AtEstimates, at_estimates
-from nlmevae.estimation.likelihoods import by_importance_sampling
 from nlmevae.estimation.problem import make_problem
+from nlmevae.estimation.refined_posterior import refined_posterior
 from nlmevae.likelihood.gauss_hermite import gauss_hermite
 from nlmevae.likelihood.pareto import RELIABLE
 from tests.acceptance.test_likelihoods_of_monolix import as_nonmem, monolix
@@ -48,7 +48,7 @@ def here(at: RunAt) -> AtEstimates:
 
 def calibration(place: AtEstimates, seeds: range, n_draws: int) -> dict[str, np.ndarray]:
     """value, error (S, N) and khat (S, N) of every seed."""
-    runs = [by_importance_sampling(place, n_draws=n_draws, rng=np.random.default_rng(s)) for s in seeds]
+    runs = [refined_posterior(place, n_draws=n_draws, rng=np.random.default_rng(s)).importance for s in seeds]
     return {
         "value": np.array([r.minus_two_ll for r in runs]),
         "error": np.sqrt([r.variance for r in runs]),

@@ -23,7 +23,8 @@ def test_wrong_modes_are_corrected_from_the_draws():
     mean, cov = exact_posterior(problem, problem.initial)
     assert found.mode == pytest.approx(mean, abs=1e-3)
     assert found.importance.minus_two_ll == pytest.approx(exact_minus_two_ll(problem, problem.initial), abs=0.05)
-    assert found.importance.cov == pytest.approx(cov, abs=0.02)
+    # a standard deviation is known to LARGEST_ERROR = 2 %, its square to 4 %; two such errors
+    assert found.importance.cov == pytest.approx(cov, rel=0.08, abs=0.02)
 
 
 def test_right_modes_and_regular_posteriors_cost_no_further_draws():

@@ -296,7 +296,7 @@ def test_a_parameter_without_a_random_effect_is_left_out_or_refused(tmp_path):
     source = staged(tmp_path, lambda text: text.replace("  0.3        ;", "  0 FIX ;"))
     names = [c.name for c in pipeline.prepare_selection(source, covariates="WT").search.space.candidates]
     assert names == ["K~WT", "V~WT"]
-    with pytest.raises(UnsupportedError, match="KA has no random effect") as error:
+    with pytest.raises(UnsupportedError, match="KA has no mu-referenced random effect") as error:
         nlmevae.select(source, covariates="WT", parameters="KA")
     assert "search K, V" in error.value.hint
 

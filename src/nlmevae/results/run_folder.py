@@ -55,6 +55,7 @@ class RunFolder:
     def report(self) -> Path:
         return self.folder / f"{self.stem}.html"
 
+    @property
     def shk(self) -> Path:
         return self.folder / f"{self.stem}.shk"
 
