@@ -17,7 +17,7 @@ from nlmevae.results.diagnostics import (
     VisualPredictiveCheck,
 )
 from nlmevae.results.fit_result import FitResult
-from tests.helpers.results import LOG_2PI, make_result
+from tests.helpers.results import LOG_2PI, make_result, shrinkage
 
 OMEGA = np.array([[0.09, 0.03], [0.03, 0.04]])  # of CL, V: that of `make_result`
 CV = 0.15
@@ -187,7 +187,7 @@ def make_fit(diagnostics: Diagnostics, **changes) -> FitResult:
         "n_subjects": n,
         "n_obs_total": int(n_obs.sum()),
         "individuals": individuals,
-        "eta_shrinkage_sd": np.array([10.0, 12.0]),
+        "shrinkage": shrinkage(sd=(10.0, 12.0)),
         "thetas": np.array([5.0, 40.0]),
         "trace": long_trace(),
     }

@@ -67,13 +67,13 @@ def make_result(**changes) -> FitResult:
     return FitResult(**{**values, **changes})
 
 
-def shrinkage() -> Shrinkage:
-    """Twelve numbers a test can recognise; of the second random effect half is unknown."""
+def shrinkage(*, sd: tuple[float, float] = (12.5, math.nan)) -> Shrinkage:
+    """Twelve numbers a test can recognise; of the second random effect half is unknown. `sd` is that of the means."""
     means = EtaStatistics(
         bar=np.array([-0.05, 0.1]),
         standard_error=np.array([0.03, 0.07]),
         p_value=np.array([0.11, 0.22]),
-        sd=np.array([12.5, math.nan]),
+        sd=np.array(sd),
         variance=np.array([23.4375, -3.0]),
     )
     return Shrinkage(

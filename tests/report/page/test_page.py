@@ -23,6 +23,7 @@ from nlmevae.results.status import FitStatus
 from tests.helpers.diagnostics import make_diagnostics, make_fit
 from tests.helpers.html_page import Page
 from tests.helpers.report_contents import make_contents, make_run, without_diagnostics
+from tests.helpers.results import shrinkage
 from tests.helpers.selection_results import make_selection
 
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil/x.png onerror=alert(1)>"
@@ -226,7 +227,7 @@ def test_what_cannot_be_drawn_says_why(short):
 
 
 def test_the_page_notices_what_the_numbers_say():
-    fit = make_fit(make_diagnostics(3), eta_shrinkage_sd=np.array([45.0, 3.0]))
+    fit = make_fit(make_diagnostics(3), shrinkage=shrinkage(sd=(45.0, 3.0)))
     vague = tuple(dataclasses.replace(e, standard_error=0.9 * abs(e.value)) for e in fit.estimates)
     fit = dataclasses.replace(fit, estimates=vague)
     found = " ".join(noticed(make_contents(3, fit=fit)))
