@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
+from nlmevae.estimation.covariance_step import covariance_result
+from nlmevae.estimation.guards import at_bound
 from nlmevae.estimation.parameter_count import count_parameters
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
@@ -22,8 +24,7 @@ from nlmevae.likelihood.importance import ImportanceLikelihood
 from nlmevae.likelihood.pareto import RELIABLE
 from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.status import FitStatus
-
-AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
+from nlmevae.results.uncertainty_result import UncertaintyResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Estimation:
     trace: tuple[TraceRow, ...]
     search: SearchState | None = None
     uncertainty: Uncertainty | None = None
+    no_uncertainty: str = ""
 
     @classmethod
     def initial(cls, problem: Problem) -> Estimation:
@@ -75,6 +77,12 @@ def assemble_result(
     """Everything the writers need; `evaluation` None when the run ended early."""
     model, population = problem.model, estimation.population
     individuals = _individuals(problem, estimation, evaluation)
+    estimates = _estimates(model, problem.initial, population)
+    known = None
+    if estimation.uncertainty is not None or estimation.no_uncertainty:
+        known = covariance_result(
+            problem, population, estimation.uncertainty, estimates, reason=estimation.no_uncertainty
+        )
     transforms = {p.eta: p.transform.kind for p in model.individual_parameters}
     return FitResult(
         name=model.name,
@@ -90,7 +98,7 @@ def assemble_result(
         thetas=population.thetas,
         omega=population.omega,
         sigma=population.sigma,
-        estimates=_with_errors(_estimates(model, problem.initial, population), estimation.uncertainty),
+        estimates=_with_errors(estimates, known),
         likelihoods=_likelihoods(problem, settings, estimation, evaluation),
         individuals=individuals,
         eta_names=model.etas,
@@ -98,11 +106,12 @@ def assemble_result(
         eta_shrinkage_sd=_eta_shrinkage(population, individuals),
         eps_shrinkage_sd=_eps_shrinkage(model, evaluation),
         trace=estimation.trace,
-        warnings=_warnings(model, population, estimation, evaluation, individuals),
+        warnings=_warnings(model, population, estimation, evaluation, individuals, known),
         settings={**settings.as_dict(), "backend": problem.decoder.backend},
         seconds=seconds,
         versions=_versions(),
         eta_transforms=tuple(transforms.get(eta, "") for eta in model.etas),
+        uncertainty=known,
     )
 
 
@@ -190,7 +199,7 @@ def _estimates(model: Model, initial: Population, population: Population) -> tup
             fixed=t.fixed,
             lower=t.lower,
             upper=t.upper,
-            at_bound=not t.fixed and _at_bound(float(population.thetas[i]), t.lower, t.upper),
+            at_bound=at_bound(t, float(population.thetas[i])),
         )
         for i, t in enumerate(model.thetas)
     ]
@@ -199,22 +208,12 @@ def _estimates(model: Model, initial: Population, population: Population) -> tup
     return (*thetas, *omega, *sigma)
 
 
-def _with_errors(estimates: tuple[Estimate, ...], known: Uncertainty | None) -> tuple[Estimate, ...]:
-    """Standard errors of what is estimated; None where the information is singular."""
-    if known is None or not np.isfinite(known.covariance).all():
+def _with_errors(estimates: tuple[Estimate, ...], known: UncertaintyResult | None) -> tuple[Estimate, ...]:
+    """Standard errors where there are any."""
+    if known is None:
         return estimates
-    position = {name: i for i, name in enumerate(_vector_names(estimates))}
-    errors = known.standard_errors
-    return tuple(e if e.fixed else replace(e, standard_error=float(errors[position[e.name]])) for e in estimates)
-
-
-def _vector_names(estimates: tuple[Estimate, ...]) -> list[str]:
-    """In the order of `Population.vector()`: THETA, SIGMA, OMEGA."""
-    return [e.name for kind in ("theta", "sigma", "omega") for e in estimates if e.kind == kind]
-
-
-def _at_bound(value: float, lower: float, upper: float) -> bool:
-    return any(np.isfinite(b) and abs(value - b) <= AT_BOUND * (abs(b) or 1.0) for b in (lower, upper))
+    errors = dict(zip(known.names, known.standard_errors.tolist(), strict=True))
+    return tuple(replace(e, standard_error=errors[e.name]) if errors[e.name] > 0 else e for e in estimates)
 
 
 def _covariances(
@@ -289,6 +288,7 @@ def _warnings(
     estimation: Estimation,
     evaluation: Evaluation | None,
     individuals: IndividualResults,
+    known: UncertaintyResult | None,
 ) -> tuple[str, ...]:
     warnings = []
     n_seen = int((individuals.n_obs > 0).sum())
@@ -297,20 +297,18 @@ def _warnings(
     bound = [
         t.label
         for t, value in zip(model.thetas, population.thetas, strict=True)
-        if not t.fixed and _at_bound(float(value), t.lower, t.upper)
+        if at_bound(t, float(value))
     ]
     if bound:
         warnings.append(f"At their bound: {', '.join(bound)}.")
     failed = estimation.trace[-1].extra.get("failed", 0.0) if estimation.trace else 0.0
     if failed:
         warnings.append(f"The model could not be evaluated for {failed:.0f} subjects in the last iteration.")
-    known = estimation.uncertainty
-    if known is not None and known.least_known >= 0:
-        name = _vector_names(_estimates(model, population, population))[known.least_known]
-        warnings.append(
-            f"Standard errors are not given: the data hold no information about some combination of parameters, "
-            f"mostly about {name}."
-        )
+    free = {e.name for e in _estimates(model, population, population) if not e.fixed}
+    if known is not None and any(
+        not error > 0 for name, error in zip(known.names, known.standard_errors, strict=True) if name in free
+    ):
+        warnings.append(known.status)
     if evaluation is not None:
         poor = [label for label, k in zip(individuals.labels, individuals.khat, strict=True) if k > RELIABLE]
         if poor:

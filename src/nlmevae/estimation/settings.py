@@ -11,6 +11,7 @@ Method = Literal["vae", "vae+polish"]
 Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
 Audit = Literal["", "auto", "highs", "scip", "gurobi"]
 DEFAULT_CRITERION: dict[str, str] = {"vae": "bicc", "vae+polish": "mbic"}
+Covariance = Literal["auto", "none", "observed", "cross-product", "sandwich"]
 Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
 
 
@@ -51,6 +52,8 @@ class FitSettings:
             them subjects with two modes stop the search far from the optimum).
         final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
+        covariance: of the estimates: inverse observed information, inverse cross-product of the scores, their
+            sandwich, or none; "auto": what $COVARIANCE asks for, else the sandwich (decision 0016).
     """
 
     method: Method = "vae+polish"
@@ -77,10 +80,12 @@ class FitSettings:
     n_alternatives: int = 2
     n_starts: int = 32
     final_draws: int | None = None
+    covariance: Covariance = "auto"
 
     def __post_init__(self) -> None:
         _require_choice("method", self.method, get_args(Method))
         _require_choice("backend", self.backend, get_args(Backend))
+        _require_choice("covariance", self.covariance, get_args(Covariance))
         for name in ("hidden", "training_iterations", "steps", "threads"):
             _require_at_least(name, getattr(self, name), 1)
         for name in ("n_draws", "pool", "max_outer", "final_draws"):

@@ -18,6 +18,7 @@ from nlmevae.ir.expression import (
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
+from nlmevae.ir.parameter_names import parameter_names
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
 from nlmevae.ir.program import (
     Assign,
@@ -30,7 +31,7 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, TableRequest
 from nlmevae.ir.structural import Compartment, StructuralModel
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Compare",
     "Compartment",
     "CovarianceBlock",
+    "CovarianceRequest",
     "CovariateEffect",
     "DataFilter",
     "DataSpec",
@@ -75,4 +77,5 @@ __all__ = [
     "names_read",
     "needed_for",
     "needed_names",
+    "parameter_names",
 ]

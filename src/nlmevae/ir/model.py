@@ -11,7 +11,7 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
 from nlmevae.ir.program import Program, names_read, needed_for
-from nlmevae.ir.request import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -46,7 +46,7 @@ class Model:
     covariate_effects: tuple[CovariateEffect, ...] = ()
     observations: tuple[ObservationModel, ...] = ()
     estimation: tuple[EstimationStep, ...] = ()
-    covariance_step: bool = False
+    covariance: CovarianceRequest | None = None
     tables: tuple[TableRequest, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 

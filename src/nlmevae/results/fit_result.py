@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import UncertaintyResult
 
 if TYPE_CHECKING:
     import pandas
@@ -30,6 +31,19 @@ class Estimate:
     upper: float = np.inf
     standard_error: float | None = None
     at_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedQuantity:
+    """A function of the estimates: `text` as typed, its value, standard error by the delta method (None where one of
+    its parameters has none) and 95 % interval (NaN without one) on `scale`, transformed back."""
+
+    text: str
+    value: float
+    standard_error: float | None
+    low: float
+    high: float
+    scale: Literal["identity", "log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +104,8 @@ class FitResult:
     """What `nlmevae.fit` returns. Call-independent truth at full precision is in `results.json`.
 
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
-    ETA order. Shrinkages are percent, on the SD scale.
+    ETA order. Shrinkages are percent, on the SD scale. `uncertainty`: None if no covariance step was asked for or the
+    run ended before it.
 
     `ofv_nonmem` = m2ll_is - n_obs_total * log(2 pi), the scale of NONMEM's OBJ.
     """
@@ -122,6 +137,8 @@ class FitResult:
     versions: dict[str, str]
     covariates: tuple[dict[str, Any], ...] = ()
     eta_transforms: tuple[str, ...] = ()
+    uncertainty: UncertaintyResult | None = None
+    derived: tuple[DerivedQuantity, ...] = ()
 
     def likelihood(self, method: str) -> LikelihoodValue | None:
         """The value by "is", "lin" or "elbo"; None if that was not computed."""

@@ -25,7 +25,7 @@ GENERATOR = "nlmevae"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
-    """The output files of one run: ``<stem>.ext``, ``<stem>.phi``, ``<stem>.results.json`` in `folder`."""
+    """The output files of one run in `folder`: ``<stem>.ext``, ``<stem>.phi``, ``<stem>.results.json``, ..."""
 
     folder: Path
     stem: str
@@ -49,8 +49,21 @@ class RunFolder:
         return self.folder / f"{self.stem}.results.json"
 
     @property
+    def cov(self) -> Path:
+        return self.folder / f"{self.stem}.cov"
+
+    @property
+    def cor(self) -> Path:
+        return self.folder / f"{self.stem}.cor"
+
+    @property
+    def coi(self) -> Path:
+        return self.folder / f"{self.stem}.coi"
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        return (self.ext, self.phi, self.results_json)
+        """Every file a run may write; `.cov`, `.cor` and `.coi` only if there are standard errors."""
+        return (self.ext, self.phi, self.cov, self.cor, self.coi, self.results_json)
 
     def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
         """Create the folder and make sure every file can be written, before hours are spent on a fit.

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import DerivedQuantity, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.run_folder import GENERATOR
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import UncertaintyResult
 from nlmevae.writers.atomic import write_atomically
 
 SCHEMA = 1
@@ -122,6 +123,8 @@ def fit_result_from(d: dict[str, Any]) -> FitResult:
         settings=d["settings"],
         seconds={k: number_from(v) for k, v in d["seconds"].items()},
         versions=d["versions"],
+        uncertainty=None if d.get("uncertainty") is None else _uncertainty(d["uncertainty"]),
+        derived=tuple(_derived(q) for q in d.get("derived", ())),
     )
 
 
@@ -140,6 +143,26 @@ def _individuals(d: dict[str, Any]) -> IndividualResults:
         labels=tuple(d["labels"]),
         n_obs=np.array(d["n_obs"], dtype=int),
         psi_names=tuple(d["psi_names"]),
+        **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
+    )
+
+
+def _derived(d: dict[str, Any]) -> DerivedQuantity:
+    numbers = {k: number_from(d[k]) for k in ("value", "low", "high")}
+    return DerivedQuantity(**{**d, **numbers, "standard_error": _optional(d["standard_error"])})
+
+
+def _uncertainty(d: dict[str, Any]) -> UncertaintyResult:
+    axes = {
+        "covariance": 2, "mc_error": 1, "intervals": 2, "symmetric_intervals": 2, "sd_standard_errors": 1,
+        "sd_intervals": 2, "eigenvalues": 1,
+    }  # fmt: skip
+    return UncertaintyResult(
+        method=d["method"],
+        status=d["status"],
+        names=tuple(d["names"]),
+        distinct=np.array(d["distinct"], dtype=bool),
+        level=number_from(d["level"]),
         **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
     )
 

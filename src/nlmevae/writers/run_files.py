@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from nlmevae.errors import OutputError
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.covariance_files import write_coi, write_cor, write_cov
 from nlmevae.writers.ext import ExtStream, write_ext
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
@@ -18,8 +20,8 @@ class RunFiles:
     """Writes the files of one run into `folder`, which must be prepared (`RunFolder.prepare`).
 
     Files of an earlier run stay until the first iteration arrives, then all of them go: files of two runs
-    never stand side by side. Of two runs at once in one folder the one that ends last leaves its files, all
-    three.
+    never stand side by side. Of two runs at once in one folder the one that ends last leaves its files,
+    all of them.
     """
 
     def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
@@ -56,19 +58,29 @@ class RunFiles:
             with contextlib.suppress(OSError):  # the writers below say what is wrong
                 self.folder.remove_previous()
         first_error: OutputError | None = None
-        for write, path in (
-            (write_results_json, self.folder.results_json),
-            (write_ext, self.folder.ext),
-            (write_phi, self.folder.phi),
-        ):
+        writers = _writers(self.folder, result)
+        for path, write in writers.items():
             try:
                 write(path, result)
             except OutputError as error:
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
-        return self.folder.files
+        return tuple(path for path in self.folder.files if path in writers)
 
     def close(self) -> None:
         """Close `.ext` as it is (the fit ended with an exception)."""
         self._stream.close()
+
+
+def _writers(folder: RunFolder, result: FitResult) -> dict[Path, Callable[[Path, FitResult], None]]:
+    """The result's files, the full truth first."""
+    writers = {folder.results_json: write_results_json, folder.ext: write_ext, folder.phi: write_phi}
+    return writers | covariance_writers(folder, result)
+
+
+def covariance_writers(folder: RunFolder, result: FitResult) -> dict[Path, Callable[[Path, FitResult], None]]:
+    """`.cov`, `.cor` and `.coi`, if there are standard errors."""
+    if result.uncertainty is None or result.uncertainty.method == "none":
+        return {}
+    return {folder.cov: write_cov, folder.cor: write_cor, folder.coi: write_coi}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from nlmevae.results.selection_result import SelectionResult
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.ext import write_ext
 from nlmevae.writers.phi import write_phi
+from nlmevae.writers.run_files import covariance_writers
 from nlmevae.writers.results_json import write_results_json
 from nlmevae.writers.selection_json import write_selection_json
 
@@ -82,6 +84,10 @@ class SelectionFiles:
             (run.results_json, lambda: write_results_json(run.results_json, result.fit)),
             (run.ext, lambda: write_ext(run.ext, _iterations_of_the_selected_model(result.fit))),
             (run.phi, lambda: write_phi(run.phi, result.fit)),
+        ]
+        writers += [
+            (path, functools.partial(write, path, result.fit))
+            for path, write in covariance_writers(run, result.fit).items()
         ]
         return [(path, write) for path, write in writers if text or path != folder.control_stream]
 

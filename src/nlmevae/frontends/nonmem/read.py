@@ -30,7 +30,12 @@ from nlmevae.frontends.nonmem.records import (
     source_text,
     split_records,
 )
-from nlmevae.frontends.nonmem.request import read_estimation, read_tables, unmet_requests
+from nlmevae.frontends.nonmem.request import (
+    read_covariance_request,
+    read_estimation,
+    read_tables,
+    unmet_requests,
+)
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
 from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
 from nlmevae.frontends.nonmem.subroutines import (
@@ -100,7 +105,7 @@ def lower_control_stream(source: SourceText) -> Model:
         structural=structural,
         program=program,
         estimation=requests[0],
-        covariance_step=bool(stream.named("COVARIANCE")),
+        covariance=read_covariance_request(stream.named("COVARIANCE")),
         tables=requests[1],
         diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), requests[1])),
     )
