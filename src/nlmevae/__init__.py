@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, read_model, select
+    from nlmevae.pipeline import check, fit, profile, read_model, select
     from nlmevae.results.fit_result import FitResult
+    from nlmevae.results.profile_result import ProfileResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
     from nlmevae.writers.results_json import read_results_json as read_results
@@ -48,6 +49,7 @@ __all__ = [
     "ModelSyntaxError",
     "NlmevaeError",
     "OutputError",
+    "ProfileResult",
     "SelectionResult",
     "SelectionSettings",
     "SemanticError",
@@ -56,6 +58,7 @@ __all__ = [
     "__version__",
     "check",
     "fit",
+    "profile",
     "read_model",
     "read_results",
     "read_selection",
@@ -68,10 +71,12 @@ _HOME = {
     "FitSettings": ("nlmevae.estimation.settings", "FitSettings"),
     "FitStatus": ("nlmevae.results.status", "FitStatus"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
+    "ProfileResult": ("nlmevae.results.profile_result", "ProfileResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
+    "profile": ("nlmevae.pipeline", "profile"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),

@@ -5,8 +5,9 @@
 
 100 subjects, one compartment with an intravenous dose, five observations each; log-normal CL and V with a correlation,
 weight on CL, proportional error. Every data set is simulated, fitted from the truth, and the covariance of the
-estimates computed by all three methods. `--out` gets a line per parameter, method and data set as it is finished; a run that is
-repeated goes on where the file ends.
+estimates computed by all three methods. `--out` gets a line per parameter, method and data set as it is finished; a
+run that is repeated goes on where the file ends. `--subjects` other than 100 shows where asymptotics end; `--profile`
+adds profile likelihood intervals of THETA(1), OMEGA(1,1) and SIGMA(1,1).
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-N_SUBJECTS, DOSE, TIMES = 100, 100.0, np.array([0.5, 2.0, 5.0, 10.0, 20.0])
+if TYPE_CHECKING:
+    from nlmevae.estimation.population import Population
+    from nlmevae.estimation.problem import Problem
+
+DOSE, TIMES = 100.0, np.array([0.5, 2.0, 5.0, 10.0, 20.0])
 TRUTH = {
     "THETA(1)": 5.0, "THETA(2)": 50.0, "THETA(3)": 0.75,
     "SIGMA(1,1)": 0.0225, "OMEGA(1,1)": 0.09, "OMEGA(2,1)": 0.018, "OMEGA(2,2)": 0.04,
 }  # fmt: skip
 Z = 1.959963984540054
 METHODS = ("observed", "cross-product", "sandwich")
+PROFILED = (("THETA(1)", "theta", 5.0), ("OMEGA(1,1)", "omega", 0.09), ("SIGMA(1,1)", "sigma", 0.0225))
 FIELDS = ("set", "method", "parameter", "value", "error", "low", "high", "symmetric_low", "symmetric_high")
 
 CONTROL_STREAM = """$PROBLEM Coverage of confidence intervals
@@ -52,21 +59,21 @@ $ESTIMATION METHOD=IMP
 """
 
 
-def simulate(rng: np.random.Generator) -> str:
+def simulate(rng: np.random.Generator, n_subjects: int = 100) -> str:
     """CSV of one data set."""
-    weight = np.clip(70 * np.exp(0.25 * rng.standard_normal(N_SUBJECTS)), 35, 140)
-    eta = rng.multivariate_normal(np.zeros(2), [[0.09, 0.018], [0.018, 0.04]], N_SUBJECTS)
+    weight = np.clip(70 * np.exp(0.25 * rng.standard_normal(n_subjects)), 35, 140)
+    eta = rng.multivariate_normal(np.zeros(2), [[0.09, 0.018], [0.018, 0.04]], n_subjects)
     cl, v = 5.0 * (weight / 70) ** 0.75 * np.exp(eta[:, 0]), 50.0 * np.exp(eta[:, 1])
     f = (DOSE / v)[:, None] * np.exp(-(cl / v)[:, None] * TIMES)
     y = f * (1 + 0.15 * rng.standard_normal(f.shape))
     lines = ["ID,TIME,AMT,DV,WT"]
-    for i in range(N_SUBJECTS):
+    for i in range(n_subjects):
         lines.append(f"{i + 1},0,{DOSE},.,{weight[i]:.3f}")
         lines += [f"{i + 1},{t},.,{value:.6g},{weight[i]:.3f}" for t, value in zip(TIMES, y[i], strict=True)]
     return "\n".join(lines) + "\n"
 
 
-def intervals(number: int, folder: Path) -> list[dict[str, object]]:
+def intervals(number: int, folder: Path, n_subjects: int, *, profiles: bool) -> list[dict[str, object]]:
     """Fit data set `number`; a row per method and parameter, none if the fit did not converge."""
     from nlmevae.codegen.latent_form import latent_form
     from nlmevae.decoder.make import make_decoder
@@ -77,7 +84,7 @@ def intervals(number: int, folder: Path) -> list[dict[str, object]]:
     from nlmevae.estimation.uncertainty import uncertainty
     from nlmevae.pipeline import prepare
 
-    (folder / "coverage.csv").write_text(simulate(np.random.default_rng([number, 7])), encoding="ascii")
+    (folder / "coverage.csv").write_text(simulate(np.random.default_rng([number, 7]), n_subjects), encoding="ascii")
     stream = folder / "coverage.ctl"
     stream.write_text(CONTROL_STREAM, encoding="ascii")
     run = prepare(stream)
@@ -96,6 +103,25 @@ def intervals(number: int, folder: Path) -> list[dict[str, object]]:
     for method in METHODS:
         errors = uncertainty(problem, found.population, information, method).standard_errors
         rows += rows_of(number, method, found.population.vector(), errors)
+    return rows + (profile_rows(number, problem, found.population) if profiles else [])
+
+
+def profile_rows(number: int, problem: Problem, population: Population) -> list[dict[str, object]]:
+    """Profile likelihood intervals; `error` is not defined."""
+    from nlmevae.estimation.profile_likelihood import profile_parameter, profile_targets
+    from nlmevae.results.fit_result import Estimate
+
+    rows = []
+    for name, kind, at in PROFILED:
+        estimate = Estimate(
+            name=name, label=name, kind=kind, row=1, column=1, init=at, value=at, fixed=False, lower=0.0
+        )
+        (target,) = profile_targets(problem, population, [estimate])
+        rng = np.random.default_rng([number, 4])
+        found = profile_parameter(problem, population, target, level=0.95, n_draws=256, rng=rng)
+        ends = {"low": found.low, "high": found.high, "symmetric_low": found.low, "symmetric_high": found.high}
+        named = {"set": number, "method": "profile", "parameter": name, "value": found.estimate, "error": np.nan}
+        rows.append(named | ends)
     return rows
 
 
@@ -122,7 +148,7 @@ def rows_of(number: int, method: str, values: np.ndarray, errors: np.ndarray) ->
     return rows
 
 
-def run_sets(n_sets: int, out: Path) -> None:
+def run_sets(n_sets: int, out: Path, n_subjects: int, *, profiles: bool) -> None:
     """All data sets that `out` does not have yet."""
     done = {int(row["set"]) for row in read_rows(out)}
     with out.open("a", newline="", encoding="ascii") as stream, tempfile.TemporaryDirectory() as folder:
@@ -131,7 +157,7 @@ def run_sets(n_sets: int, out: Path) -> None:
             writer.writeheader()
         for number in (k for k in range(n_sets) if k not in done):
             began = time.perf_counter()
-            rows = intervals(number, Path(folder))
+            rows = intervals(number, Path(folder), n_subjects, profiles=profiles)
             writer.writerows(rows)
             stream.flush()
             ended = "" if rows else "did not converge, "
@@ -170,8 +196,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("coverage.csv"))
+    parser.add_argument("--subjects", type=int, default=100)
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--report", type=Path)
     arguments = parser.parse_args()
     if arguments.sets:
-        run_sets(arguments.sets, arguments.out)
+        run_sets(arguments.sets, arguments.out, arguments.subjects, profiles=arguments.profile)
     print(report(read_rows(arguments.report or arguments.out)))

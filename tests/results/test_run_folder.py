@@ -6,10 +6,11 @@ import pytest
 
 from nlmevae.errors import OutputError
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.covariance_files import write_coi, write_cor, write_cov
 from nlmevae.writers.ext import write_ext
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
-from tests.helpers.results import make_result
+from tests.helpers.results import make_result, with_uncertainty
 
 NONMEM_EXT = (
     "TABLE NO.     1: First Order Conditional Estimation with Interaction: "
@@ -19,7 +20,9 @@ NONMEM_EXT = (
 
 def folder_with_own_files(tmp_path) -> RunFolder:
     folder = RunFolder.beside(tmp_path / "run1.ctl")
-    result = make_result()
+    result = with_uncertainty(make_result())
+    for write, path in ((write_cov, folder.cov), (write_cor, folder.cor), (write_coi, folder.coi)):
+        write(path, result)
     write_ext(folder.ext, result)
     write_phi(folder.phi, result)
     write_results_json(folder.results_json, result)
@@ -30,7 +33,9 @@ def test_files_stand_beside_the_control_stream_or_in_the_chosen_folder(tmp_path)
     source = tmp_path / "deep" / "run1.mod"
     assert RunFolder.beside(source).ext == tmp_path / "deep" / "run1.ext"
     chosen = RunFolder.beside(source, tmp_path / "out")
-    assert [p.name for p in chosen.files] == ["run1.ext", "run1.phi", "run1.results.json"]
+    assert [p.name for p in chosen.files] == [
+        "run1.ext", "run1.phi", "run1.cov", "run1.cor", "run1.coi", "run1.results.json",
+    ]  # fmt: skip
     assert all(p.parent == tmp_path / "out" for p in chosen.files)
 
 
@@ -48,7 +53,12 @@ def test_own_files_of_an_earlier_run_may_be_replaced(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("run1.ext", NONMEM_EXT), ("run1.phi", NONMEM_EXT), ("run1.results.json", '{"generator": "other"}')],
+    [
+        ("run1.ext", NONMEM_EXT),
+        ("run1.phi", NONMEM_EXT),
+        ("run1.cov", NONMEM_EXT),
+        ("run1.results.json", '{"generator": "other"}'),
+    ],
 )
 def test_a_file_of_another_program_stops_the_run_unless_told_to_overwrite(tmp_path, name, content):
     folder = folder_with_own_files(tmp_path)

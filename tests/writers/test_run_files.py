@@ -1,4 +1,4 @@
-"""The three files of a run belong together, whatever happens while it runs."""
+"""The files of a run belong together, whatever happens while it runs."""
 
 import math
 
@@ -10,7 +10,7 @@ from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
 from nlmevae.writers.run_files import RunFiles
-from tests.helpers.results import make_result, trace_row
+from tests.helpers.results import make_result, trace_row, with_uncertainty
 
 STREAM = """$PROBLEM two ETAs
 $INPUT ID TIME DV
@@ -45,7 +45,7 @@ def test_a_killed_run_leaves_a_readable_ext_up_to_its_last_iteration(open_files)
     assert not files.folder.results_json.exists()
 
 
-def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_three_files(open_files):
+def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_its_files(open_files):
     first, second = open_files(), open_files()
     first.add_iteration(trace_row(0))
     second.add_iteration(trace_row(0))
@@ -62,11 +62,21 @@ def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_three_files(open_
 
 def test_files_of_an_earlier_run_go_when_the_first_iteration_arrives_and_not_before(open_files):
     files = open_files()
-    files.finish(make_result())
+    paths = files.finish(with_uncertainty(make_result()))
     again = open_files()
     assert all(path.exists() for path in again.folder.files)
+    assert paths == again.folder.files
     again.add_iteration(trace_row(0))
-    assert [path.exists() for path in again.folder.files] == [True, False, False]
+    assert [path for path in again.folder.files if path.exists()] == [again.folder.ext]
+
+
+def test_without_standard_errors_no_covariance_is_written_and_none_of_an_earlier_run_stays(open_files):
+    files = open_files()
+    files.finish(with_uncertainty(make_result()))
+    again = open_files()
+    paths = again.finish(make_result())
+    assert paths == (again.folder.ext, again.folder.phi, again.folder.results_json)
+    assert [path for path in again.folder.files if path.exists()] == list(paths)
 
 
 def test_a_full_disk_while_streaming_does_not_end_the_fit(open_files, monkeypatch):

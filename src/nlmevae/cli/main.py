@@ -15,12 +15,12 @@ import sys
 from collections.abc import Sequence
 
 from nlmevae import __version__
-from nlmevae.cli import check, code, fit, select
+from nlmevae.cli import check, code, fit, profile, select
 from nlmevae.errors import NlmevaeError
 
 DONE, UNFINISHED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
-_VERBS = (fit, select, check, code)
+_VERBS = (fit, select, profile, check, code)
 
 
 def build_parser() -> argparse.ArgumentParser:

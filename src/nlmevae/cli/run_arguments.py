@@ -27,7 +27,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--covariance",
         choices=COVARIANCES,
-        help="of the estimates (default: what $COVARIANCE asks for, else sandwich); none: no standard errors",
+        help="of the estimates (default: what $COVARIANCE asks for, else observed); none: no standard errors",
     )
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")

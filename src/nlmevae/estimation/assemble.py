@@ -294,11 +294,7 @@ def _warnings(
     n_seen = int((individuals.n_obs > 0).sum())
     if n_seen == 1 and any(not block.fixed for block in model.omega):
         warnings.append("Only one subject has observations: variability between subjects cannot be estimated from it.")
-    bound = [
-        t.label
-        for t, value in zip(model.thetas, population.thetas, strict=True)
-        if at_bound(t, float(value))
-    ]
+    bound = [t.label for t, value in zip(model.thetas, population.thetas, strict=True) if at_bound(t, float(value))]
     if bound:
         warnings.append(f"At their bound: {', '.join(bound)}.")
     failed = estimation.trace[-1].extra.get("failed", 0.0) if estimation.trace else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,16 +10,18 @@ from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.information import Posteriors, information_at
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
+from nlmevae.estimation.reduced import without_variances
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.estimation.uncertainty import CovarianceMethod, Uncertainty, uncertainty
-from nlmevae.ir import Model
+from nlmevae.estimation.uncertainty import FLAT, CovarianceMethod, Uncertainty, collapsed_variances, uncertainty
+from nlmevae.ir import Model, estimated_names
 from nlmevae.results.fit_result import Estimate
 from nlmevae.results.status import FitStatus
 from nlmevae.results.uncertainty_result import Estimated, UncertaintyResult, uncertainty_result
 
-DEFAULT: CovarianceMethod = "sandwich"
-OF_MATRIX: dict[str, CovarianceMethod] = {"": DEFAULT, "R": "observed", "S": "cross-product"}
-DRAWS, FEWEST_DRAWS, MORE_DRAWS = 1024, 256, 4  # per subject; factor if they do not suffice
+DEFAULT: CovarianceMethod = "observed"  # where the control stream asks for nothing (decision 0016)
+OF_MATRIX: dict[str, CovarianceMethod] = {"": "sandwich", "R": "observed", "S": "cross-product"}
+FEW = 5  # subjects per parameter below which products of scores are not trusted (decision 0016)
+DRAWS, FEWEST_DRAWS, MORE_DRAWS, ROUNDS = 1024, 256, 4, 3  # per subject; factor and rounds if they do not suffice
 USUAL_TOTAL, LARGEST_TOTAL = 500_000, 2_000_000  # draws of all subjects together
 NOISY = 0.03  # Monte-Carlo error of a standard error that asks for more draws
 FLAT_SHARE = 1e-3  # negative observed information, relative to that of complete data, that is no noise
@@ -74,16 +76,56 @@ def run_covariance_step(
 ) -> Uncertainty | None:
     """With as many draws as the noise of the standard errors needs; None where it cannot be computed."""
     n_draws = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // problem.n_subjects))
-    while True:
+    for _ in range(ROUNDS):
         information = information_at(problem, population, posteriors, n_draws=n_draws, rng=rng)
         if not (np.isfinite(information.observed).all() and np.isfinite(information.product).all()):
             return None
+        gone = collapsed_variances(problem, population, information)
+        if gone.any():
+            known = _without(problem, population, posteriors, gone, method, rng)
+            if known is not None:
+                return known
         known = uncertainty(problem, population, information, method)
-        noise = float(np.nanmax(known.mc_error, initial=0.0))
         n_draws *= MORE_DRAWS
-        enough = noise < NOISY and not known.flat
-        if enough or not problem.n_latents or n_draws * problem.n_subjects > LARGEST_TOTAL:
-            return known
+        if _exact_enough(known) or n_draws * problem.n_subjects > LARGEST_TOTAL:
+            break
+    return known
+
+
+def _without(
+    problem: Problem,
+    population: Population,
+    posteriors: Posteriors,
+    gone: np.ndarray,
+    method: CovarianceMethod,
+    rng: np.random.Generator,
+) -> Uncertainty | None:
+    """Of the model without the random effects `gone` (d,) bool; None where it cannot be without them."""
+    found = without_variances(problem, population, gone)
+    if found is None:
+        return None
+    reduced, there = found
+    try:
+        known = run_covariance_step(reduced, there, posteriors.of_latents(~gone), method, rng)
+    finally:
+        reduced.decoder.close()
+    if known is None:
+        return None
+    effects = {int(i) + 1 for i in problem.latent_index[gone]}
+    names, estimated = vector_names(problem.model), estimated_names(problem.model)
+    held = [
+        names.index(f"OMEGA({i},{j})")
+        for i in range(1, len(population.omega) + 1)
+        for j in range(1, i + 1)
+        if {i, j} & effects and f"OMEGA({i},{j})" in estimated
+    ]
+    return replace(known, at_bound=(*known.at_bound, *held))
+
+
+def _exact_enough(known: Uncertainty) -> bool:
+    """More draws cannot find information in a direction that has none at all."""
+    undecided = any(share > FLAT for share in known.flat_share)
+    return not undecided and float(np.nanmax(known.mc_error, initial=0.0)) < NOISY
 
 
 def covariance_result(
@@ -152,7 +194,8 @@ def _sentences(problem: Problem, population: Population, known: Uncertainty, lab
     sentences = []
     if np.any(np.diag(known.covariance) > 0):
         sentences.append(
-            f"Standard errors are from {MATRICES[known.method]}; their Monte-Carlo error is at most {100 * noise:.1f} %."
+            f"Standard errors are from {MATRICES[known.method]}; their Monte-Carlo error is at most "
+            f"{100 * noise:.1f} %."
         )
     if known.at_bound:
         held = _listed([labels[i] for i in known.at_bound])
@@ -161,10 +204,11 @@ def _sentences(problem: Problem, population: Population, known: Uncertainty, lab
             "fixed there."
         )
     n_seen, n_free = int((np.diff(problem.table.ob_ptr) > 0).sum()), sum(Coordinates.of(problem).sizes)
-    if known.method != "observed" and n_seen <= n_free:
+    if known.method != "observed" and n_seen < FEW * n_free:
         sentences.append(
-            f"{n_seen} subjects are too few for {n_free} parameters: the cross-product of their scores is singular or "
-            "nearly so; --covariance observed does not need it."
+            f"{n_seen} subjects are few for {n_free} parameters: the cross-product of their scores is too uncertain "
+            f"({'too small' if known.method == 'sandwich' else 'too large'} standard errors of variances); MATRIX=R or "
+            "--covariance observed does not need it."
         )
     for changes, share in zip(known.flat, known.flat_share, strict=True):
         sentences.append(_flat_sentence(population.vector(), changes, share, labels, known.method))

@@ -56,6 +56,10 @@ class Posteriors:
     mean: np.ndarray
     cov: np.ndarray
 
+    def of_latents(self, kept: np.ndarray) -> Posteriors:
+        """Of some latents (d,) bool."""
+        return Posteriors(mode=self.mode[:, kept], mean=self.mean[:, kept], cov=self.cov[:, kept][:, :, kept])
+
 
 def information_at(
     problem: Problem, population: Population, posteriors: Posteriors, *, n_draws: int, rng: np.random.Generator
@@ -139,5 +143,3 @@ def _combined(log_mean: np.ndarray, scores: np.ndarray, keep: np.ndarray) -> np.
         share = np.exp(log_mean[keep] - log_mean[keep].max(axis=0))
         share = share / share.sum(axis=0)
     return (share[..., None] * scores[keep]).sum(axis=0)
-
-

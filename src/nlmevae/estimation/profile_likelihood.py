@@ -87,7 +87,9 @@ def profile_targets(problem: Problem, population: Population, estimates: Sequenc
             with np.errstate(divide="ignore"):
                 lower, upper = float(np.log(max(lower, 0.0))), float(np.log(upper))
         zero = e.kind != "theta"
-        targets.append(Target(index=index, name=e.name, label=e.label, log=bool(log[index]), lower=lower, upper=upper, zero=zero))
+        targets.append(
+            Target(index=index, name=e.name, label=e.label, log=bool(log[index]), lower=lower, upper=upper, zero=zero)
+        )
     return targets
 
 
@@ -132,9 +134,7 @@ class _Draws:
         weighted = Sample.of(self.problem, self.coordinates, pilot).weigh(population)
         moments = weighted_moments(pilot.draws.z, weighted.weight)
         proposal = mixture(joint, mode, modes.chol, moments)
-        return replace(
-            self, batches=(*self.batches, draw_batch(self.problem, joint, mode, proposal, n_draws, rng))
-        )
+        return replace(self, batches=(*self.batches, draw_batch(self.problem, joint, mode, proposal, n_draws, rng)))
 
 
 def profile_parameter(
@@ -288,9 +288,7 @@ class _Search:
             goal=self.target.value(population) if goal is None else goal, population=population, weighted=weighted
         )
 
-    def _on_sample(
-        self, sample: Sample, population: Population, goal: float | None
-    ) -> tuple[Population, Weighted]:
+    def _on_sample(self, sample: Sample, population: Population, goal: float | None) -> tuple[Population, Weighted]:
         weighted = sample.weigh(population)
         for _ in range(NEWTON_STEPS):
             step, price, gain, missing = self._newton(sample, population, weighted, goal)

@@ -53,7 +53,8 @@ class FitSettings:
         final_draws: draws per subject for the reported likelihood (Monte-Carlo error of -2LL about .04
             to .45 on the reference cases). None: 4096, fewer for more than 244 subjects (1e6 in all, 1024 at least).
         covariance: of the estimates: inverse observed information, inverse cross-product of the scores, their
-            sandwich, or none; "auto": what $COVARIANCE asks for, else the sandwich (decision 0016).
+            sandwich, or none; "auto": what $COVARIANCE asks for (the sandwich where it has no MATRIX), else observed
+            (decision 0016).
     """
 
     method: Method = "vae+polish"

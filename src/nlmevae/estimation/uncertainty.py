@@ -26,6 +26,7 @@ from nlmevae.estimation.sample import Sample
 CovarianceMethod = Literal["observed", "cross-product", "sandwich"]
 
 STEP = 1e-4  # of a coordinate, for central differences of the map to the natural scale
+SINGULAR = 1e-6  # eigenvalue of the scaled complete-data information: nothing is known even from known random effects
 FLAT = 1e-4  # observed over complete-data information that is none
 SURE = 3.0  # Monte-Carlo errors by which a share must exceed 0
 INVOLVED = 1e-3  # of a parameter's complete-data standard error along a flat direction: it is moved by it
@@ -96,8 +97,7 @@ class _Held:
         n_theta, n_omega, _ = places.sizes
         complete = np.diag(information.complete)
         bounded = [at_bound(problem.model.thetas[i], population.thetas[i]) for i in places.theta]
-        own = np.diag(jackknife(information.observed)[0]) / np.maximum(complete, 1e-300)
-        gone = _collapsed(problem, population, places.basis, own[n_theta : n_theta + n_omega])
+        gone = collapsed_variances(problem, population, information)
         touched = [bool(np.abs(basis[gone]).any()) for basis in places.basis]
         residual = complete[n_theta + n_omega :] < ZERO_INFORMATION
         coordinates = np.concatenate([bounded, touched, residual]).astype(bool)
@@ -111,11 +111,13 @@ class _Held:
         return cls(coordinates=coordinates, parameters=parameters & ~fixed)
 
 
-def _collapsed(problem: Problem, population: Population, basis: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(d,) bool: latents whose estimated variance is not told from 0. `share` (q,) of each direction of Omega."""
+def collapsed_variances(problem: Problem, population: Population, information: Information) -> np.ndarray:
+    """(d,) bool: latents whose estimated variance is not told from 0."""
+    n_theta, n_omega, _ = information.coordinates.sizes
+    share = np.diag(jackknife(information.observed)[0]) / np.maximum(np.diag(information.complete), 1e-300)
     small = np.sqrt(np.diag(problem.latent_omega(population))) < ZERO_SD * latent_scale(problem)
     weak = np.zeros(problem.n_latents, dtype=bool)
-    for direction, known in zip(basis, share, strict=True):
+    for direction, known in zip(information.coordinates.basis, share[n_theta : n_theta + n_omega], strict=True):
         weak |= np.diag(direction).astype(bool) & (known < ZERO_SHARE)
     return small & weak
 
@@ -123,8 +125,8 @@ def _collapsed(problem: Problem, population: Population, basis: np.ndarray, shar
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """Information about some coordinates: stacks observed, product (1 + R, k, k); prior (k, k) inverse complete-data
-    information; axes (k, m) directions with information and flat (k, k - m) without; in them the complete-data
-    information is 1."""
+    information; axes (k, m) directions with information, in which that of the complete data is 1, and flat (k, k - m)
+    without."""
 
     observed: np.ndarray
     product: np.ndarray
@@ -140,7 +142,8 @@ class _Part:
         product = information.product[:, index[0], index[1]]
         complete, scale = information.complete[index], information.scale[kept]
         values, vectors = np.linalg.eigh(complete / np.outer(scale, scale))
-        whiten = (vectors / np.sqrt(np.maximum(values, 1e-8))) / scale[:, None]
+        real = values > SINGULAR
+        whiten = vectors[:, real] / np.sqrt(values[real]) / scale[:, None]
         inverted = product if method == "cross-product" else observed
         share, rotation = np.linalg.eigh(whiten.T @ jackknife(inverted)[0] @ whiten)
         axes = whiten @ rotation
@@ -151,8 +154,8 @@ class _Part:
             product=product,
             prior=whiten @ whiten.T,
             axes=axes[:, informed],
-            flat=axes[:, ~informed],
-            flat_share=share[~informed],
+            flat=np.hstack([vectors[:, ~real] / scale[:, None], axes[:, ~informed]]),
+            flat_share=np.concatenate([np.zeros((~real).sum()), share[~informed]]),
         )
 
     def covariances(self, method: CovarianceMethod) -> np.ndarray:

@@ -18,7 +18,7 @@ from nlmevae.ir.expression import (
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.observation import ErrorCoefficient, ObservationModel, ResidualError
-from nlmevae.ir.parameter_names import parameter_names
+from nlmevae.ir.parameter_names import estimated_names, parameter_names
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter
 from nlmevae.ir.program import (
     Assign,
@@ -73,6 +73,7 @@ __all__ = [
     "Transform",
     "Where",
     "assignments",
+    "estimated_names",
     "names_assigned",
     "names_read",
     "needed_for",

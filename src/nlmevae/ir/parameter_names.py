@@ -22,6 +22,19 @@ def parameter_names(model: Model) -> dict[str, str]:
     return names | {t.name: t.name for t in model.thetas}
 
 
+def estimated_names(model: Model) -> set[str]:
+    """Names of the parameters that are estimated on their own: not fixed, not between blocks, not SAME."""
+    names = {t.name for t in model.thetas if not t.fixed}
+    for word, blocks in (("OMEGA", model.omega), ("SIGMA", model.sigma)):
+        start = 1
+        for block in blocks:
+            stop = start + len(block.names)
+            if not block.fixed and block.same_as is None:
+                names |= {f"{word}({i},{j})" for i in range(start, stop) for j in range(start, i + 1)}
+            start = stop
+    return names
+
+
 def _labels(word: str, blocks: tuple[CovarianceBlock, ...]) -> list[tuple[str, str]]:
     labels = [block.labels[k] if k < len(block.labels) else "" for block in blocks for k in range(len(block.names))]
     return [(label, f"{word}({i + 1},{i + 1})") for i, label in enumerate(labels)]
@@ -29,6 +42,4 @@ def _labels(word: str, blocks: tuple[CovarianceBlock, ...]) -> list[tuple[str, s
 
 def _unambiguous(pairs: list[tuple[str, str]]) -> dict[str, str]:
     upper = [label.upper() for label, _ in pairs]
-    return {
-        label: name for label, (_, name) in zip(upper, pairs, strict=True) if label and upper.count(label) == 1
-    }
+    return {label: name for label, (_, name) in zip(upper, pairs, strict=True) if label and upper.count(label) == 1}

@@ -1,8 +1,8 @@
-"""Functions of the estimates, with standard errors by the delta method: half-life, a ratio, a coefficient of variation."""
+"""Functions of the estimates, as a half-life, with standard errors by the delta method."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -60,7 +60,9 @@ def _stays_positive(result: FitResult, name: str) -> bool:
     estimate = next((e for e in result.estimates if e.name == name), None)
     if estimate is None:
         return False
-    return estimate.lower >= 0 and estimate.value > 0 if estimate.kind == "theta" else estimate.row == estimate.column
+    if estimate.kind == "theta":
+        return estimate.value > 0 and (estimate.fixed or estimate.lower >= 0)
+    return estimate.row == estimate.column
 
 
 def is_positive(expression: Expression, positive: set[str]) -> bool:

@@ -22,6 +22,9 @@ METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
 #: First key of our JSON files and the software named in our pictures; only files with it are recognised as ours.
 GENERATOR = "nlmevae"
 
+#: First columns of a file of profile likelihoods; only files that begin with them are recognised as ours.
+PROFILE_COLUMNS = ("profiled", "value", "rise", "interval_low", "interval_high")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
@@ -59,6 +62,11 @@ class RunFolder:
     @property
     def coi(self) -> Path:
         return self.folder / f"{self.stem}.coi"
+
+    @property
+    def profile_csv(self) -> Path:
+        """Of `nlmevae profile`; a fit leaves it alone."""
+        return self.folder / f"{self.stem}.profile.csv"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -125,6 +133,8 @@ def is_own_file(path: Path) -> bool:
         return f"Software\0{GENERATOR}" in head
     if path.suffix == ".json":
         return f'"generator": "{GENERATOR}"' in head
+    if path.suffix == ".csv":
+        return head.startswith(",".join(PROFILE_COLUMNS))
     return METHOD_TITLE in head.split("\n", 1)[0]
 
 

@@ -149,9 +149,7 @@ def _eigenvalues(covariance: np.ndarray) -> np.ndarray:
     return np.linalg.eigvalsh(correlation_of(covariance)) if len(covariance) else np.zeros(0)
 
 
-def _standard_deviations(
-    estimated: Estimated, covariance: np.ndarray, z: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _standard_deviations(estimated: Estimated, covariance: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
     """Standard errors (P,) and intervals (P, 2) of standard deviations and correlations, by the delta method."""
     errors, intervals = np.zeros(len(covariance)), np.full((len(covariance), 2), np.nan)
     start = len(estimated.thetas)

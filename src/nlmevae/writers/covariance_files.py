@@ -37,5 +37,7 @@ def matrix_text(result: FitResult, matrix: np.ndarray) -> str:
     """The file's content for a matrix (P, P)."""
     labels = parameter_labels(n_theta=len(result.thetas), n_eps=len(result.sigma), n_eta=len(result.omega))
     lines = [title_line(METHOD_TITLE), header_line(["NAME", *labels])]
-    lines += [f" {label:<12}" + "".join(number(float(v)) for v in row) for label, row in zip(labels, matrix, strict=True)]
+    lines += [
+        f" {label:<12}" + "".join(number(float(v)) for v in row) for label, row in zip(labels, matrix, strict=True)
+    ]
     return "\n".join(lines) + "\n"

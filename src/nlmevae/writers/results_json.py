@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.results.fit_result import DerivedQuantity, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import (
+    DerivedQuantity,
+    Estimate,
+    FitResult,
+    IndividualResults,
+    LikelihoodValue,
+    TraceRow,
+)
 from nlmevae.results.run_folder import GENERATOR
 from nlmevae.results.status import FitStatus
 from nlmevae.results.uncertainty_result import UncertaintyResult

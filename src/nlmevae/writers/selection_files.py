@@ -16,8 +16,8 @@ from nlmevae.results.selection_result import SelectionResult
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.ext import write_ext
 from nlmevae.writers.phi import write_phi
-from nlmevae.writers.run_files import covariance_writers
 from nlmevae.writers.results_json import write_results_json
+from nlmevae.writers.run_files import covariance_writers
 from nlmevae.writers.selection_json import write_selection_json
 
 #: Draws a finished selection: plot name (one of `PLOTS`) -> PNG file.
