@@ -182,6 +182,7 @@ def estimates_of(problem):
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_of_the_effect_of_sex_on_warfarin_are_monolixs(tmp_path):
     stream = stage("warfarin", tmp_path)[0]
     text = stream.read_text()

@@ -2,10 +2,10 @@
 
     rise(c) = min { -2LL(theta) : theta_k = c } - min -2LL(theta),       interval = { c : rise(c) <= chi2_1(level) }
 
-Both minima are those of one sample, so what noise they have is mostly common. A side's sample is drawn half around the
-maximum and half around the end of the interval that the first half found: balance-heuristic weights (pool.py) represent
-the posteriors at both. Constrained maxima by Newton steps in the tangent plane of the constraint; sqrt(rise) is nearly
-linear in the parameter, so secant steps find the ends.
+Both minima are those of one sample, so what noise they have is mostly common. A sample is drawn half around the
+maximum and half around the value that is judged: balance-heuristic weights (pool.py) represent the posteriors at both.
+Constrained maxima by Newton steps in the tangent plane of the constraint; sqrt(rise) is nearly linear in the parameter,
+so secant steps find the ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy.special import chdtri
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.covariance_step import log_scale, vector_names
 from nlmevae.estimation.guards import latent_scale, within_bounds
+from nlmevae.estimation.improve import ESS_FLOOR, ESS_SHARE
 from nlmevae.estimation.information import without_bounds
 from nlmevae.estimation.newton import Curvature, curvature
 from nlmevae.estimation.pool import Pool
@@ -32,11 +33,17 @@ from nlmevae.results.fit_result import Estimate
 from nlmevae.results.profile_result import ParameterProfile
 
 SMALLEST_SHARE = 0.002  # of complete-data information: longest Newton steps
+LEAST_INFORMATION = 1e-6  # complete-data information about a coordinate that moves
+LONGEST_STEP = 2.0  # of a Newton step in a logarithm
 NEWTON_STEPS, SOLVES, HALVINGS = 30, 8, 8
 SETTLED = 1e-5  # expected decrease of -2LL of a Newton step
 ON_GOAL = 1e-7  # distance from the constraint, in standard errors
 SECANTS, ROOT = 12, 0.004  # steps to an end; error of sqrt(rise) there, relative
 LONGEST_LEAP = 2.0  # of a secant step, relative to the distance already covered
+INSIDE = 0.05  # least part of a bracket on either side of the next value
+FIRST_LEAP = 1.0  # of a logarithm
+TINY = 1e-300
+REFRESHES, NEAR = 2, 0.2  # batches drawn for one value; distance, relative to that from the maximum, that needs none
 SMALLEST_SD = 0.01  # of a random effect, in units of the latent's scale: 0
 SMALLEST_RESIDUAL = 1e-4  # of an estimated residual variance: 0
 INNER = (1 / 3, 2 / 3)  # of the way to an end, points for a plot
@@ -56,8 +63,8 @@ class Target:
     zero: bool = False
 
     def value(self, population: Population) -> float:
-        value = population.vector()[self.index]
-        return float(np.log(value)) if self.log else float(value)
+        value = float(population.vector()[self.index])
+        return float(np.log(max(value, TINY))) if self.log else value
 
     def natural(self, value: float) -> float:
         return float(np.exp(value)) if self.log else value
@@ -65,7 +72,7 @@ class Target:
     def gradient(self, problem: Problem, coordinates: Coordinates, population: Population) -> np.ndarray:
         """(p,) in the coordinates."""
         row = natural_jacobian(coordinates, problem, population)[self.index]
-        return row / population.vector()[self.index] if self.log else row
+        return row / max(float(population.vector()[self.index]), TINY) if self.log else row
 
 
 def profile_targets(problem: Problem, population: Population, estimates: Sequence[Estimate]) -> list[Target]:
@@ -82,7 +89,7 @@ def profile_targets(problem: Problem, population: Population, estimates: Sequenc
         index = names.index(e.name)
         lower, upper = e.lower, e.upper
         if e.kind != "theta" and e.row == e.column:
-            lower = min(small[e.row - 1], 1e-2 * e.value) if e.kind == "omega" else SMALLEST_RESIDUAL * e.value
+            lower = small[e.row - 1] if e.kind == "omega" else SMALLEST_RESIDUAL * e.value
         if log[index]:
             with np.errstate(divide="ignore"):
                 lower, upper = float(np.log(max(lower, 0.0))), float(np.log(upper))
@@ -198,16 +205,45 @@ class _Search:
     def side(
         self, draws: _Draws, population: Population, direction: int, n_draws: int, rng: np.random.Generator
     ) -> _Side:
-        """First on draws around the maximum alone, then with as many around the end that they give."""
-        best = self.maximum(draws, population, None)
-        end, _ = self.end(draws, best, direction, self._wald(draws, best, direction))
-        if self.problem.n_latents:
-            modes = best.weighted.weight.argmax(axis=0)
-            start = draws.batches[0].draws.z[modes % len(draws.batches[0].draws.z), np.arange(len(modes))]
-            draws = draws.around(end.population, start, n_draws, rng)
-            best = self.maximum(draws, best.population, None)
-            end, _ = self.end(draws, best, direction, end.goal, start=end.population)
-        return self._side(draws, best, end, direction)
+        """Secant steps to the end; the sample always holds a batch drawn near the point that is judged."""
+        base, best = draws, self.best(draws, population)
+        known = [(best.goal, 0.0)]
+        goal, drawn_at, point = self._clipped(self._first(draws, best, direction)), None, best
+        if not np.isfinite(goal):
+            note = f"{self.target.name} is estimated at 0, from where -2LL has no profile on the logarithmic scale."
+            return _Side(end=float("nan"), mc_error=float("nan"), points=((best, 0.0),), note=note)
+        if goal == best.goal:
+            end = 0.0 if self.target.zero else self.target.natural(goal)
+            return _Side(end=end, mc_error=float("nan"), points=((best, 0.0),), note="The estimate is at its bound.")
+        for _ in range(SECANTS):
+            point = self.maximum(draws, point.population, goal)
+            for _ in range(REFRESHES if self.problem.n_latents else 0):
+                near = drawn_at is not None and abs(goal - drawn_at) < NEAR * abs(goal - best.goal)
+                if not np.isfinite(point.minus_two_ll) or (near and not _poor(point.weighted)):
+                    break
+                draws, drawn_at = base.around(point.population, self._modes_at(base, point), n_draws, rng), goal
+                best, point = self.best(draws, best.population), self.maximum(draws, point.population, goal)
+            root = float(np.sqrt(max(point.minus_two_ll - best.minus_two_ll, 0.0)))
+            ended = goal in (self.target.lower, self.target.upper) and root < self.critical
+            if not np.isfinite(root) or ended or abs(root - self.critical) < ROOT * self.critical:
+                break
+            known.append((goal, root))
+            goal = self._clipped(self._next(known, direction))
+        return self._side(draws, best, point, direction)
+
+    def best(self, draws: _Draws, population: Population) -> _Point:
+        """The maximum; held at the smallest value where the parameter is at 0."""
+        at_zero = self.target.zero and not self.target.value(population) > self.target.lower
+        return self.maximum(draws, population, self.target.lower if at_zero else None)
+
+    def _clipped(self, goal: float) -> float:
+        return float(np.clip(goal, self.target.lower, self.target.upper))
+
+    def _modes_at(self, draws: _Draws, point: _Point) -> np.ndarray:
+        """(N, d) the likeliest of the first batch's draws at a point: starts for the modes there."""
+        first = draws.sample(point.population)
+        best = first.weigh(point.population).log_joint.argmax(axis=0)
+        return first.draws(point.population).z[best, np.arange(len(best))]
 
     def _side(self, draws: _Draws, best: _Point, end: _Point, direction: int) -> _Side:
         points = [(best, 0.0), (end, end.minus_two_ll - best.minus_two_ll)]
@@ -235,41 +271,28 @@ class _Search:
             note=note,
         )
 
-    def _wald(self, draws: _Draws, best: _Point, direction: int) -> float:
-        """Where the curvature puts the end."""
+    def _first(self, draws: _Draws, best: _Point, direction: int) -> float:
+        """Where the curvature puts the end, on the logarithmic scale not further than a factor."""
         sample = draws.sample(best.population)
         solve = _inverse(curvature(sample, best.population, best.weighted))
         gradient = self.target.gradient(self.problem, draws.coordinates, best.population)
-        return best.goal + direction * self.critical * float(np.sqrt(gradient @ solve @ gradient))
-
-    def end(
-        self, draws: _Draws, best: _Point, direction: int, guess: float, start: Population | None = None
-    ) -> tuple[_Point, float]:
-        """The point whose sqrt(rise) is critical, or the last one tried; and its sqrt(rise)."""
-        low, high = self.target.lower, self.target.upper
-        known = [(best.goal, 0.0)]
-        goal, population = float(np.clip(guess, low, high)), start or best.population
-        for _ in range(SECANTS):
-            point = self.maximum(draws, population, goal)
-            root = float(np.sqrt(max(point.minus_two_ll - best.minus_two_ll, 0.0)))
-            if abs(root - self.critical) < ROOT * self.critical:
-                break
-            if goal in (low, high) and root < self.critical:
-                break
-            known.append((goal, root))
-            population = point.population
-            goal = float(np.clip(self._next(known, direction), low, high))
-        return point, root
+        variance = float(gradient @ solve @ gradient)
+        distance = self.critical * float(np.sqrt(variance)) if variance > 0 else float("nan")
+        return best.goal + direction * (min(distance, FIRST_LEAP) if self.target.log else distance)
 
     def _next(self, known: list[tuple[float, float]], direction: int) -> float:
-        """By the secant through the two points nearest to the critical value, never leaping too far."""
-        nearest = sorted(known, key=lambda pair: abs(pair[1] - self.critical))[:2]
-        (a, s), (b, t) = nearest
+        """By the secant through the points on both sides of the critical value; beyond the furthest point, if all are
+        below, never leaping too far."""
+        below = max((pair for pair in known if pair[1] < self.critical), key=lambda pair: pair[1])
+        above = min((pair for pair in known if pair[1] >= self.critical), key=lambda pair: pair[1], default=None)
+        if above is not None:
+            share = (self.critical - below[1]) / (above[1] - below[1])
+            return below[0] + float(np.clip(share, INSIDE, 1 - INSIDE)) * (above[0] - below[0])
         origin = known[0][0]
-        furthest = max(abs(g - origin) for g, _ in known)
-        step = (self.critical - s) * (b - a) / (t - s) if t != s else direction * furthest
-        distance = direction * (a + step - origin)
-        return origin + direction * float(np.clip(distance, 0.05 * furthest, (1 + LONGEST_LEAP) * furthest))
+        goal, root = max(known, key=lambda pair: direction * pair[0])
+        covered = abs(goal - origin)
+        distance = covered * self.critical / max(root, 1e-300)
+        return origin + direction * float(np.clip(distance, 1.05 * covered, (1 + LONGEST_LEAP) * covered))
 
     def maximum(self, draws: _Draws, population: Population, goal: float | None) -> _Point:
         """Of the sample likelihood, where `goal` is given among populations whose target has this value."""
@@ -328,11 +351,13 @@ class _Search:
     ) -> tuple[Population, Weighted] | None:
         """The longest of the step and its halves that lowers -2LL plus the price of missing the goal."""
         problem = without_bounds(self.problem)
+        logs = np.r_[sample.coordinates.log, np.ones(sum(sample.coordinates.sizes[1:]), dtype=bool)]
 
         def merit(where: Population, total: float) -> float:
             return total if goal is None else total + 2.0 * price * abs(self.target.value(where) - goal)
 
         now = merit(population, weighted.total)
+        step = step / max(1.0, np.abs(step[logs]).max(initial=0.0) / LONGEST_STEP)
         for _ in range(HALVINGS):
             trial = sample.coordinates.move(problem, population, step)
             trial = replace(trial, thetas=within_bounds(trial.thetas, self.problem))
@@ -344,11 +369,21 @@ class _Search:
 
 
 def _inverse(slopes: Curvature) -> np.ndarray:
-    """(p, p) inverse observed information, nowhere less than a small share of the complete-data information."""
-    scale = np.sqrt(np.maximum(np.diag(slopes.complete), 1e-300))
-    values, vectors = np.linalg.eigh(slopes.observed / np.outer(scale, scale))
+    """(p, p) inverse observed information, nowhere less than a small share of the complete-data information; 0 for
+    what has no information at all, as a residual error at 0."""
+    inverse = np.zeros_like(slopes.complete)
+    moving = np.flatnonzero(np.diag(slopes.complete) > LEAST_INFORMATION)
+    index = np.ix_(moving, moving)
+    scale = np.sqrt(np.diag(slopes.complete)[moving])
+    values, vectors = np.linalg.eigh(slopes.observed[index] / np.outer(scale, scale))
     root = vectors / np.sqrt(np.maximum(values, SMALLEST_SHARE)) / scale[:, None]
-    return root @ root.T
+    inverse[index] = root @ root.T
+    return inverse
+
+
+def _poor(weighted: Weighted) -> bool:
+    """The draws do not represent the posteriors of too many subjects."""
+    return bool((weighted.ess < ESS_FLOOR).mean() > ESS_SHARE)
 
 
 def _noise(one: Weighted, other: Weighted) -> float:
