@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|check|code) .+)$|`nlmevae ((?:fit|select|check|code) [^`]+)`",
+    r"^(?:\.venv/bin/)?nlmevae ((?:fit|select|profile|check|code) .+)$|`nlmevae ((?:fit|select|profile|check|code) [^`]+)`",
     re.MULTILINE,
 )
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
