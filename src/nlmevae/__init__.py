@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, predict, read_model, select
+    from nlmevae.pipeline import check, fit, predict, profile, read_model, select
     from nlmevae.reporting import write_report
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.likelihood_result import LikelihoodResult
     from nlmevae.results.prediction_result import PredictionResult
+    from nlmevae.results.profile_result import ProfileResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
     from nlmevae.writers.results_json import read_results_json as read_results
@@ -60,6 +61,7 @@ __all__ = [
     "NlmevaeError",
     "OutputError",
     "PredictionResult",
+    "ProfileResult",
     "SelectionResult",
     "SelectionSettings",
     "SemanticError",
@@ -71,6 +73,7 @@ __all__ = [
     "fit",
     "likelihoods",
     "predict",
+    "profile",
     "read_model",
     "read_results",
     "read_selection",
@@ -94,12 +97,14 @@ _HOME = {
     "LikelihoodResult": ("nlmevae.results.likelihood_result", "LikelihoodResult"),
     "ModelSummary": ("nlmevae.model_summary", "ModelSummary"),
     "PredictionResult": ("nlmevae.results.prediction_result", "PredictionResult"),
+    "ProfileResult": ("nlmevae.results.profile_result", "ProfileResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
     "predict": ("nlmevae.pipeline", "predict"),
+    "profile": ("nlmevae.pipeline", "profile"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),

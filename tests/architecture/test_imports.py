@@ -81,7 +81,11 @@ THIRD_PARTY = {
 #: Third-party packages that only these modules of a package may import: the linkers, the evaluator, the parsers.
 ONLY_IN = {
     ("ir", "numpy"): {"nlmevae.ir.evaluate", "nlmevae.ir.dual"},
-    ("frontends", "lark"): {"nlmevae.frontends.nonmem.code", "nlmevae.frontends.nonmem.lower"},
+    ("frontends", "lark"): {
+        "nlmevae.frontends.nonmem.code",
+        "nlmevae.frontends.nonmem.lower",
+        "nlmevae.frontends.nonmem.parameter_expression",
+    },
     ("decoder", "llvmlite"): {"nlmevae.decoder.engine"},  # calls into generated code from numba
     ("decoder", "torchode"): {"nlmevae.decoder.ode_torch"},
     ("codegen", "torch"): {"nlmevae.codegen.print_torch"},

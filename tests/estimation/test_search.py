@@ -172,7 +172,6 @@ def test_ctrl_c_keeps_the_last_complete_support(stop_in, tmp_path):
         "selector.Selector.observed",
         "selector.improve",
         "polish._Run._modes",
-        "polish.uncertainty",
         "fit.evaluate",
     ],
 )

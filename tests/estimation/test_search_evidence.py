@@ -39,7 +39,6 @@ def outcome_of(seed: int, *, resamples: int = 30, **options) -> SearchOutcome:
         message=found.message,
         trace=found.trace,
         search=found.search,
-        uncertainty=found.uncertainty,
     )
     return SearchOutcome(
         estimation=estimation, selector=selector, settings=settings, selection=selection, clock=Clock()

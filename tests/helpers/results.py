@@ -10,6 +10,7 @@ import numpy as np
 from nlmevae.results.fit_result import Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.shrinkage import EtaStatistics, Shrinkage
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import Estimated, uncertainty_result
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -86,6 +87,35 @@ def shrinkage(*, sd: tuple[float, float] = (12.5, math.nan)) -> Shrinkage:
         eps_sd=np.array([7.25]),
         eps_variance=np.array([13.974375]),
     )
+
+
+def with_uncertainty(result: FitResult, *, unknown: tuple[int, ...] = ()) -> FitResult:
+    """The result with a covariance (order THETA(1), THETA(2) fixed, SIGMA(1,1), OMEGA(1,1), OMEGA(2,1), OMEGA(2,2));
+    rows `unknown` of it are not determined."""
+    errors = np.array([0.02, 0.0, 0.003, 0.02, 0.01, 0.008])
+    correlation = np.full((6, 6), 0.25) + 0.75 * np.eye(6)
+    covariance = correlation * np.outer(errors, errors)
+    covariance[list(unknown), :] = covariance[:, list(unknown)] = np.nan
+    known = uncertainty_result(
+        Estimated(
+            thetas=result.thetas,
+            sigma=result.sigma,
+            omega=result.omega,
+            log=np.array([True, True, True, True, False, True]),
+        ),
+        covariance,
+        method="sandwich",
+        status="Standard errors are made up.",
+        names=("THETA(1)", "THETA(2)", "SIGMA(1,1)", "OMEGA(1,1)", "OMEGA(2,1)", "OMEGA(2,2)"),
+        mc_error=np.full(6, 0.01),
+        repeats=np.zeros(6, dtype=bool),
+    )
+    errors_by_name = dict(zip(known.names, known.standard_errors.tolist(), strict=True))
+    changed = tuple(
+        dataclasses.replace(e, standard_error=errors_by_name[e.name]) if errors_by_name[e.name] > 0 else e
+        for e in result.estimates
+    )
+    return dataclasses.replace(result, estimates=changed, uncertainty=known)
 
 
 def estimates() -> tuple[Estimate, ...]:

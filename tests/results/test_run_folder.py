@@ -6,13 +6,14 @@ import pytest
 
 from nlmevae.errors import OutputError
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.covariance_files import write_coi, write_cor, write_cov
 from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import write_ext
 from nlmevae.writers.individuals_csv import write_individuals_csv
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
 from nlmevae.writers.shk import write_shk
-from tests.helpers.results import make_result
+from tests.helpers.results import make_result, with_uncertainty
 
 NONMEM_EXT = (
     "TABLE NO.     1: First Order Conditional Estimation with Interaction: "
@@ -22,7 +23,9 @@ NONMEM_EXT = (
 
 def folder_with_own_files(tmp_path) -> RunFolder:
     folder = RunFolder.beside(tmp_path / "run1.ctl")
-    result = make_result()
+    result = with_uncertainty(make_result())
+    for write, path in ((write_cov, folder.cov), (write_cor, folder.cor), (write_coi, folder.coi)):
+        write(path, result)
     write_ext(folder.ext, result)
     write_phi(folder.phi, result)
     write_shk(folder.shk, result)
@@ -39,6 +42,9 @@ def test_files_stand_beside_the_control_stream_or_in_the_chosen_folder(tmp_path)
     names = [
         "run1.ext",
         "run1.phi",
+        "run1.cov",
+        "run1.cor",
+        "run1.coi",
         "run1.shk",
         "run1.individuals.csv",
         "run1.ets",
@@ -72,6 +78,7 @@ def test_own_files_of_an_earlier_run_may_be_replaced(tmp_path):
         ("run1.ets", NONMEM_EXT),
         ("run1.individuals.csv", "ID,CL,V\n1,2,3\n"),
         ("run1.encoder", "weights"),
+        ("run1.cov", NONMEM_EXT),
         ("run1.results.json", '{"generator": "other"}'),
     ],
 )

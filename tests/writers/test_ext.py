@@ -8,7 +8,7 @@ import pytest
 
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.ext import ExtStream, write_ext
-from tests.helpers.results import make_result, trace_row
+from tests.helpers.results import make_result, trace_row, with_uncertainty
 
 HEADER = " ITERATION    THETA1       THETA2       SIGMA(1,1)   OMEGA(1,1)   OMEGA(2,1)   OMEGA(2,2)   OBJ"
 
@@ -66,12 +66,21 @@ def test_a_structurally_zero_covariance_counts_as_fixed(tmp_path):
     assert [float(x) for x in rows_of(path)[-1000000006][:-1]] == [0, 1, 0, 0, 1, 0]
 
 
-def test_standard_errors_add_their_two_rows(tmp_path):
-    with_errors = tuple(e if e.fixed else dataclasses.replace(e, standard_error=0.012) for e in make_result().estimates)
-    rows = rows_of(written(tmp_path, estimates=with_errors))
-    assert [float(x) for x in rows[-1000000001][:-1]] == [0.012, 1e10, 0.012, 0.012, 0.012, 0.012]
-    assert float(rows[-1000000005][3]) == pytest.approx(0.012 / (2 * 0.3))
+def test_standard_errors_add_their_rows(tmp_path):
+    result = with_uncertainty(make_result())
+    rows = rows_of(written(tmp_path, estimates=result.estimates, uncertainty=result.uncertainty))
+    assert [float(x) for x in rows[-1000000001][:-1]] == [0.02, 1e10, 0.003, 0.02, 0.01, 0.008]
+    # five parameters that all correlate by 1/4: one eigenvalue 1 + 4/4, four of 1 - 1/4
+    assert [float(x) for x in rows[-1000000002][:-1]] == pytest.approx([0.75, 0.75, 0.75, 0.75, 2.0, 0.0], rel=1e-5)
+    assert [float(x) for x in rows[-1000000003][:-1]] == pytest.approx([2 / 0.75, 0.75, 2.0, 0, 0, 0], rel=1e-5)
+    assert float(rows[-1000000005][3]) == pytest.approx(0.02 / (2 * 0.3), rel=1e-5)
     assert float(rows[-1000000005][0]) == 0.0
+
+
+def test_a_parameter_the_data_do_not_determine_has_nonmems_number_for_none(tmp_path):
+    result = with_uncertainty(make_result(), unknown=(0,))
+    rows = rows_of(written(tmp_path, estimates=result.estimates, uncertainty=result.uncertainty))
+    assert [float(x) for x in rows[-1000000001][:-1]] == [1e10, 1e10, 0.003, 0.02, 0.01, 0.008]
 
 
 @pytest.mark.parametrize(

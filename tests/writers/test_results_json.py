@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nlmevae.errors import DataError, OutputError
-from nlmevae.results.fit_result import FitResult, IndividualResults
+from nlmevae.results.fit_result import DerivedQuantity, FitResult, IndividualResults
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json, results_json_text, write_results_json
-from tests.helpers.results import estimate, make_result
+from tests.helpers.results import estimate, make_result, with_uncertainty
 
 
 def same(a, b) -> bool:
@@ -39,6 +39,13 @@ def round_trip(result: FitResult, tmp_path) -> FitResult:
 
 def test_a_result_survives_the_round_trip_bit_for_bit(tmp_path):
     result = make_result(covariates=({"parameter": "CL", "covariate": "WT"},))
+    assert same(round_trip(result, tmp_path), result)
+
+
+@pytest.mark.parametrize("unknown", [(), (0, 3)])
+def test_the_uncertainty_and_derived_quantities_survive(tmp_path, unknown):
+    derived = DerivedQuantity(text="CL/V", value=0.1, standard_error=None, low=math.nan, high=math.nan, scale="log")
+    result = dataclasses.replace(with_uncertainty(make_result(), unknown=unknown), derived=(derived,))
     assert same(round_trip(result, tmp_path), result)
 
 

@@ -12,7 +12,7 @@ from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
 from nlmevae.writers.run_files import RunFiles
-from tests.helpers.results import make_result, trace_row
+from tests.helpers.results import make_result, trace_row, with_uncertainty
 
 STREAM = """$PROBLEM two ETAs
 $INPUT ID TIME DV
@@ -64,7 +64,8 @@ def test_of_two_runs_at_once_the_one_that_ends_last_leaves_all_its_files(open_fi
 
 def test_files_of_an_earlier_run_go_when_the_first_iteration_arrives_and_not_before(open_files):
     files = open_files()
-    written = files.finish(make_result())
+    written = files.finish(with_uncertainty(make_result()))
+    assert set(written) == set(files.folder.files) - {files.folder.encoder}
     again = open_files()
     assert all(path.exists() for path in written)
     again.add_iteration(trace_row(0))
@@ -77,6 +78,15 @@ def test_samples_are_written_only_where_there_are_some(open_files):
     without = dataclasses.replace(people, eta_samples=np.empty((0, 2, 2)), psi_samples=np.empty((0, 2, 2)))
     assert files.folder.ets not in open_files().finish(make_result(individuals=without))
     assert not files.folder.ets.exists()
+
+
+def test_without_standard_errors_no_covariance_is_written_and_none_of_an_earlier_run_stays(open_files):
+    files = open_files()
+    files.finish(with_uncertainty(make_result()))
+    again = open_files()
+    paths = again.finish(make_result())
+    assert not {again.folder.cov, again.folder.cor, again.folder.coi} & set(paths)
+    assert [path for path in again.folder.files if path.exists()] == list(paths)
 
 
 def test_a_full_disk_while_streaming_does_not_end_the_fit(open_files, monkeypatch):

@@ -10,6 +10,7 @@ from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
 from nlmevae.cli.run_arguments import add_run_arguments, named_settings, print_diagnostics
 
 if TYPE_CHECKING:
+    from nlmevae.ir import Expression
     from nlmevae.prepared_run import PreparedRun
     from nlmevae.results.fit_result import FitResult
     from nlmevae.writers.run_files import RunFiles
@@ -22,6 +23,13 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Fit a model. Files are written beside the control stream unless --out names a folder.",
     )
     parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument(
+        "--derive",
+        metavar="EXPRESSION",
+        action="append",
+        default=[],
+        help='a function of the parameters to be given with its standard error, as "LOG(2)*V/CL"; may be repeated',
+    )
     add_run_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -31,17 +39,18 @@ def run(arguments: argparse.Namespace) -> int:
     from nlmevae.cli.options import settings_from_text
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
-    from nlmevae.pipeline import open_files, prepare
+    from nlmevae.pipeline import open_files, parse_derived, prepare
 
     if arguments.report:
         require_report_packages()
     settings = settings_from_text(arguments.settings, named_settings(arguments))
     prepared = prepare(arguments.model, data=arguments.data)
+    derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
     with termination_as_interrupt():
-        result = _fit(prepared, settings, files, quiet=arguments.quiet)
+        result = _fit(prepared, settings, files, derive, quiet=arguments.quiet)
     with interrupts_held():
         code = _finish(result, files, quiet=arguments.quiet)
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
@@ -50,12 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _fit(prepared: PreparedRun, settings: Any, files: RunFiles, *, quiet: bool) -> FitResult:
+def _fit(
+    prepared: PreparedRun, settings: Any, files: RunFiles, derive: dict[str, Expression], *, quiet: bool
+) -> FitResult:
     from nlmevae.cli.progress import make_progress
     from nlmevae.pipeline import run_fit
 
     with make_progress(prepared, quiet=quiet) as progress:
-        return run_fit(prepared, settings, files=files, progress=progress.update)
+        return run_fit(prepared, settings, files=files, progress=progress.update, derive=derive)
 
 
 def _finish(result: FitResult, files: RunFiles, *, quiet: bool) -> int:

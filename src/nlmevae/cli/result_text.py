@@ -16,6 +16,8 @@ def result_text(result: FitResult, *, paths: Sequence[Path]) -> str:
     blocks = [
         _head(result),
         estimate_lines(estimate_rows(result)),
+        uncertainty_lines(result),
+        derived_lines(result),
         likelihood_lines(likelihood_rows(result)),
         shrinkage_lines(result),
     ]
@@ -58,6 +60,8 @@ def estimate_lines(rows: Sequence[EstimateRow]) -> list[str]:
         ("Initial", [short_number(row.init) for row in rows]),
         ("Estimate", [short_number(row.value) for row in rows]),
         ("SE", [short_number(row.standard_error, 3) for row in rows]),
+        ("RSE %", [_percent(row.rse_percent) for row in rows]),
+        ("95 % CI", [_interval(row.low, row.high) for row in rows]),
         ("SD|corr", [short_number(row.sd, 3) for row in rows]),
         ("CV %", [_percent(row.cv_percent) for row in rows]),
         ("Shrinkage %", [_percent(row.shrinkage_percent) for row in rows]),
@@ -70,6 +74,35 @@ def estimate_lines(rows: Sequence[EstimateRow]) -> list[str]:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{short_number(low, 3)} to {short_number(high, 3)}"
+
+
+def uncertainty_lines(result: FitResult) -> list[str]:
+    """How the standard errors were computed and how well conditioned they are. Why there are none is a warning."""
+    known = result.uncertainty
+    if known is None or known.method == "none":
+        return []
+    return [known.status, f"Condition number of the correlation matrix: {short_number(known.condition_number, 3)}."]
+
+
+def derived_lines(result: FitResult) -> list[str]:
+    """Functions of the parameters that were asked for."""
+    if not result.derived:
+        return []
+    rows = [
+        [
+            q.text,
+            short_number(q.value),
+            short_number(q.standard_error, 3),
+            "" if q.standard_error is None or q.value == 0 else f"{100 * q.standard_error / abs(q.value):.1f}",
+            "" if q.standard_error is None else _interval(q.low, q.high),
+        ]
+        for q in result.derived
+    ]
+    return text_table(["Derived", "Value", "SE", "RSE %", "95 % CI"], rows)
 
 
 def likelihood_lines(rows: Sequence[LikelihoodRow]) -> list[str]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nlmevae.ir import Diagnostic
 
 METHODS = ("vae", "vae+polish")
+COVARIANCES = ("none", "observed", "cross-product", "sandwich")
 BACKENDS = ("auto", "formula", "closed_form", "compiled", "torchode")
 
 
@@ -23,6 +24,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
     parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
+    parser.add_argument(
+        "--covariance",
+        choices=COVARIANCES,
+        help="of the estimates (default: what $COVARIANCE asks for, else observed); none: no standard errors",
+    )
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
@@ -56,7 +62,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", *also)
+    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", "covariance", *also)
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlmevae.cli.result_text import estimate_lines, likelihood_lines
+from nlmevae.cli.result_text import estimate_lines, likelihood_lines, uncertainty_lines
 from nlmevae.cli.text_table import duration, short_number, text_table
 from nlmevae.results.selection_result import Certificate, EffectResult, SelectionResult
 from nlmevae.results.summary_table import estimate_rows, likelihood_rows
@@ -38,6 +38,7 @@ def selection_text(result: SelectionResult, *, paths: Sequence[Path]) -> str:
         _exchangeable(result),
         certificate_lines(result.certificate),
         estimate_lines(estimate_rows(result.fit)),
+        uncertainty_lines(result.fit),
         _likelihoods(result),
         [f"Wrote {path}" for path in paths],
     ]

@@ -10,6 +10,8 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.ranges import data_ranges
+from nlmevae.estimation.covariance_step import covariance_result
+from nlmevae.estimation.guards import at_bound
 from nlmevae.estimation.individuals import gaussian_individuals, individual_results
 from nlmevae.estimation.likelihoods import MethodValue
 from nlmevae.estimation.parameter_count import count_parameters
@@ -26,8 +28,7 @@ from nlmevae.likelihood.importance import ImportanceLikelihood
 from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
-
-AT_BOUND = 1e-6  # distance from a bound, relative to it (absolute at 0)
+from nlmevae.results.uncertainty_result import UncertaintyResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Estimation:
     trace: tuple[TraceRow, ...]
     search: SearchState | None = None
     uncertainty: Uncertainty | None = None
+    no_uncertainty: str = ""
 
     @classmethod
     def initial(cls, problem: Problem) -> Estimation:
@@ -79,6 +81,12 @@ def assemble_result(
     """Everything the writers need; `evaluation` None when the run ended early."""
     model, population = problem.model, estimation.population
     individuals = _individuals(problem, settings, estimation, evaluation)
+    estimates = estimates_of(model, problem.initial, population)
+    known = None
+    if estimation.uncertainty is not None or estimation.no_uncertainty:
+        known = covariance_result(
+            problem, population, estimation.uncertainty, estimates, reason=estimation.no_uncertainty
+        )
     transforms = {p.eta: p.transform.kind for p in model.individual_parameters}
     return FitResult(
         name=model.name,
@@ -94,14 +102,14 @@ def assemble_result(
         thetas=population.thetas,
         omega=population.omega,
         sigma=population.sigma,
-        estimates=_with_errors(estimates_of(model, problem.initial, population), estimation.uncertainty),
+        estimates=_with_errors(estimates, known),
         likelihoods=_likelihoods(problem, settings, estimation, evaluation),
         individuals=individuals,
         eta_names=model.etas,
         eta_labels=_eta_labels(model),
         shrinkage=_shrinkage(problem, population, individuals, evaluation),
         trace=estimation.trace,
-        warnings=_warnings(model, population, estimation, evaluation, individuals),
+        warnings=_warnings(model, population, estimation, evaluation, individuals, known),
         settings={**settings.as_dict(), "backend": problem.decoder.backend},
         seconds=seconds,
         versions=versions(),
@@ -109,6 +117,7 @@ def assemble_result(
         endpoints=_endpoints(problem),
         data_ranges=data_ranges(problem.table),
         fingerprint=model.fingerprint,
+        uncertainty=known,
     )
 
 
@@ -182,7 +191,7 @@ def estimates_of(model: Model, initial: Population, final: Population | None = N
             fixed=t.fixed,
             lower=t.lower,
             upper=t.upper,
-            at_bound=not t.fixed and _at_bound(float(population.thetas[i]), t.lower, t.upper),
+            at_bound=at_bound(t, float(population.thetas[i])),
         )
         for i, t in enumerate(model.thetas)
     ]
@@ -191,22 +200,12 @@ def estimates_of(model: Model, initial: Population, final: Population | None = N
     return (*thetas, *omega, *sigma)
 
 
-def _with_errors(estimates: tuple[Estimate, ...], known: Uncertainty | None) -> tuple[Estimate, ...]:
-    """Standard errors of what is estimated; None where the information is singular."""
-    if known is None or not np.isfinite(known.covariance).all():
+def _with_errors(estimates: tuple[Estimate, ...], known: UncertaintyResult | None) -> tuple[Estimate, ...]:
+    """Standard errors where there are any."""
+    if known is None:
         return estimates
-    position = {name: i for i, name in enumerate(_vector_names(estimates))}
-    errors = known.standard_errors
-    return tuple(e if e.fixed else replace(e, standard_error=float(errors[position[e.name]])) for e in estimates)
-
-
-def _vector_names(estimates: tuple[Estimate, ...]) -> list[str]:
-    """In the order of `Population.vector()`: THETA, SIGMA, OMEGA."""
-    return [e.name for kind in ("theta", "sigma", "omega") for e in estimates if e.kind == kind]
-
-
-def _at_bound(value: float, lower: float, upper: float) -> bool:
-    return any(np.isfinite(b) and abs(value - b) <= AT_BOUND * (abs(b) or 1.0) for b in (lower, upper))
+    errors = dict(zip(known.names, known.standard_errors.tolist(), strict=True))
+    return tuple(replace(e, standard_error=errors[e.name]) if errors[e.name] > 0 else e for e in estimates)
 
 
 def _covariances(
@@ -292,28 +291,23 @@ def _warnings(
     estimation: Estimation,
     evaluation: Evaluation | None,
     individuals: IndividualResults,
+    known: UncertaintyResult | None,
 ) -> tuple[str, ...]:
     warnings = []
     n_seen = int((individuals.n_obs > 0).sum())
     if n_seen == 1 and any(not block.fixed for block in model.omega):
         warnings.append("Only one subject has observations: variability between subjects cannot be estimated from it.")
-    bound = [
-        t.label
-        for t, value in zip(model.thetas, population.thetas, strict=True)
-        if not t.fixed and _at_bound(float(value), t.lower, t.upper)
-    ]
+    bound = [t.label for t, value in zip(model.thetas, population.thetas, strict=True) if at_bound(t, float(value))]
     if bound:
         warnings.append(f"At their bound: {', '.join(bound)}.")
     failed = estimation.trace[-1].extra.get("failed", 0.0) if estimation.trace else 0.0
     if failed:
         warnings.append(f"The model could not be evaluated for {failed:.0f} subjects in the last iteration.")
-    known = estimation.uncertainty
-    if known is not None and known.least_known >= 0:
-        name = _vector_names(estimates_of(model, population))[known.least_known]
-        warnings.append(
-            f"Standard errors are not given: the data hold no information about some combination of parameters, "
-            f"mostly about {name}."
-        )
+    free = {e.name for e in estimates_of(model, population) if not e.fixed}
+    if known is not None and any(
+        not error > 0 for name, error in zip(known.names, known.standard_errors, strict=True) if name in free
+    ):
+        warnings.append(known.status)
     if evaluation is not None:
         warnings += [v.marginal.remark for v in evaluation.likelihoods if v.marginal.remark]
     return tuple(warnings)

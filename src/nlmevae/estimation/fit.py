@@ -13,8 +13,10 @@ from nlmevae.data.events import EventTable
 from nlmevae.errors import UnsupportedError
 from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, Evaluation, assemble_result
+from nlmevae.estimation.covariance_step import CovarianceStep, run_covariance_step
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
+from nlmevae.estimation.information import Posteriors
 from nlmevae.estimation.likelihoods import require_possible
 from nlmevae.estimation.polish import polish
 from nlmevae.estimation.problem import Problem, make_problem
@@ -63,6 +65,8 @@ def fit_model(
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = evaluate_final(problem, estimation, settings)
             clock.lap("likelihood")
+            estimation = with_uncertainty(problem, estimation, evaluation, settings)
+            clock.lap("covariance")
         result = assemble_result(problem, dataset, settings, estimation, evaluation, clock.seconds)
         return with_encoder(result, problem, settings, progress)
     finally:
@@ -159,7 +163,6 @@ def _polish(
         message=outcome.message,
         trace=(*rows, *(ProgressEvent.shifted(row, len(rows), seconds) for row in outcome.trace)),
         search=outcome.search,
-        uncertainty=outcome.uncertainty,
     )
 
 
@@ -175,6 +178,29 @@ def evaluate_final(
             message="The fit was interrupted while the likelihood was computed; the estimates are final.",
         )
         return stopped, None
+
+
+def with_uncertainty(
+    problem: Problem, estimation: Estimation, evaluation: Evaluation | None, settings: FitSettings
+) -> Estimation:
+    """The covariance step at the final estimates. Ctrl-C ends it, not the fit: the estimates are final."""
+    step = CovarianceStep.of(problem.model, settings)
+    if evaluation is None or step.method is None:
+        return estimation
+    reason = step.refusal(estimation.status, maximum=settings.method != "vae")
+    if reason:
+        return replace(estimation, no_uncertainty=reason)
+    posteriors = Posteriors(mode=evaluation.mode, mean=evaluation.importance.mean, cov=evaluation.importance.cov)
+    try:
+        known = run_covariance_step(
+            problem, estimation.population, posteriors, step.method, np.random.default_rng([settings.seed, 3])
+        )
+    except KeyboardInterrupt:
+        return replace(estimation, no_uncertainty="Standard errors are not computed: interrupted.")
+    except np.linalg.LinAlgError:
+        known = None
+    reason = "" if known is not None else "Standard errors cannot be computed: the information is not finite."
+    return replace(estimation, uncertainty=known, no_uncertainty=reason)
 
 
 def _continued(progress: Progress | None, n_rows: int, seconds: float) -> Progress | None:

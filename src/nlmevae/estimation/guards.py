@@ -13,9 +13,11 @@ import numpy as np
 
 from nlmevae.estimation.population import Population, repeated_blocks
 from nlmevae.estimation.problem import Problem
+from nlmevae.ir import PopulationParameter
 
 OMEGA_SD_RANGE = (1e-3, 5.0)  # in units of the latent's scale
 SMALLEST_CORRELATION_EIGENVALUE = 1e-4
+AT_BOUND = 1e-6  # distance from a bound, relative to it (to the initial estimate at 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,14 @@ def widened(population: Population, problem: Problem, scale: np.ndarray) -> Popu
     omega = population.omega.copy()
     omega[index] = np.where(problem.omega_mask, omega[index] * np.outer(factor, factor), omega[index])
     return replace(population, omega=omega)
+
+
+def at_bound(theta: PopulationParameter, value: float) -> bool:
+    """Whether the value of an estimated THETA is one of its bounds."""
+    return not theta.fixed and any(
+        np.isfinite(b) and abs(value - b) <= AT_BOUND * (abs(b) or abs(theta.init) or 1.0)
+        for b in (theta.lower, theta.upper)
+    )
 
 
 def within_bounds(thetas: np.ndarray, problem: Problem) -> np.ndarray:

@@ -135,6 +135,14 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
     )
 
 
+def subject_scores(sample: Sample, population: Population, weighted: Weighted) -> np.ndarray:
+    """(N, p) d log p(y_i) / d coordinates (Fisher's identity): the exact derivative of the sample likelihood."""
+    joint = sample.problem.joint(population)
+    moments = _score_moments(sample, population, joint, weighted.weight)
+    factor = _factor(sample, population, joint)
+    return _times(np.ascontiguousarray(np.swapaxes(factor, -1, -2)), moments.first)
+
+
 def _score_moments(sample: Sample, population: Population, joint: JointDensity, weight: np.ndarray) -> ScoreMoments:
     coordinates, draws = sample.coordinates, sample.draws(population)
     columns = coordinates.column[coordinates.structural]

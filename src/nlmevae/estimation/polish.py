@@ -34,7 +34,7 @@ from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.selector import SearchState, Selector, collapsed_latents, reduced
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, ProgressEvent
-from nlmevae.estimation.uncertainty import Uncertainty, uncertainty, variance_errors
+from nlmevae.estimation.uncertainty import variance_errors
 from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import safe_cholesky
@@ -73,7 +73,6 @@ class PolishOutcome:
     n_outer: int
     trace: tuple[TraceRow, ...]
     search: SearchState | None = None
-    uncertainty: Uncertainty | None = None
 
 
 class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this module)
@@ -377,7 +376,7 @@ class _Run:
 
     def outcome(self, status: FitStatus, message: str) -> PolishOutcome:
         """The last complete population with the posteriors at it."""
-        modes = weighted = known = None
+        modes = weighted = None
         if self.moments is not None:
             chol, positive = safe_cholesky(self.moments[1])
             weighted = Posterior(mean=self.moments[0], chol=chol, kind="weighted", ok=positive)
@@ -385,7 +384,6 @@ class _Run:
             if self.starts and status is not FitStatus.NUMERICAL_FAILURE:
                 joint = self.problem.joint(self.population)
                 modes = self._modes(joint, max_iterations=30, tolerance=1e-8)[0].posterior
-            known = self._uncertainty(status)
         except KeyboardInterrupt:
             status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
         return PolishOutcome(
@@ -400,14 +398,7 @@ class _Run:
             n_outer=self.n_outer,
             trace=tuple(self.trace),
             search=None if self.selector is None else self.search,
-            uncertainty=known,
         )
-
-    def _uncertainty(self, status: FitStatus) -> Uncertainty | None:
-        if status in (FitStatus.INTERRUPTED, FitStatus.NUMERICAL_FAILURE) or self.search.sample is None:
-            return None
-        sample = replace(self.search.sample, problem=self.problem, coordinates=self.coordinates)
-        return uncertainty(sample, self.population)
 
     def _modes(self, joint: JointDensity, **options) -> tuple[Modes, Modes]:
         starts = [np.where(np.isfinite(s), s, joint.mean) for s in self.starts or [joint.mean]]

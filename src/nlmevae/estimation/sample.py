@@ -80,6 +80,23 @@ def draw_batch(
     return Batch(draws=draws, proposal=proposal, structural=joint.structural, shift=shift, jacobian=jacobian)
 
 
+def solved_at(batch: Batch, joint: JointDensity) -> Batch:
+    """The batch carried to the structural THETAs of `joint` and solved there: what `Batch.at` does to first order."""
+    change = joint.structural - batch.structural
+    if batch.shift is None or not change.any():
+        return batch
+    moved = batch.shift @ change
+    z = batch.draws.z + moved
+    prediction, jacobian = moving_predictions(joint, z, batch.shift)
+    return replace(
+        batch,
+        draws=replace(batch.draws, z=z, prediction=prediction),
+        proposal=None if batch.proposal is None else replace(batch.proposal, loc=batch.proposal.loc + moved),
+        structural=joint.structural,
+        jacobian=jacobian,
+    )
+
+
 def mode_shift(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
     """(N, d, s) d mode / d theta_s = -(I_zz + Omega^-1)^-1 I_zs with I the expected information of y_i; 0 where not
     computable, and for random effects on the residual error, which predictions do not move with."""

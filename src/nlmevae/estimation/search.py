@@ -17,7 +17,7 @@ from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, assemble_result
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.effects import Effects, latent_of_parameter
-from nlmevae.estimation.fit import ENDED_EARLY, Clock, estimate, evaluate_final
+from nlmevae.estimation.fit import ENDED_EARLY, Clock, estimate, evaluate_final, with_uncertainty
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.selector import Selector
@@ -159,6 +159,8 @@ def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel) -> FitResul
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = evaluate_final(problem, estimation, settings)
         outcome.clock.lap("likelihood")
+        estimation = with_uncertainty(problem, estimation, evaluation, settings)
+        outcome.clock.lap("covariance")
         result = assemble_result(problem, selected.dataset, settings, estimation, evaluation, outcome.clock.seconds)
         return with_encoder(result, problem, settings)
     finally:
@@ -187,22 +189,11 @@ class _Mapping:
         return cls(search=search, n_search=n_search, support=support)
 
     def estimation(self, found: Estimation, problem: Problem) -> Estimation:
-        known = found.uncertainty
-        if known is not None:
-            rest = np.arange(self.n_search, len(known.covariance))
-            keep = np.concatenate([self.search, rest])
-            where = np.flatnonzero(keep == known.least_known)
-            known = replace(
-                known,
-                covariance=known.covariance[np.ix_(keep, keep)],
-                least_known=int(where[0]) if len(where) else -1,
-            )
         return replace(
             found,
             problem=problem,
             population=self.population(found.population),
             trace=self.trace(found.trace),
-            uncertainty=known,
         )
 
     def population(self, found: Population) -> Population:

@@ -13,6 +13,7 @@ Method = Literal["vae", "vae+polish"]
 Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
 Audit = Literal["", "auto", "highs", "scip", "gurobi"]
 DEFAULT_CRITERION: dict[str, str] = {"vae": "bicc", "vae+polish": "mbic"}
+Covariance = Literal["auto", "none", "observed", "cross-product", "sandwich"]
 Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
 
 
@@ -57,6 +58,9 @@ class FitSettings:
             gauss-hermite, laplace, foce, fo. Text may separate them by commas.
         samples: draws of each subject's posterior to report, resampled from the final draws.
         save_encoder: train the encoder at the final population, for new subjects (10 to 15 s for small data).
+        covariance: of the estimates: inverse observed information, inverse cross-product of the scores, their
+            sandwich, or none; "auto": what $COVARIANCE asks for (the sandwich where it has no MATRIX), else observed
+            (decision 0016).
     """
 
     method: Method = "vae+polish"
@@ -86,11 +90,13 @@ class FitSettings:
     likelihoods: tuple[str, ...] = ()
     samples: int = 0
     save_encoder: bool = False
+    covariance: Covariance = "auto"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "likelihoods", method_names(self.likelihoods))
         _require_choice("method", self.method, get_args(Method))
         _require_choice("backend", self.backend, get_args(Backend))
+        _require_choice("covariance", self.covariance, get_args(Covariance))
         for name in ("hidden", "training_iterations", "steps", "threads"):
             _require_at_least(name, getattr(self, name), 1)
         for name in ("n_draws", "pool", "max_outer", "final_draws"):

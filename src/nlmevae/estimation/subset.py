@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 
@@ -39,13 +40,13 @@ def restricted(table: EventTable, subjects: np.ndarray) -> EventTable:
     return replace(table, **changes, start_time=table.start_time[subjects], subject_labels=labels)
 
 
-def decoder_of(decoder: Decoder, table: EventTable) -> Decoder:
-    """One like `decoder` for another table of the same model."""
+def decoder_of(decoder: Decoder, table: EventTable, form: LatentForm | None = None) -> Decoder:
+    """One like `decoder` for another table of the same model, or for another form of it."""
     from nlmevae.decoder.make import make_decoder
 
     tolerances = getattr(decoder, "tolerances", None)
     return make_decoder(
-        decoder.form,
+        decoder.form if form is None else form,
         table,
         backend=decoder.backend,
         rtol=None if tolerances is None else tolerances.rtol,

@@ -26,6 +26,7 @@ from nlmevae.ir.observation import (
     ObservationModel,
     ResidualError,
 )
+from nlmevae.ir.parameter_names import estimated_names, parameter_names
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, free_elements
 from nlmevae.ir.program import (
     Assign,
@@ -38,7 +39,14 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
-from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableFormat, TableRequest
+from nlmevae.ir.request import (
+    CovarianceRequest,
+    Diagnostic,
+    EstimationStep,
+    SimulationRequest,
+    TableFormat,
+    TableRequest,
+)
 from nlmevae.ir.structural import Compartment, StructuralModel
 
 __all__ = [
@@ -53,6 +61,7 @@ __all__ = [
     "Compare",
     "Compartment",
     "CovarianceBlock",
+    "CovarianceRequest",
     "CovariateEffect",
     "DataFilter",
     "DataSpec",
@@ -86,8 +95,10 @@ __all__ = [
     "Where",
     "assignments",
     "free_elements",
+    "estimated_names",
     "names_assigned",
     "names_read",
     "needed_for",
     "needed_names",
+    "parameter_names",
 ]

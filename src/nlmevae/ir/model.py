@@ -12,7 +12,7 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
-from nlmevae.ir.request import Diagnostic, EstimationStep, SimulationRequest, TableRequest
+from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -48,7 +48,7 @@ class Model:
     covariate_effects: tuple[CovariateEffect, ...] = ()
     observations: tuple[ObservationModel, ...] = ()
     estimation: tuple[EstimationStep, ...] = ()
-    covariance_step: bool = False
+    covariance: CovarianceRequest | None = None
     tables: tuple[TableRequest, ...] = ()
     simulation: SimulationRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -20,6 +20,17 @@ class EstimationStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CovarianceRequest:
+    """$COVARIANCE: `matrix` is R, S or "" (their sandwich); `unconditional`: also when the estimation did not
+    converge; `omitted`: not at all."""
+
+    matrix: Literal["", "R", "S"] = ""
+    unconditional: bool = False
+    omitted: bool = False
+    at: Location | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableFormat:
     """How $TABLE prints a number: `delimiter`, then Fortran's `kind` E, F or G with `width` and `decimals`; the default
     is NONMEM's, s1PE11.4."""

@@ -11,6 +11,7 @@ from nlmevae.results.likelihood_names import LikelihoodMethod
 from nlmevae.results.saved_encoder import SavedEncoder
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import UncertaintyResult
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +37,19 @@ class Estimate:
     upper: float = np.inf
     standard_error: float | None = None
     at_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedQuantity:
+    """A function of the estimates: `text` as typed, its value, standard error by the delta method (None where one of
+    its parameters has none) and 95 % interval (NaN without one) on `scale`, transformed back."""
+
+    text: str
+    value: float
+    standard_error: float | None
+    low: float
+    high: float
+    scale: Literal["identity", "log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +157,7 @@ class FitResult:
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
     ETA order. `fingerprint`: of the model's equations. `data_ranges`: smallest and largest value in the data of times,
     doses and covariates the model reads. `encoder`: where it was asked for; it has a file of its own and is not in
-    `results.json`.
+    `results.json`. `uncertainty`: None if no covariance step was asked for or the run ended before it.
 
     `ofv_nonmem` = m2ll_is - n_known * log(2 pi), the scale of NONMEM's OBJ: censored observations, whose likelihood is
     a probability (F_FLAG=1), do not count.
@@ -180,6 +194,8 @@ class FitResult:
     data_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     fingerprint: str = ""
     encoder: SavedEncoder | None = field(default=None, repr=False)
+    uncertainty: UncertaintyResult | None = None
+    derived: tuple[DerivedQuantity, ...] = ()
 
     @property
     def n_known(self) -> int:

@@ -24,6 +24,8 @@ GENERATOR = "nlmevae"
 
 #: First columns of our tables per subject (CSV), by which they are recognised as ours.
 SUBJECT_COLUMNS = "ID,n_obs,"
+#: First columns of a file of profile likelihoods; only files that begin with them are recognised as ours.
+PROFILE_COLUMNS = ("profiled", "value", "rise", "interval_low", "interval_high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +74,28 @@ class RunFolder:
         return self.folder / f"{self.stem}.encoder"
 
     @property
+    def cov(self) -> Path:
+        return self.folder / f"{self.stem}.cov"
+
+    @property
+    def cor(self) -> Path:
+        return self.folder / f"{self.stem}.cor"
+
+    @property
+    def coi(self) -> Path:
+        return self.folder / f"{self.stem}.coi"
+
+    @property
+    def profile_csv(self) -> Path:
+        """Of `nlmevae profile`; a fit leaves it alone."""
+        return self.folder / f"{self.stem}.profile.csv"
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """Everything a run may write: `.ets` and `.encoder` only where they are asked for."""
-        return (self.ext, self.phi, self.shk, self.individuals_csv, self.ets, self.encoder, self.results_json)
+        """Everything a run may write: `.ets` and `.encoder` only where they are asked for, `.cov`, `.cor` and `.coi`
+        only if there are standard errors."""
+        estimates = (self.ext, self.phi, self.cov, self.cor, self.coi, self.shk)
+        return (*estimates, self.individuals_csv, self.ets, self.encoder, self.results_json)
 
     def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
         """Create the folder and make sure every file can be written, before hours are spent on a fit.
@@ -149,7 +170,7 @@ def is_own_file(path: Path) -> bool:
     if path.suffix == ".encoder":
         return f'"generator":"{GENERATOR}"' in head
     if path.suffix == ".csv":
-        return head.startswith(SUBJECT_COLUMNS)
+        return head.startswith((SUBJECT_COLUMNS, ",".join(PROFILE_COLUMNS)))
     return METHOD_TITLE in head.split("\n", 1)[0]
 
 

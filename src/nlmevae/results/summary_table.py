@@ -15,6 +15,8 @@ class EstimateRow:
 
     Attributes:
         value: THETA, or the variance or covariance.
+        rse_percent: standard error relative to the estimate; None where one of them is 0 or unknown.
+        low, high: confidence interval of level 95 %, transformed back from the scale of estimation; None if unknown.
         sd: square root of a variance, correlation of a covariance; None for a THETA.
         cv_percent: 100 sqrt(exp(omega^2) - 1) for the random effect of a log-normal parameter, else None.
         shrinkage_percent: 100 (1 - SD(eta)/omega) for an OMEGA diagonal, the same of the residuals for a SIGMA one.
@@ -27,6 +29,9 @@ class EstimateRow:
     init: float
     value: float
     standard_error: float | None
+    rse_percent: float | None
+    low: float | None
+    high: float | None
     sd: float | None
     cv_percent: float | None
     shrinkage_percent: float | None
@@ -53,6 +58,7 @@ def estimate_rows(result: FitResult) -> tuple[EstimateRow, ...]:
 
 
 def _estimate_row(estimate: Estimate, result: FitResult) -> EstimateRow:
+    low, high = _interval(estimate, result)
     return EstimateRow(
         name=estimate.name,
         label=estimate.label,
@@ -60,11 +66,28 @@ def _estimate_row(estimate: Estimate, result: FitResult) -> EstimateRow:
         init=estimate.init,
         value=estimate.value,
         standard_error=estimate.standard_error,
+        rse_percent=_relative(estimate),
+        low=low,
+        high=high,
         sd=_sd_or_correlation(estimate, result),
         cv_percent=_cv_percent(estimate, result),
         shrinkage_percent=_shrinkage(estimate, result),
         remark="fixed" if estimate.fixed else "at its bound" if estimate.at_bound else "",
     )
+
+
+def _relative(estimate: Estimate) -> float | None:
+    if estimate.standard_error is None or estimate.value == 0.0:
+        return None
+    return 100.0 * estimate.standard_error / abs(estimate.value)
+
+
+def _interval(estimate: Estimate, result: FitResult) -> tuple[float | None, float | None]:
+    known = result.uncertainty
+    if known is None or estimate.standard_error is None:
+        return None, None
+    low, high = known.intervals[known.names.index(estimate.name)].tolist()
+    return low, high
 
 
 def _sd_or_correlation(estimate: Estimate, result: FitResult) -> float | None:

@@ -4,7 +4,9 @@ One table, titled `METHOD_TITLE`, so that readers that take the first table and 
 agree. Rows: iterations from 0, one last iteration with the final estimates, then the special rows
 
     -1000000000  final estimates and objective
-    -1000000001  standard errors                            (only when there are any)
+    -1000000001  standard errors                            (this and the next two only when there are any)
+    -1000000002  eigenvalues of the correlation matrix of the estimates
+    -1000000003  condition number, lowest and highest eigenvalue
     -1000000004  OMEGA and SIGMA as SD and correlation
     -1000000005  standard errors of those                   (only when there are any)
     -1000000006  1 = fixed or structurally zero, 0 = estimated
@@ -18,7 +20,6 @@ n ln(2 pi), n the observations that are not censored (with F_FLAG=0).
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -29,6 +30,7 @@ from nlmevae.errors import OutputError
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import UncertaintyResult
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.nonmem_layout import (
     LOG_2PI,
@@ -40,8 +42,8 @@ from nlmevae.writers.nonmem_layout import (
     title_line,
 )
 
-FINAL, STANDARD_ERRORS, SD_CORRELATION, SD_STANDARD_ERRORS, FIXED, TERMINATION = (
-    -1000000000, -1000000001, -1000000004, -1000000005, -1000000006, -1000000007,
+FINAL, STANDARD_ERRORS, EIGENVALUES, CONDITION, SD_CORRELATION, SD_STANDARD_ERRORS, FIXED, TERMINATION = (
+    -1000000000, -1000000001, -1000000002, -1000000003, -1000000004, -1000000005, -1000000006, -1000000007,
 )  # fmt: skip
 
 #: NONMEM's column for "no standard error" (fixed or not estimated).
@@ -142,15 +144,19 @@ def _line(iteration: int, values: np.ndarray, objective_text: str) -> str:
 
 def _final_lines(result: FitResult, iteration: int) -> list[str]:
     final, text, zero = result_vector(result), objective(final_objective(result)), objective(0.0)
-    errors = _standard_errors(result)
     codes = np.zeros(len(final))
     codes[:1] = _TERMINATION_CODE[result.status]
     lines = [_line(iteration, final, text), _line(FINAL, final, text)]
-    if errors is not None:
-        lines.append(_line(STANDARD_ERRORS, errors, zero))
+    known = result.uncertainty if result.uncertainty is not None and result.uncertainty.method != "none" else None
+    if known is not None:
+        lines.append(_line(STANDARD_ERRORS, _or_not_estimated(known.standard_errors), zero))
+        lines.append(_line(EIGENVALUES, _padded(known.eigenvalues, len(final)), zero))
+        lines.append(_line(CONDITION, _condition(known, len(final)), zero))
     lines.append(_line(SD_CORRELATION, _sd_correlation(result), zero))
-    if errors is not None:
-        lines.append(_line(SD_STANDARD_ERRORS, _sd_standard_errors(result, errors), zero))
+    if known is not None:
+        errors = _or_not_estimated(known.sd_standard_errors)
+        errors[: len(result.thetas)] = 0.0
+        lines.append(_line(SD_STANDARD_ERRORS, errors, zero))
     return [*lines, _line(FIXED, _fixed_flags(result), zero), _line(TERMINATION, codes, zero)]
 
 
@@ -198,21 +204,17 @@ def _fixed_flags(result: FitResult) -> np.ndarray:
     return _by_column(result, "fixed", 1.0)
 
 
-def _standard_errors(result: FitResult) -> np.ndarray | None:
-    if all(e.standard_error is None for e in result.estimates):
-        return None
-    return _by_column(result, "standard_error", NOT_ESTIMATED)
+def _or_not_estimated(errors: np.ndarray) -> np.ndarray:
+    """Standard errors with NONMEM's number where there is none."""
+    return np.where(errors > 0, errors, NOT_ESTIMATED)
 
 
-def _sd_standard_errors(result: FitResult, errors: np.ndarray) -> np.ndarray:
-    """Delta method on diagonals: SE(sd) = SE(variance) / (2 sd). Correlations need the covariances between
-    estimates, which the result does not carry: not estimated."""
-    out = np.full(len(errors), NOT_ESTIMATED)
-    out[: len(result.thetas)] = 0.0
-    position = len(result.thetas)
-    for matrix in (result.sigma, result.omega):
-        for i, j in lower_triangle_indices(len(matrix)):
-            if i == j and errors[position] < NOT_ESTIMATED and matrix[i, i] > 0.0:
-                out[position] = errors[position] / (2.0 * math.sqrt(matrix[i, i]))
-            position += 1
-    return out
+def _condition(known: UncertaintyResult, n_columns: int) -> np.ndarray:
+    values = known.eigenvalues
+    facts = [known.condition_number, values[0], values[-1]] if len(values) else []
+    return _padded(np.array(facts), n_columns)
+
+
+def _padded(values: np.ndarray, n_columns: int) -> np.ndarray:
+    """With zeros behind; what does not fit is left out (three columns are needed for the condition number)."""
+    return np.concatenate([values, np.zeros(n_columns)])[:n_columns]

@@ -16,10 +16,19 @@ from typing import Any
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.fit_result import (
+    DerivedQuantity,
+    EndpointCount,
+    Estimate,
+    FitResult,
+    IndividualResults,
+    LikelihoodValue,
+    TraceRow,
+)
 from nlmevae.results.run_folder import GENERATOR
 from nlmevae.results.shrinkage import EtaStatistics, Shrinkage
 from nlmevae.results.status import FitStatus
+from nlmevae.results.uncertainty_result import UncertaintyResult
 from nlmevae.writers.atomic import write_atomically
 
 SCHEMA = 2
@@ -129,6 +138,8 @@ def fit_result_from(d: dict[str, Any]) -> FitResult:
         versions=d["versions"],
         endpoints=tuple(EndpointCount(**e) for e in d.get("endpoints", ())),
         data_ranges={k: (number_from(low), number_from(high)) for k, (low, high) in d["data_ranges"].items()},
+        uncertainty=None if d.get("uncertainty") is None else _uncertainty(d["uncertainty"]),
+        derived=tuple(_derived(q) for q in d.get("derived", ())),
     )
 
 
@@ -168,6 +179,26 @@ def _shrinkage(d: dict[str, Any]) -> Shrinkage:
     }
     rest = {name: array_from(d[name], 1) for name in d if name not in (*kinds, "n_subjects")}
     return Shrinkage(n_subjects=d["n_subjects"], **kinds, **rest)
+
+
+def _derived(d: dict[str, Any]) -> DerivedQuantity:
+    numbers = {k: number_from(d[k]) for k in ("value", "low", "high")}
+    return DerivedQuantity(**{**d, **numbers, "standard_error": _optional(d["standard_error"])})
+
+
+def _uncertainty(d: dict[str, Any]) -> UncertaintyResult:
+    axes = {
+        "covariance": 2, "mc_error": 1, "intervals": 2, "symmetric_intervals": 2, "sd_standard_errors": 1,
+        "sd_intervals": 2, "eigenvalues": 1,
+    }  # fmt: skip
+    return UncertaintyResult(
+        method=d["method"],
+        status=d["status"],
+        names=tuple(d["names"]),
+        distinct=np.array(d["distinct"], dtype=bool),
+        level=number_from(d["level"]),
+        **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
+    )
 
 
 def _trace_row(d: dict[str, Any]) -> TraceRow:

@@ -10,6 +10,7 @@ from nlmevae.errors import OutputError
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult, TraceRow
 from nlmevae.results.run_folder import RunFolder
+from nlmevae.writers.covariance_files import write_coi, write_cor, write_cov
 from nlmevae.writers.encoder_file import write_encoder
 from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import ExtStream, write_ext
@@ -29,6 +30,12 @@ def run_writers(folder: RunFolder, result: FitResult) -> list[tuple[Path, Callab
         (folder.shk, lambda: write_shk(folder.shk, result)),
         (folder.individuals_csv, lambda: write_individuals_csv(folder.individuals_csv, people)),
     ]
+    if result.uncertainty is not None and result.uncertainty.method != "none":
+        writers += [
+            (folder.cov, lambda: write_cov(folder.cov, result)),
+            (folder.cor, lambda: write_cor(folder.cor, result)),
+            (folder.coi, lambda: write_coi(folder.coi, result)),
+        ]
     if len(people.eta_samples):
         writers.append((folder.ets, lambda: write_ets(folder.ets, people)))
     encoder = result.encoder

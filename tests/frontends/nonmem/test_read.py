@@ -8,7 +8,7 @@ from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.nonmem.definitions import needed_names
 from nlmevae.frontends.nonmem.read import lower_control_stream, parse_control_stream, read_control_stream
 from nlmevae.frontends.nonmem.records import read_source
-from nlmevae.ir import Binary, SimulationRequest, Symbol, names_assigned
+from nlmevae.ir import Binary, CovarianceRequest, SimulationRequest, Symbol, names_assigned
 from tests.helpers.control_streams import ACCEPTED, FIXTURES, accepted, lower
 
 
@@ -57,19 +57,32 @@ def test_records_that_are_not_run_are_noted_and_the_requests_kept():
         ("record-not-run", "note"),
         ("record-not-run", "note"),
         ("record-not-run", "note"),
-        ("no-covariance-step", "warning"),
     ]
     assert [e.method for e in model.estimation] == ["IMP", "NUTS"]
     assert ("FORMAT", ",1PE13.6") in model.estimation[0].options
     assert ("GRD", "TG(1):DS(1)") in model.estimation[0].options
-    assert model.covariance_step
+    assert model.covariance == CovarianceRequest(matrix="S", unconditional=True)
     assert model.simulation == SimulationRequest(seed=12345, n=10, only=True, unread=("TRUE=FINAL",))
 
 
 def test_the_method_defaults_to_first_order_and_no_covariance_step():
     model = lower(SIGMA="0.04\n$EST MAXEVAL=100")
     assert [e.method for e in model.estimation] == ["0"]
-    assert not model.covariance_step
+    assert model.covariance is None
+
+
+@pytest.mark.parametrize(
+    ("record", "asked"),
+    [
+        ("$COVARIANCE", CovarianceRequest()),
+        ("$COV MATRIX=R PRINT=E", CovarianceRequest(matrix="R")),
+        ("$COVR MATR=s UNCOND SIGL=10", CovarianceRequest(matrix="S", unconditional=True)),
+        ("$COV OMITTED", CovarianceRequest(omitted=True)),
+        ("$COV UNCONDITIONAL\n$COV MATRIX=R", CovarianceRequest(matrix="R", unconditional=True)),
+    ],
+)
+def test_the_covariance_step_is_read_in_its_spellings(record, asked):
+    assert lower(SIGMA=f"0.04\n$EST METHOD=1\n{record}").covariance == asked
 
 
 def test_only_the_first_problem_is_used_with_a_warning():

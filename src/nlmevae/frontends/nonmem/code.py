@@ -48,6 +48,11 @@ def parse_code(record: Record) -> Tree:
         raise _explain(record, code, error) from None
 
 
+def expression_tree(text: str) -> Tree:
+    """The syntax tree of one expression; lark's UnexpectedInput if it is none."""
+    return _parser().parse(text, start="expression")
+
+
 def _code_text(record: Record) -> str:
     """Everything before the code as blanks, then the code with verbatim comments blanked."""
     source = record.source

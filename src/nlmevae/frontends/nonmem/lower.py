@@ -56,6 +56,8 @@ class Vocabulary:
         counts: number of THETA, ETA, EPS and A (compartments).
         synonyms: other spelling of a data item -> the one programs keep.
         replacements: $ABBR REPLACE and parameter labels: ``ETA_CL`` -> ``ETA(1)``, ``THETA(CL)`` -> ``THETA(1)``.
+        parameters: of expressions that read population parameters and nothing else, what each may be called ->
+            its name; None for code.
     """
 
     source: SourceText
@@ -63,6 +65,12 @@ class Vocabulary:
     counts: Mapping[str, int]
     synonyms: Mapping[str, str] = field(default_factory=dict)
     replacements: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] | None = None
+
+
+def lower_expression(tree: Tree, vocabulary: Vocabulary) -> Expression:
+    """A parsed expression that must have a number as its value; errors as for `lower_code`."""
+    return _Lowering(vocabulary).value(tree)
 
 
 def lower_code(tree: Tree, vocabulary: Vocabulary) -> tuple[Statement, ...]:
@@ -210,6 +218,8 @@ class _Lowering:
         at = self.at(token)
         if name in FUNCTION_NAMES:
             return self.function(FUNCTION_NAMES[name], arguments, at)
+        if self.vocabulary.parameters is not None:
+            return self.parameter(self.element_name(token, arguments), at)
         if name in PROTECTED_FUNCTIONS:
             raise UnsupportedError(
                 f"{name} is not supported", hint=f"write {PROTECTED_FUNCTIONS[name]} instead", location=at
@@ -252,8 +262,23 @@ class _Lowering:
             texts.append(leaf.upper() if argument.data == "name" else str(int(leaf)))
         return f"{token.upper()}({','.join(texts)})"
 
+    def parameter(self, name: str, at: Location) -> Expression:
+        """A population parameter by its name or label."""
+        known = self.vocabulary.parameters
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            guess = f"did you mean {close[0]}? " if close else ""
+            raise SemanticError(
+                f"{name} is no population parameter of this model",
+                hint=f"{guess}known: {', '.join(known)}; an individual parameter is written by the THETAs it has",
+                location=at,
+            )
+        return Symbol(known[name], at=at)
+
     def symbol(self, name: str, at: Location) -> Expression:
         vocabulary = self.vocabulary
+        if vocabulary.parameters is not None:
+            return self.parameter(name, at)
         name = vocabulary.replacements.get(name, name)
         if re.fullmatch(r"[0-9.].*", name):
             return Number(float(name.replace("D", "E")), at=at)

@@ -30,7 +30,7 @@ from nlmevae.frontends.nonmem.records import (
     source_text,
     split_records,
 )
-from nlmevae.frontends.nonmem.request import read_estimation, unmet_requests
+from nlmevae.frontends.nonmem.request import read_covariance_request, read_estimation, unmet_requests
 from nlmevae.frontends.nonmem.simulation_request import read_simulation
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
 from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
@@ -103,7 +103,7 @@ def lower_control_stream(source: SourceText) -> Model:
         structural=structural,
         program=program,
         estimation=estimation,
-        covariance_step=bool(stream.named("COVARIANCE")),
+        covariance=read_covariance_request(stream.named("COVARIANCE")),
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
         diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), tables)),

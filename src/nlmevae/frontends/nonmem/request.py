@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from nlmevae.errors import UnsupportedError
+from dataclasses import replace
+from typing import Literal
+
+from nlmevae.errors import ModelSyntaxError, UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
-from nlmevae.ir import Diagnostic, EstimationStep, TableRequest
+from nlmevae.ir import CovarianceRequest, Diagnostic, EstimationStep, TableRequest
 
 _LIKELIHOOD = ("LIKELIHOOD", "-2LOGLIKELIHOOD", "-2LLIKELIHOOD", "-2LL")
 
@@ -46,16 +49,51 @@ def _evaluates_only(option: Option) -> bool:
     return option.key == "EONLY" and value not in ("", "0")
 
 
+def read_covariance_request(records: tuple[Record, ...]) -> CovarianceRequest | None:
+    """What $COVARIANCE asks for; options of NONMEM's own numerical methods have no counterpart and are passed over.
+
+    Raises:
+        ModelSyntaxError: MATRIX is neither R nor S.
+    """
+    if not records:
+        return None
+    asked = CovarianceRequest(at=records[0].head)
+    for option in (o for record in records for o in read_options(record)):
+        if abbreviates(option.key, "MATRIX") and option.assigned:
+            asked = replace(asked, matrix=_matrix(option))
+        elif abbreviates(option.key, "UNCONDITIONAL"):
+            asked = replace(asked, unconditional=True)
+        elif abbreviates(option.key, "CONDITIONAL"):
+            asked = replace(asked, unconditional=False)
+        elif abbreviates(option.key, "OMITTED"):
+            asked = replace(asked, omitted=True)
+    return asked
+
+
+def _matrix(option: Option) -> Literal["R", "S"]:
+    value = (option.value or "").upper()
+    if value not in ("R", "S"):
+        raise ModelSyntaxError(
+            f"$COVARIANCE MATRIX={option.value} is not a covariance matrix of NONMEM",
+            hint="write MATRIX=R (inverse observed information), MATRIX=S (inverse cross-product of the scores), or "
+            "leave it out for their sandwich",
+            location=option.at,
+        )
+    return value
+
+
 def unmet_requests(covariance: tuple[Record, ...], tables: tuple[TableRequest, ...]) -> list[Diagnostic]:
     """What the control stream asks for and this version does not produce."""
     notes = []
-    if covariance:
+    resampled = [o for r in covariance for o in read_options(r) if o.key == "SIRSAMPLE"]
+    if resampled:
         notes.append(
             Diagnostic(
-                code="no-covariance-step",
+                code="no-sir",
                 severity="warning",
-                message="$COVARIANCE is not run: this version computes no standard errors",
-                location=covariance[0].head,
+                message="$COVARIANCE SIRSAMPLE: sampling importance resampling is not done",
+                hint="for intervals that are not symmetric use nlmevae profile",
+                location=resampled[0].at,
             )
         )
     for table in tables:
