@@ -244,8 +244,8 @@ def design_with_fit(
 def _draws(given: RunWithFit, population: Population) -> ParameterDraws:
     from nlmevae.diagnostics.parameter_draws import ParameterDraws
 
-    uncertainty = getattr(given.fit, "uncertainty", None)
-    if uncertainty is None:
+    uncertainty = None if given.fit is None else given.fit.uncertainty
+    if uncertainty is None or uncertainty.method == "none":
         raise SettingsError(
             "there is no covariance of the estimates to draw parameters from",
             hint="give --fit with the results of a fit whose covariance step was run, or leave --uncertainty out",

@@ -179,6 +179,9 @@ def _effects(here: AtEstimates, fit: FitResult) -> tuple[EffectSize, ...]:
 
     from nlmevae.diagnostics.effect_sizes import effect_sizes, theta_covariance
 
+    n = len(fit.thetas)
+    if fit.uncertainty is not None:
+        return effect_sizes(here, fit.uncertainty.covariance[:n, :n])
     known = [np.nan if e.standard_error is None else e.standard_error for e in fit.estimates if e.kind == "theta"]
     return effect_sizes(
         here, theta_covariance(np.where([e.fixed for e in fit.estimates if e.kind == "theta"], 0.0, known))

@@ -10,6 +10,7 @@ from nlmevae.results.effect_size import EffectSize
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_description import RunDescription
 from nlmevae.results.selection_result import SelectionResult
+from nlmevae.results.uncertainty_result import UncertaintyResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,6 @@ class Contents:
     theme: Theme = COLOUR
 
     @property
-    def uncertainty(self):
-        """Covariance of the estimates and what follows from it; None without standard errors."""
-        return getattr(self.fit, "uncertainty", None)
+    def uncertainty(self) -> UncertaintyResult | None:
+        """Covariance of the estimates and what follows from it; None without a covariance step."""
+        return self.fit.uncertainty
