@@ -7,7 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
-from nlmevae.cli.run_arguments import add_run_arguments, named_settings, print_diagnostics
+from nlmevae.cli.run_arguments import (
+    add_result_arguments,
+    add_run_arguments,
+    named_settings,
+    print_diagnostics,
+)
 
 if TYPE_CHECKING:
     from nlmevae.ir import Expression
@@ -31,6 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help='a function of the parameters to be given with its standard error, as "LOG(2)*V/CL"; may be repeated',
     )
     add_run_arguments(parser)
+    add_result_arguments(parser)
     parser.set_defaults(run=run)
 
 

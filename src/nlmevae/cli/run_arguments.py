@@ -32,8 +32,20 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
-    parser.add_argument("--report", action="store_true", help="also write <run>.html, as nlmevae report does")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="any other setting, for example --set n_draws=512; may be repeated",
+    )
+
+
+def add_result_arguments(parser: argparse.ArgumentParser) -> None:
+    """What else is computed and written at the end of a fit or a search."""
+    parser.add_argument("--report", action="store_true", help="also write <run>.html, as nlmevae report does")
     parser.add_argument(
         "--samples",
         metavar="N",
@@ -50,20 +62,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="more methods of -2LL at the end, with commas between them: laplace, gauss-hermite, foce, fo",
     )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        dest="settings",
-        help="any other setting, for example --set n_draws=512; may be repeated",
-    )
 
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
     names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", "covariance", *also)
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    given = {name: getattr(arguments, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:

@@ -7,7 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
-from nlmevae.cli.run_arguments import add_run_arguments, named_settings, print_diagnostics
+from nlmevae.cli.run_arguments import (
+    add_result_arguments,
+    add_run_arguments,
+    named_settings,
+    print_diagnostics,
+)
 
 if TYPE_CHECKING:
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
@@ -36,6 +41,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     _add_search_arguments(parser.add_argument_group("what is searched"))
     _add_decision_arguments(parser.add_argument_group("how it is decided"))
     add_run_arguments(parser)
+    add_result_arguments(parser)
     parser.set_defaults(run=run)
 
 
