@@ -184,7 +184,11 @@ def test_a_fit_of_such_a_stream_estimates_nothing_and_writes_its_files(evaluated
     assert result.status is nlmevae.FitStatus.EVALUATED
     assert all(e.value == e.init for e in result.estimates)
     assert np.isfinite(result.minus_two_ll)
-    assert {p.suffix for p in evaluated.parent.glob("run.*")} == {".ctl", ".ext", ".phi", ".shk", ".csv", ".json"}
+    covariance = {".cov", ".cor", ".coi"}
+    assert {p.suffix for p in evaluated.parent.glob("run.*")} == {
+        *(".ctl", ".ext", ".phi", ".shk", ".csv", ".json"),
+        *covariance,
+    }
     at_initial = nlmevae.likelihoods(evaluated, methods="focei")
     assert at_initial.minus_two_ll("focei") == pytest.approx(result.likelihood("focei").minus_two_ll, abs=1e-4)
 

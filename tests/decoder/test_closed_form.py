@@ -3,8 +3,6 @@ integrator that know nothing of eigenvalues."""
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from tests.helpers.forms import bolus, infusion, make_table, reset
@@ -275,18 +273,3 @@ def test_inputs_of_the_wrong_shape_are_refused(many):
     form, table, x = many
     with pytest.raises(ValueError, match="shape"):
         ClosedFormDecoder(form, table).predict(x[:, :-1])
-
-
-# speed -----------------------------------------------------------------------------------------------------
-def test_twelve_subjects_with_an_oral_dose_take_tens_of_microseconds():
-    """Measured 0.04 ms on one core of a shared machine; the limit leaves room for a busy one."""
-    observations = [(t, 2) for t in (0.0, 0.25, 0.57, 1.12, 2.02, 3.82, 5.1, 7.03, 9.05, 12.1, 24.4)]
-    table = make_table([{"events": [bolus(0.0, 320.0)], "observations": observations}] * 12)
-    decoder = ClosedFormDecoder(linear_form("one_absorption"), table)
-    x = np.log([[1.5, 0.08, 32.0]] * 12)
-    times = []
-    for _ in range(200):
-        start = time.perf_counter()
-        decoder.linearise(x)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1e-4

@@ -182,7 +182,7 @@ def test_settings_and_versions_are_in_the_result(default):
     assert default.settings["method"] == "vae+polish"
     assert default.settings["backend"] == "test"
     assert set(default.versions) >= {"nlmevae", "numpy", "torch"}
-    assert set(default.seconds) == {"setup", "vae", "polish", "likelihood", "total"}
+    assert set(default.seconds) == {"setup", "vae", "polish", "likelihood", "covariance", "total"}
 
 
 @pytest.mark.parametrize(
