@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
-    from nlmevae.pipeline import check, fit, predict, profile, read_model, select
+    from nlmevae.pipeline import check, fit, predict, read_model, select
+    from nlmevae.profiling import profile
     from nlmevae.reporting import write_report
     from nlmevae.results.fit_result import FitResult
     from nlmevae.results.likelihood_result import LikelihoodResult
@@ -104,7 +105,7 @@ _HOME = {
     "fit": ("nlmevae.pipeline", "fit"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
     "predict": ("nlmevae.pipeline", "predict"),
-    "profile": ("nlmevae.pipeline", "profile"),
+    "profile": ("nlmevae.profiling", "profile"),
     "read_model": ("nlmevae.pipeline", "read_model"),
     "read_results": ("nlmevae.writers.results_json", "read_results_json"),
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),

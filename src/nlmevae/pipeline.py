@@ -19,15 +19,14 @@ from nlmevae.ir import Candidate, Diagnostic, Expression, Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.prediction_result import PredictionResult
-from nlmevae.results.profile_result import ProfileResult
 from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.selection_result import SelectionResult
+from nlmevae.resumption import USUAL_SECONDS, Resumption, provenance_of, stages_of, with_warnings
 
 if TYPE_CHECKING:
     from nlmevae.data.events import EventTable
     from nlmevae.data.search_space import Search
     from nlmevae.estimation.predict import NewSubjects
-    from nlmevae.estimation.profile_run import ProfileEvent
     from nlmevae.estimation.search import SearchOutcome, SelectedModel
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.estimation.trace import ProgressEvent
@@ -101,6 +100,8 @@ def fit(
     write: bool = False,
     overwrite: bool = False,
     derive: Iterable[str] = (),
+    resume: bool = False,
+    checkpoint_every: float = USUAL_SECONDS,
     progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> FitResult:
@@ -114,7 +115,10 @@ def fit(
         write: write these files beside the control stream. Without `out` or `write` nothing is written.
         overwrite: also replace files that another program wrote.
         derive: functions of the parameters, as ``"LOG(2)*V/CL"``, to be given with standard errors (`derived`).
-        progress: called after every iteration.
+        resume: go on from ``<run>.checkpoint`` where the same run was killed or interrupted; the result is that of
+            an undisturbed run, bit for bit. From the beginning if there is none.
+        checkpoint_every: seconds between checkpoints of a run that writes files; 0: none.
+        progress: called after every iteration, and while likelihood and standard errors are computed (`row` None).
         settings: fields of `FitSettings` (method, seed, backend, ...).
 
     Returns:
@@ -130,9 +134,11 @@ def fit(
         return run_fit(prepared, chosen, progress=progress, derive=expressions)
     files = open_files(prepared, out=out, overwrite=overwrite)
     tables = table_files(prepared, out=out, overwrite=overwrite)
-    result = run_fit(prepared, chosen, files=files, progress=progress, derive=expressions)
+    resumption = fit_resumption(prepared, chosen, files, resume=resume, every=checkpoint_every)
+    result = run_fit(prepared, chosen, files=files, progress=progress, derive=expressions, resumption=resumption)
     files.finish(result)
     write_tables(prepared, result, tables, threads=chosen.threads)
+    resumption.done(result)
     return result
 
 
@@ -149,127 +155,6 @@ def parse_derived(model: Model, texts: Iterable[str]) -> dict[str, Expression]:
         texts = (texts,)
     names = parameter_names(model)
     return {text: parse_parameter_expression(text, names) for text in texts}
-
-
-def profile(
-    source: ModelSource,
-    parameters: Iterable[str],
-    *,
-    level: float = 0.95,
-    estimates: str | os.PathLike[str] | FitResult | None = None,
-    data: str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str] | None = None,
-    write: bool = False,
-    overwrite: bool = False,
-    progress: Callable[[ProfileEvent], None] | None = None,
-    **settings: Any,
-) -> ProfileResult:
-    """Profile likelihood intervals of some parameters.
-
-    Args:
-        source, data, out, write, overwrite: as in `fit`; the file is ``<run>.profile.csv``.
-        parameters: NONMEM names or labels, as ``THETA(1)``, ``OMEGA(1,1)``, ``CL``.
-        level: of the intervals, between 0 and 1.
-        estimates: a fit of the same model, or the ``results.json`` of one; without it the model is fitted first.
-        progress: called after every constrained maximum.
-        settings: fields of `FitSettings`.
-
-    Raises:
-        ModelError, DataError, SettingsError, OutputError: before anything is computed.
-    """
-    chosen = make_settings(settings)
-    prepared = prepare(source, data=data)
-    names = profile_names(prepared.model, parameters)
-    if not 0.0 < level < 1.0:
-        raise SettingsError(f"level is {level!r}", hint="give a number between 0 and 1, as 0.95")
-    path = None
-    if write or out is not None:
-        path = open_profile_file(prepared, out=out, overwrite=overwrite)
-    fitted = fit_of(prepared, estimates) if estimates is not None else run_fit(prepared, chosen)
-    result = run_profile(prepared, fitted, names, chosen, level=level, progress=progress)
-    if path is not None:
-        from nlmevae.writers.profile_csv import write_profile_csv
-
-        write_profile_csv(path, result)
-    return result
-
-
-def profile_names(model: Model, parameters: Iterable[str]) -> tuple[str, ...]:
-    """Canonical names of parameters that can be profiled.
-
-    Raises:
-        SettingsError: a name that is no parameter of the model, or one that is not estimated on its own.
-    """
-    import difflib
-
-    from nlmevae.ir import estimated_names, parameter_names
-
-    known, estimated = parameter_names(model), estimated_names(model)
-    found = []
-    for text in (parameters,) if isinstance(parameters, str) else parameters:
-        name = known.get(text.upper().replace(" ", ""), known.get(text.upper()))
-        if name is None:
-            near = difflib.get_close_matches(text.upper(), known, n=1)
-            guess = f"did you mean {near[0]}? " if near else ""
-            raise SettingsError(f"{text} is no parameter of the model", hint=f"{guess}known: {', '.join(known)}")
-        if name not in estimated:
-            raise SettingsError(
-                f"{text} is not estimated on its own: it is fixed, between two blocks, or repeats another (SAME)",
-                hint=f"these can be profiled: {', '.join(sorted(estimated))}",
-            )
-        found.append(name)
-    if not found:
-        raise SettingsError("no parameter to profile", hint="name at least one, as THETA(1) or OMEGA(1,1)")
-    return tuple(dict.fromkeys(found))
-
-
-def open_profile_file(
-    prepared: PreparedRun, *, out: str | os.PathLike[str] | None = None, overwrite: bool = False
-) -> Path:
-    """Where ``<run>.profile.csv`` goes, checked before anything is computed; OutputError if it cannot."""
-    from nlmevae.results.run_folder import check_replaceable, make_folder
-
-    folder = RunFolder.beside(prepared.model.source.path or prepared.model.name, out)
-    make_folder(folder.folder)
-    inputs = [prepared.model.source.path, prepared.dataset.path]
-    check_replaceable([folder.profile_csv], overwrite=overwrite, inputs=inputs)
-    return folder.profile_csv
-
-
-def fit_of(prepared: PreparedRun, estimates: str | os.PathLike[str] | FitResult) -> FitResult:
-    """A fit of this model and these data.
-
-    Raises:
-        DataError: it cannot be read, or is of another model or other data.
-    """
-    from nlmevae.writers.results_json import read_results_json
-
-    result = estimates if isinstance(estimates, FitResult) else read_results_json(Path(estimates))
-    model, table = prepared.model, prepared.table
-    sizes = (len(result.thetas), len(result.omega), len(result.sigma), result.n_subjects, result.n_obs_total)
-    wanted = (len(model.thetas), len(model.etas), len(model.epsilons), table.n_subjects, table.n_obs_total)
-    labels = [e.label for e in result.estimates if e.kind == "theta"]
-    if sizes != wanted or labels != [t.label for t in model.thetas]:
-        raise DataError(
-            f"the estimates are of {result.source_path}, which differs from this model or its data",
-            hint="fit this control stream first, or leave the estimates out",
-        )
-    return result
-
-
-def run_profile(
-    prepared: PreparedRun,
-    fitted: FitResult,
-    names: tuple[str, ...],
-    settings: FitSettings,
-    *,
-    level: float,
-    progress: Callable[[ProfileEvent], None] | None = None,
-) -> ProfileResult:
-    """Profiles around the estimates of `fitted`. Ctrl-C keeps those that are finished."""
-    from nlmevae.estimation.profile_run import profile_model
-
-    return profile_model(prepared.model, prepared.table, fitted, names, settings, level=level, progress=progress)
 
 
 def make_settings(options: dict[str, Any], *, also: tuple[str, ...] = ()) -> FitSettings:
@@ -314,20 +199,25 @@ def run_fit(
     files: RunFiles | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
     derive: dict[str, Expression] | None = None,
+    resumption: Resumption | None = None,
 ) -> FitResult:
-    """Estimate; iterations go to `files` as they come. The caller writes the result (`files.finish`)."""
+    """Estimate; iterations go to `files` as they come, and checkpoints where `resumption` says. The caller writes
+    the result (`files.finish`), then ends the resumption (`resumption.done`)."""
     from nlmevae.estimation.fit import fit_model
     from nlmevae.results.derived import with_derived
 
     def report(event: ProgressEvent) -> None:
-        if files is not None and event.phase != "encoder":
+        if files is not None and event.row is not None:
             files.add_iteration(event.row)
         if progress is not None:
             progress(event)
 
     try:
-        result = fit_model(prepared.model, prepared.dataset, prepared.table, settings, progress=report)
-        return with_derived(result, derive or {})
+        with stages_of(resumption) as stages:
+            result = fit_model(
+                prepared.model, prepared.dataset, prepared.table, settings, progress=report, stages=stages
+            )
+        return with_derived(with_warnings(result, resumption), derive or {})
     except BaseException:
         if files is not None:
             files.close()
@@ -429,6 +319,8 @@ def select(
     out: str | os.PathLike[str] | None = None,
     write: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
+    checkpoint_every: float = USUAL_SECONDS,
     progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> SelectionResult:
@@ -438,7 +330,8 @@ def select(
         source: control stream or a model read earlier; effects that are in it already stay.
         covariates, categorical, parameters, effects, force, forbid, forms, centre, missing, levels, reference,
             settings_file: what is searched (`SearchSpec`; docs/covariates.md). Lists may be text with commas.
-        data, out, write, overwrite, progress: as in `fit`; the files are those of ``<run>_selected``.
+        data, out, write, overwrite, resume, checkpoint_every, progress: as in `fit`; the files are those of
+            ``<run>_selected``.
         settings: fields of `SelectionSettings` (criterion, audit, ...) and of `FitSettings` (method, seed, ...).
 
     Returns:
@@ -453,11 +346,35 @@ def select(
         parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,
         missing=missing, levels=levels, reference=reference,
     )  # fmt: skip
-    files = open_selection_files(prepared, out=out, overwrite=overwrite) if write or out is not None else None
-    result = run_selection(prepared, chosen, selection, files=files, progress=progress)
-    if files is not None:
-        files.finish(result)
+    if not write and out is None:
+        return run_selection(prepared, chosen, selection, progress=progress)
+    files = open_selection_files(prepared, out=out, overwrite=overwrite)
+    resumption = selection_resumption(prepared, chosen, selection, files, resume=resume, every=checkpoint_every)
+    result = run_selection(prepared, chosen, selection, files=files, progress=progress, resumption=resumption)
+    files.finish(result)
+    resumption.done(result.fit)
     return result
+
+
+def selection_resumption(
+    prepared: PreparedSelection,
+    settings: FitSettings,
+    selection: SelectionSettings,
+    files: SelectionFiles,
+    *,
+    resume: bool,
+    every: float,
+) -> Resumption:
+    """Of a search; the checkpoint stands beside its files."""
+    provenance = provenance_of(prepared.run, settings, search=prepared.search, selection=selection)
+    return Resumption(files.folder.run.checkpoint, provenance, resume=resume, every=every)
+
+
+def fit_resumption(
+    prepared: PreparedRun, settings: FitSettings, files: RunFiles, *, resume: bool, every: float
+) -> Resumption:
+    """Of a fit; the checkpoint stands beside its files."""
+    return Resumption(files.folder.checkpoint, provenance_of(prepared, settings), resume=resume, every=every)
 
 
 def make_selection_settings(options: dict[str, Any]) -> tuple[FitSettings, SelectionSettings]:
@@ -547,16 +464,21 @@ def run_selection(
     *,
     files: SelectionFiles | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
+    resumption: Resumption | None = None,
 ) -> SelectionResult:
-    """Search, write the selected model, fit it as written. The caller writes the files (`files.finish`)."""
+    """Search, write the selected model, fit it as written. The caller writes the files (`files.finish`), then ends
+    the resumption (`resumption.done`)."""
     from nlmevae.estimation.search import fit_of_selected, search_effects
     from nlmevae.estimation.search_evidence import Evidence, evidence_of
     from nlmevae.estimation.search_report import search_report
 
     run = prepared.run
-    outcome = search_effects(run.model, run.table, prepared.search, settings, selection, progress=progress)
-    selected, text = selected_model(prepared, outcome, files)
-    fit = fit_of_selected(outcome, selected)
+    with stages_of(resumption) as stages:
+        outcome = search_effects(
+            run.model, run.table, prepared.search, settings, selection, progress=progress, stages=stages
+        )
+        selected, text = selected_model(prepared, outcome, files)
+        fit = with_warnings(fit_of_selected(outcome, selected, progress), resumption)
 
     def report(evidence: Evidence, *, audit: str) -> SelectionResult:
         exchangeable = prepared.search.exchangeable

@@ -36,8 +36,10 @@ ALLOWED = {
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report", "fitted_run",
+        "report", "fitted_run", "resumption",
     },
+    "resumption": {"nlmevae", "errors", "results", "data", "estimation", "prepared_run", "writers"},
+    "profiling": {"errors", "ir", "results", "estimation", "writers", "prepared_run", "pipeline"},
     "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
     "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "after_fit": {
@@ -72,6 +74,8 @@ THIRD_PARTY = {
     "reporting": {"numpy"},
     "model_summary": {"numpy"},
     "pipeline": set(),
+    "resumption": {"numpy", "numba", "torch"},
+    "profiling": set(),
     "fitted_run": set(),
     "at_parameters": set(),
     "after_fit": set(),
@@ -97,8 +101,8 @@ ONLY_IN = {
 LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
-        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "run_arguments",
-        "interrupts", "report", "step_progress",
+        "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
+        "run_arguments", "interrupts", "report", "step_progress",
     )
 }  # fmt: skip
 

@@ -34,7 +34,7 @@ def run(tmp_path):
 def fake_fit(status=FitStatus.CONVERGED, error=None, seen=None):
     """fit_model of the estimator's signature: three iterations, then a result of the model's sizes."""
 
-    def fit_model(model, dataset, table, settings, *, progress=None):
+    def fit_model(model, dataset, table, settings, *, progress=None, stages=None):
         if seen is not None:
             seen.append(settings)
         n = len(model.thetas) + 1 + 6

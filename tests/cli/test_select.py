@@ -44,7 +44,7 @@ def search(monkeypatch):
     seen = []
 
     def install(result=None, *, error=None):
-        def run_selection(prepared, settings, selection, *, files=None, progress=None):
+        def run_selection(prepared, settings, selection, *, files=None, progress=None, resumption=None):
             seen.append((prepared, settings, selection))
             progress(ProgressEvent.of(trace_row(0), total=3))
             if error is not None:

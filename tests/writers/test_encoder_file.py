@@ -21,7 +21,7 @@ def make_encoder() -> SavedEncoder:
     return SavedEncoder(
         fingerprint="50b8b8237da8e954", latents=("KA", "V"), thetas=np.array([1.5, 1 / 3]), omega=np.eye(2) / 7,
         sigma=np.empty((0, 0)), hidden=32, weights=np.random.default_rng(0).normal(size=101).astype("f"),
-        scales=scales, history=np.array([[50.0, -1.25], [100.0, -1.5]]), seconds=3.25,
+        scales=scales, history=np.array([[50.0, -1.25], [100.0, -1.5]]),
     )  # fmt: skip
 
 

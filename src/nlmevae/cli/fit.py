@@ -6,18 +6,21 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
+from nlmevae.cli.interrupts import interrupts_held, one_interrupt
 from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
+    end_resumption,
     named_settings,
     print_diagnostics,
+    print_notes,
 )
 
 if TYPE_CHECKING:
     from nlmevae.ir import Expression
     from nlmevae.prepared_run import PreparedRun
     from nlmevae.results.fit_result import FitResult
+    from nlmevae.resumption import Resumption
     from nlmevae.writers.run_files import RunFiles
 
 
@@ -45,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nlmevae.cli.options import settings_from_text
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
-    from nlmevae.pipeline import open_files, parse_derived, prepare
+    from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare
 
     if arguments.report:
         require_report_packages()
@@ -55,24 +58,33 @@ def run(arguments: argparse.Namespace) -> int:
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
-    with termination_as_interrupt():
-        result = _fit(prepared, settings, files, derive, quiet=arguments.quiet)
+    resumption = fit_resumption(prepared, settings, files, resume=arguments.resume, every=arguments.checkpoint_every)
+    print_notes(resumption.notes)
+    with one_interrupt():
+        result = _fit(prepared, settings, files, derive, resumption, quiet=arguments.quiet)
     with interrupts_held():
         code = _finish(result, files, quiet=arguments.quiet)
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
+    end_resumption(resumption, result)
     if arguments.report:
         report_after(arguments, arguments.model, result, files.folder.report)
     return code
 
 
 def _fit(
-    prepared: PreparedRun, settings: Any, files: RunFiles, derive: dict[str, Expression], *, quiet: bool
+    prepared: PreparedRun,
+    settings: Any,
+    files: RunFiles,
+    derive: dict[str, Expression],
+    resumption: Resumption,
+    *,
+    quiet: bool,
 ) -> FitResult:
     from nlmevae.cli.progress import make_progress
     from nlmevae.pipeline import run_fit
 
     with make_progress(prepared, quiet=quiet) as progress:
-        return run_fit(prepared, settings, files=files, progress=progress.update, derive=derive)
+        return run_fit(prepared, settings, files=files, progress=progress.update, derive=derive, resumption=resumption)
 
 
 def _finish(result: FitResult, files: RunFiles, *, quiet: bool) -> int:

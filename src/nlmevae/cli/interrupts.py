@@ -1,4 +1,5 @@
-"""Signals while a run lasts: SIGTERM ends it as Ctrl-C does, and nothing cuts its files in half."""
+"""Signals while a run lasts: SIGTERM ends it as Ctrl-C does, a second one changes nothing, and none cuts its files
+in half."""
 
 from __future__ import annotations
 
@@ -8,24 +9,31 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """A cluster's SIGTERM ends the run as Ctrl-C does: with a valid partial result."""
+def one_interrupt() -> Iterator[None]:
+    """Ctrl-C, or a cluster's SIGTERM, ends the run with a valid partial result. What follows the first one is not
+    interrupted again: the impatient would lose it."""
+    interrupted = False
 
     def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """A second Ctrl-C must not cut the files in half."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A Ctrl-C must not cut the files in half."""
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlmevae.cli.interrupts import termination_as_interrupt
+from nlmevae.cli.interrupts import one_interrupt
 from nlmevae.cli.run_arguments import add_run_arguments, named_settings, print_diagnostics
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     from nlmevae.cli.options import settings_from_text
     from nlmevae.cli.profile_text import profile_text
     from nlmevae.errors import SettingsError
-    from nlmevae.pipeline import open_profile_file, prepare, profile_names, run_profile
+    from nlmevae.pipeline import prepare
+    from nlmevae.profiling import open_profile_file, profile_names, run_profile
     from nlmevae.writers.profile_csv import write_profile_csv
 
     if not 0.0 < arguments.level < 1.0:
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = profile_names(prepared.model, arguments.parameters)
     print_diagnostics(prepared.diagnostics)
     path = open_profile_file(prepared, out=arguments.out, overwrite=arguments.overwrite)
-    with termination_as_interrupt():
+    with one_interrupt():
         fitted = _estimates(arguments.estimates, prepared, settings, quiet=arguments.quiet)
         shown = None if arguments.quiet else _Lines()
         result = run_profile(prepared, fitted, names, settings, level=arguments.level, progress=shown)
@@ -66,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _estimates(path: str | None, prepared: PreparedRun, settings: FitSettings, *, quiet: bool) -> FitResult:
     from nlmevae.cli.progress import make_progress
-    from nlmevae.pipeline import fit_of, run_fit
+    from nlmevae.pipeline import run_fit
+    from nlmevae.profiling import fit_of
 
     if path is not None:
         return fit_of(prepared, Path(path))

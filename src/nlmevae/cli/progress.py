@@ -96,7 +96,7 @@ class LiveProgress:
 
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<8}"),
+            TextColumn("{task.description:<10}"),
             BarColumn(bar_width=12),
             TextColumn("{task.fields[facts]}"),
             console=Console(file=stream),
@@ -127,8 +127,8 @@ class LiveProgress:
 
 
 def progress_line(event: ProgressEvent) -> str:
-    """``vae      12/60   -2ELBO 371.20   3.2 s, about 8 s left``"""
-    return f"{event.phase:<8} {facts(event)}"
+    """``vae        12/60   -2ELBO 371.20   3.2 s, about 8 s left``"""
+    return f"{event.phase:<10} {facts(event)}"
 
 
 def facts(event: ProgressEvent, *, finished: bool = False) -> str:
@@ -136,10 +136,13 @@ def facts(event: ProgressEvent, *, finished: bool = False) -> str:
     and, unless finished, time left in it."""
     finished = finished or event.iteration == event.total
     count = f"{event.iteration}/{event.total}" if event.total is not None else f"{event.iteration}"
-    name = {"burn-in": "-2ELBO", "vae": "-2ELBO", "encoder": "loss"}.get(event.phase, "-2LL")
+    objective = ""
+    if event.objective == event.objective:
+        name = {"burn-in": "-2ELBO", "vae": "-2ELBO", "encoder": "loss"}.get(event.phase, "-2LL")
+        objective = f"   {name} {event.objective:.2f}"
     left = ", until it stops improving" if event.total is None and not finished else ""
     if not finished and event.seconds_left is not None and event.iteration >= ITERATIONS_BEFORE_ESTIMATE:
         left = f", about {duration(event.seconds_left)} left"
-    support = event.row.support
+    support = None if event.row is None else event.row.support
     effects = "" if support is None else f"   {int(support.sum())} of {len(support)} effects"
-    return f"{count:>7}   {name} {event.objective:.2f}{effects}   {duration(event.seconds)}{left}"
+    return f"{count:>7}{objective}{effects}   {duration(event.seconds)}{left}"

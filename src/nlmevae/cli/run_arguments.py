@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nlmevae.ir import Diagnostic
+    from nlmevae.results.fit_result import FitResult
+    from nlmevae.resumption import Resumption
 
+#: Between two checkpoints; `resumption.USUAL_SECONDS`, which is not loaded for every command line.
+USUAL_SECONDS = 30.0
 METHODS = ("vae", "vae+polish")
 COVARIANCES = ("none", "observed", "cross-product", "sandwich")
 BACKENDS = ("auto", "formula", "closed_form", "compiled", "torchode")
@@ -44,7 +48,19 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_result_arguments(parser: argparse.ArgumentParser) -> None:
-    """What else is computed and written at the end of a fit or a search."""
+    """Checkpoints of a fit or a search, and what else is computed and written at its end."""
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from <run>.checkpoint, where this run was killed or interrupted (if there is none: from the start)",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        type=float,
+        default=USUAL_SECONDS,
+        help=f"time between checkpoints (default: {USUAL_SECONDS:g}); 0: none",
+    )
     parser.add_argument("--report", action="store_true", help="also write <run>.html, as nlmevae report does")
     parser.add_argument(
         "--samples",
@@ -77,3 +93,16 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
 
     for line in diagnostic_lines(n for n in diagnostics if n.severity == "warning"):
         print(line, file=sys.stderr)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """To stderr."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def end_resumption(resumption: Resumption, fit: FitResult) -> None:
+    """The files are written: the checkpoint goes, or what is left of it is named."""
+    resumption.done(fit)
+    if resumption.path.exists():
+        print_notes([f"The same command with --resume goes on from {resumption.path}."])

@@ -6,18 +6,21 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.cli.interrupts import interrupts_held, termination_as_interrupt
+from nlmevae.cli.interrupts import interrupts_held, one_interrupt
 from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
+    end_resumption,
     named_settings,
     print_diagnostics,
+    print_notes,
 )
 
 if TYPE_CHECKING:
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.pipeline import PreparedSelection
     from nlmevae.results.selection_result import SelectionResult
+    from nlmevae.resumption import Resumption
     from nlmevae.writers.selection_files import SelectionFiles, WrittenFiles
 
 SOLVERS = ("auto", "native", "highs", "scip", "gurobi")
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the selected model may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.options import selection_settings_from_text
     from nlmevae.cli.report import report_after, require_report_packages
-    from nlmevae.pipeline import open_selection_files, prepare_selection
+    from nlmevae.pipeline import open_selection_files, prepare_selection, selection_resumption
 
     if arguments.report:
         require_report_packages()
@@ -109,10 +112,15 @@ def run(arguments: argparse.Namespace) -> int:
     prepared = prepare_selection(arguments.model, data=arguments.data, **search_options(arguments))
     print_diagnostics(prepared.diagnostics)
     files = open_selection_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
-    with termination_as_interrupt():
-        result = _select(prepared, settings, decision, files, quiet=arguments.quiet)
+    resumption = selection_resumption(
+        prepared, settings, decision, files, resume=arguments.resume, every=arguments.checkpoint_every
+    )
+    print_notes(resumption.notes)
+    with one_interrupt():
+        result = _select(prepared, settings, decision, files, resumption, quiet=arguments.quiet)
     with interrupts_held():
         code = _finish(result, files, quiet=arguments.quiet)
+    end_resumption(resumption, result.fit)
     if arguments.report and files.folder.control_stream.exists():
         report_after(arguments, files.folder.control_stream, result.fit, files.folder.run.report)
     return code
@@ -134,6 +142,7 @@ def _select(
     settings: FitSettings,
     decision: SelectionSettings,
     files: SelectionFiles,
+    resumption: Resumption,
     *,
     quiet: bool,
 ) -> SelectionResult:
@@ -141,7 +150,7 @@ def _select(
     from nlmevae.pipeline import run_selection
 
     with make_progress(prepared, what="selecting covariates for", quiet=quiet) as progress:
-        return run_selection(prepared, settings, decision, files=files, progress=progress.update)
+        return run_selection(prepared, settings, decision, files=files, progress=progress.update, resumption=resumption)
 
 
 def _finish(result: SelectionResult, files: SelectionFiles, *, quiet: bool) -> int:

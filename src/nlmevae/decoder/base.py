@@ -44,6 +44,9 @@ class Decoder(ABC):
     """
 
     backend: str
+    #: What earlier calls taught it about how to solve, on which the last digits of later ones depend; may be set to
+    #: what another decoder of the same model and data has learned.
+    learned: bool | None = None
 
     def __init__(self, form: LatentForm, table: EventTable) -> None:
         self.form = form

@@ -62,7 +62,8 @@ class CompiledDecoder(Decoder):
         self.threads = threads
         self.width = width or host_width()
         self.method = method
-        self._implicit = {"explicit": False, "rosenbrock": True, "auto": None}[method]
+        #: whether the Rosenbrock method is taken
+        self.learned = {"explicit": False, "rosenbrock": True, "auto": None}[method]
         self._wrt = form.input_names
         self._all_rows = np.arange(table.n_subjects)
         self._counts = np.diff(table.ob_ptr).astype(np.int64)
@@ -90,13 +91,13 @@ class CompiledDecoder(Decoder):
             raise ValueError(f"x has shape {x.shape}, expected {(len(rows), self.n_inputs)}")
         if self.form.n_compartments == 0:
             return self._formula(sensitivities).solve(x, rows, self._pointer(rows))
-        if self._implicit is None:
-            self._implicit = self._is_stiff(x, rows)
-        solution = self._integrate(x, rows, sensitivities=sensitivities, implicit=self._implicit)
+        if self.learned is None:
+            self.learned = self._is_stiff(x, rows)
+        solution = self._integrate(x, rows, sensitivities=sensitivities, implicit=self.learned)
         exhausted = np.flatnonzero(solution.status == SolveStatus.MAX_STEPS)
-        if self.method == "auto" and not self._implicit and len(exhausted):
+        if self.method == "auto" and not self.learned and len(exhausted):
             self._repeat(solution, x, rows, exhausted, sensitivities=sensitivities)
-            self._implicit = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
+            self.learned = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
         return solution
 
     def _pointer(self, rows: np.ndarray) -> np.ndarray:

@@ -29,3 +29,12 @@ class Adam:
         spread = np.sqrt(self._second)
         spread += EPSILON * np.sqrt(1.0 - BETA2**self._steps)
         self.parameters -= size * self._first / spread
+
+    @property
+    def state(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """All that steps have changed."""
+        return self.parameters, self._first, self._second, self._steps
+
+    def restore(self, state: tuple[np.ndarray, np.ndarray, np.ndarray, int]) -> None:
+        """Go on from there; the parameters are changed in place."""
+        self.parameters[:], self._first[:], self._second[:], self._steps = state

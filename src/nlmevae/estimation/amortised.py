@@ -33,7 +33,7 @@ from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent
 from nlmevae.estimation.vae import torch_threads
 from nlmevae.likelihood.joint import JointDensity
-from nlmevae.results.fit_result import FitResult, TraceRow
+from nlmevae.results.fit_result import FitResult
 from nlmevae.results.saved_encoder import InputScales, SavedEncoder
 
 MOST_SUBJECTS = 256  # designs of the data that are simulated
@@ -54,6 +54,7 @@ def with_encoder(
     if not settings.save_encoder or result.likelihood("is") is None or not problem.n_latents:
         return result
     population = Population(thetas=result.thetas, omega=result.omega, sigma=result.sigma)
+    start = time.perf_counter()
     try:
         with torch_threads(settings.threads):
             encoder = train_encoder(problem, population, seed=settings.seed, progress=progress)
@@ -61,7 +62,8 @@ def with_encoder(
         return replace(result, warnings=(*result.warnings, "Training the encoder was interrupted: it is not saved."))
     if not np.isfinite(encoder.weights).all():
         return replace(result, warnings=(*result.warnings, "The encoder could not be trained: it is not saved."))
-    seconds = {**result.seconds, "encoder": encoder.seconds, "total": result.seconds["total"] + encoder.seconds}
+    spent = time.perf_counter() - start
+    seconds = {**result.seconds, "encoder": spent, "total": result.seconds["total"] + spent}
     return replace(result, encoder=encoder, seconds=seconds)
 
 
@@ -89,7 +91,6 @@ def train_encoder(
         weights=run.encoder.weights.copy(),
         scales=scales,
         history=history,
-        seconds=time.perf_counter() - start,
     )
 
 
@@ -320,7 +321,8 @@ class _Training:
                 history.append((step, float(np.mean(losses))))
                 losses = []
                 if progress is not None:
-                    progress(_event(step, steps, history[-1][1], time.perf_counter() - clock))
+                    spent, loss = time.perf_counter() - clock, history[-1][1]
+                    progress(ProgressEvent.of_step("encoder", step, steps, seconds=spent, objective=loss))
         return np.array(history)
 
     def _step(self) -> float:
@@ -359,9 +361,3 @@ def _negative_log_density(q: GaussianPosterior, z: np.ndarray, usable: np.ndarra
     white = torch.linalg.solve_triangular(tril, away, upper=False).squeeze(-1)
     log_det = torch.log(torch.diagonal(tril, dim1=-2, dim2=-1)).sum(-1)
     return (0.5 * (white**2).sum(-1) + log_det).mean()
-
-
-def _event(step: int, steps: int, loss: float, seconds: float) -> ProgressEvent:
-    """No iteration of the fit: it has no parameters of its own."""
-    row = TraceRow(iteration=step - 1, phase="encoder", objective=loss, parameters=np.empty(0), seconds=seconds)
-    return ProgressEvent.of(row, total=steps)

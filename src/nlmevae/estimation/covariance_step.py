@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,11 +74,12 @@ def run_covariance_step(
     posteriors: Posteriors,
     method: CovarianceMethod,
     rng: np.random.Generator,
+    report: Callable[[float], None] | None = None,
 ) -> Uncertainty | None:
     """With as many draws as the noise of the standard errors needs; None where it cannot be computed."""
     n_draws = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // problem.n_subjects))
     for _ in range(ROUNDS):
-        information = information_at(problem, population, posteriors, n_draws=n_draws, rng=rng)
+        information = information_at(problem, population, posteriors, n_draws=n_draws, rng=rng, report=report)
         if not (np.isfinite(information.observed).all() and np.isfinite(information.product).all()):
             return None
         gone = collapsed_variances(problem, population, information)

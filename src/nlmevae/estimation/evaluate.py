@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nlmevae.estimation.assemble import Estimation, Evaluation
@@ -9,6 +11,7 @@ from nlmevae.estimation.at_estimates import at_estimates
 from nlmevae.estimation.likelihoods import likelihoods_at, why_not
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.trace import Progress, share_of
 
 USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twice; of all subjects together
 
@@ -16,7 +19,9 @@ USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twi
 ALWAYS = ("is", "focei", "lin")
 
 
-def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) -> Evaluation:
+def evaluate(
+    problem: Problem, estimation: Estimation, settings: FitSettings, progress: Progress | None = None
+) -> Evaluation:
     """Modes from several starts, then -2LL by importance sampling around them and by approximations at them."""
     rng = np.random.default_rng([settings.seed, 2])
     here = at_estimates(
@@ -25,7 +30,7 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
     n_draws = final_draws(problem, settings.final_draws)
     censored = bool(problem.table.censored.any())
     methods = [m for m in (*ALWAYS, *settings.likelihoods) if not why_not(m, problem.n_latents, censored=censored)]
-    values = likelihoods_at(here, methods, n_draws=n_draws, rng=rng)
+    values = likelihoods_at(here, methods, n_draws=n_draws, rng=rng, report=_shares(progress))
     refined = next(v.refined for v in values if v.refined is not None)
     joint, mode = here.joint, refined.mode
     solution = joint.decoder.predict(joint.inputs(mode))
@@ -33,6 +38,19 @@ def evaluate(problem: Problem, estimation: Estimation, settings: FitSettings) ->
         residual = (joint.y - solution.prediction) / joint.sd(solution.prediction, mode)
     residual[joint.observed.censored] = np.nan
     return Evaluation(importance=refined.importance, mode=mode, likelihoods=values, weighted_residual=residual)
+
+
+def _shares(progress: Progress | None) -> Callable[[str, float], None] | None:
+    """Of the methods that can take long."""
+    if progress is None:
+        return None
+    parts = {"is": share_of(progress, "likelihood"), "gauss-hermite": share_of(progress, "quadrature")}
+
+    def report(method: str, share: float) -> None:
+        if method in parts:
+            parts[method](share)
+
+    return report
 
 
 def final_draws(problem: Problem, asked: int | None) -> int:

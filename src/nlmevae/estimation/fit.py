@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,14 +17,15 @@ from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
 from nlmevae.estimation.information import Posteriors
 from nlmevae.estimation.likelihoods import require_possible
-from nlmevae.estimation.polish import polish
+from nlmevae.estimation.polish import PolishOutcome, polish
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.screen import scattered_starts
 from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.stages import Stages
 from nlmevae.estimation.subset import spread_subjects
-from nlmevae.estimation.trace import Progress, ProgressEvent
-from nlmevae.estimation.vae import run_vae
+from nlmevae.estimation.trace import Progress, ProgressEvent, share_of, tell_again
+from nlmevae.estimation.vae import VaeOutcome, run_vae
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
@@ -39,38 +39,54 @@ MANY_SUBJECTS, START_SUBJECTS = 400, 300
 
 
 def fit_model(
-    model: Model, dataset: Dataset, table: EventTable, settings: FitSettings, *, progress: Progress | None = None
+    model: Model,
+    dataset: Dataset,
+    table: EventTable,
+    settings: FitSettings,
+    *,
+    progress: Progress | None = None,
+    stages: Stages | None = None,
 ) -> FitResult:
     """Fit one model to one data set.
 
     A numerical failure and Ctrl-C are statuses of the result, with the last complete estimates. A model that only
-    evaluates ($ESTIMATION MAXEVAL=0) is evaluated at its initial estimates.
+    evaluates ($ESTIMATION MAXEVAL=0) is evaluated at its initial estimates. `stages` keep where the fit stands, and
+    know where an earlier process stood.
 
     Raises:
         ModelError: the model cannot be executed (code generation, no random effect for "vae").
         SettingsError: a likelihood that was asked for cannot be computed for this model.
+        SnapshotError: `stages` hold a state that this version cannot read.
     """
-    clock = Clock()
+    stages = stages or Stages()
     form = latent_form(model, table)
     decoders = Decoders.of(form, table, settings)
     try:
         problem = make_problem(model, form, table, decoders.exact)
         require_possible(settings.likelihoods, problem.n_latents, censored=bool(table.censored.any()))
-        clock.lap("setup")
+        stages.clock.lap("setup")
+        know(stages, problem=problem, decoders=decoders)
         if model.evaluates_only:
             estimation = Estimation.initial(problem)
         else:
-            estimation = estimate(problem, decoders, settings, progress, clock)
+            estimation = estimate(problem, decoders, settings, progress, stages)
         evaluation = None
         if estimation.status not in ENDED_EARLY:
-            estimation, evaluation = evaluate_final(problem, estimation, settings)
-            clock.lap("likelihood")
-            estimation = with_uncertainty(problem, estimation, evaluation, settings)
-            clock.lap("covariance")
-        result = assemble_result(problem, dataset, settings, estimation, evaluation, clock.seconds)
+            estimation, evaluation = finish(problem, estimation, settings, stages, progress)
+        result = assemble_result(problem, dataset, settings, estimation, evaluation, stages.clock.seconds)
         return with_encoder(result, problem, settings, progress)
     finally:
         decoders.close()
+
+
+def know(stages: Stages, **given: Problem | Decoders) -> None:
+    """What every process makes for itself, and what its decoders learn while they work."""
+    stages.given.add(**given)
+    for name, value in given.items():
+        decoders = {"draws": value.draws, "rough": value.rough} if isinstance(value, Decoders) else {}
+        own = value.exact if isinstance(value, Decoders) else value.decoder
+        for part, decoder in {"": own, **decoders}.items():
+            stages.remember(f"{name} {part}", decoder, "learned")
 
 
 def estimate(
@@ -78,7 +94,7 @@ def estimate(
     decoders: Decoders,
     settings: FitSettings,
     progress: Progress | None,
-    clock: Clock,
+    stages: Stages,
     selector: Selector | None = None,
 ) -> Estimation:
     """The VAE, by default followed by the exact finish. With a `selector` both choose which candidate effects
@@ -86,11 +102,14 @@ def estimate(
     start = replace(problem, decoder=decoders.rough)
     if settings.method != "vae" and problem.n_subjects > MANY_SUBJECTS:
         start = start.subset(spread_subjects(problem.table, START_SUBJECTS))
+    know(stages, start=start)
+    if selector is not None:
+        stages.remember("count", selector, "count")
     try:
-        estimation = _vae(problem, start, settings, progress, clock, selector)
+        estimation = _vae(problem, start, settings, progress, stages, selector)
         if settings.method != "vae" and estimation.status is not FitStatus.INTERRUPTED:
             try:
-                estimation = _polish(estimation, start, decoders, settings, progress, clock, selector)
+                estimation = _polish(estimation, start, decoders, settings, progress, stages, selector)
             except KeyboardInterrupt:  # between the parts: within them it is a status already
                 status = FitStatus.INTERRUPTED
                 estimation = replace(estimation, status=status, message=status.sentence)
@@ -106,7 +125,7 @@ def _vae(
     start: Problem,
     settings: FitSettings,
     progress: Progress | None,
-    clock: Clock,
+    stages: Stages,
     selector: Selector | None,
 ) -> Estimation:
     """On `start`: all subjects or some of them, integrated roughly or as accurately as they are reported."""
@@ -117,8 +136,13 @@ def _vae(
                 hint="use method vae+polish",
             )
         return Estimation.initial(problem)
-    vae = run_vae(start, settings, progress, selector)
-    clock.lap("vae")
+    vae = stages.run(
+        "vae",
+        lambda stage: run_vae(start, settings, progress, selector, stage),
+        finished=_not_interrupted,
+        tell=lambda outcome: tell_again(progress, outcome.trace),
+    )
+    stages.clock.lap("vae")
     return Estimation(
         problem=problem if selector is None else problem.on_support(vae.problem.support),
         population=vae.population,
@@ -135,7 +159,7 @@ def _polish(
     decoders: Decoders,
     settings: FitSettings,
     progress: Progress | None,
-    clock: Clock,
+    stages: Stages,
     selector: Selector | None,
 ) -> Estimation:
     """From the VAE's end. Of many subjects, some find the neighbourhood of the optimum for all."""
@@ -143,18 +167,28 @@ def _polish(
     rng = np.random.default_rng([settings.seed, 1])
     seconds = rows[-1].seconds if rows else 0.0
     some = start.table is not estimation.problem.table
-    outcome = polish(
-        replace(estimation.problem, decoder=decoders.draws),
-        estimation.population,
-        next(iter(estimation.posteriors), None),
-        settings,
-        rng,
-        _continued(progress, len(rows), seconds),
-        alternatives=scattered_starts(start, rng, keep=settings.n_alternatives),
-        selector=selector,
-        approach_on=start if some else None,
+    continued = _continued(progress, len(rows), seconds)
+    alternatives, rng = stages.run(
+        "starts", lambda _: (scattered_starts(start, rng, keep=settings.n_alternatives), rng)
     )
-    clock.lap("polish")
+    outcome = stages.run(
+        "polish",
+        lambda stage: polish(
+            replace(estimation.problem, decoder=decoders.draws),
+            estimation.population,
+            next(iter(estimation.posteriors), None),
+            settings,
+            rng,
+            continued,
+            alternatives=alternatives,
+            selector=selector,
+            approach_on=start if some else None,
+            stage=stage,
+        ),
+        finished=_not_interrupted,
+        tell=lambda outcome: tell_again(continued, outcome.trace),
+    )
+    stages.clock.lap("polish")
     return Estimation(
         problem=replace(outcome.problem, decoder=decoders.exact),
         population=outcome.population,
@@ -166,11 +200,36 @@ def _polish(
     )
 
 
+def _not_interrupted(outcome: VaeOutcome | PolishOutcome) -> bool:
+    return outcome.status is not FitStatus.INTERRUPTED
+
+
+def finish(
+    problem: Problem,
+    estimation: Estimation,
+    settings: FitSettings,
+    stages: Stages,
+    progress: Progress | None = None,
+) -> tuple[Estimation, Evaluation | None]:
+    """Likelihoods and standard errors at the final estimates."""
+
+    def known(at: tuple[Estimation, Evaluation | None]) -> bool:
+        return at[1] is not None
+
+    estimation, evaluation = stages.run(
+        "likelihood", lambda _: evaluate_final(problem, estimation, settings, progress), finished=known
+    )
+    stages.clock.lap("likelihood")
+    estimation = with_uncertainty(problem, estimation, evaluation, settings, progress)
+    stages.clock.lap("covariance")
+    return estimation, evaluation
+
+
 def evaluate_final(
-    problem: Problem, estimation: Estimation, settings: FitSettings
+    problem: Problem, estimation: Estimation, settings: FitSettings, progress: Progress | None
 ) -> tuple[Estimation, Evaluation | None]:
     try:
-        return estimation, evaluate(problem, estimation, settings)
+        return estimation, evaluate(problem, estimation, settings, progress)
     except KeyboardInterrupt:
         stopped = replace(
             estimation,
@@ -181,7 +240,11 @@ def evaluate_final(
 
 
 def with_uncertainty(
-    problem: Problem, estimation: Estimation, evaluation: Evaluation | None, settings: FitSettings
+    problem: Problem,
+    estimation: Estimation,
+    evaluation: Evaluation | None,
+    settings: FitSettings,
+    progress: Progress | None,
 ) -> Estimation:
     """The covariance step at the final estimates. Ctrl-C ends it, not the fit: the estimates are final."""
     step = CovarianceStep.of(problem.model, settings)
@@ -193,7 +256,12 @@ def with_uncertainty(
     posteriors = Posteriors(mode=evaluation.mode, mean=evaluation.importance.mean, cov=evaluation.importance.cov)
     try:
         known = run_covariance_step(
-            problem, estimation.population, posteriors, step.method, np.random.default_rng([settings.seed, 3])
+            problem,
+            estimation.population,
+            posteriors,
+            step.method,
+            np.random.default_rng([settings.seed, 3]),
+            share_of(progress, "errors"),
         )
     except KeyboardInterrupt:
         return replace(estimation, no_uncertainty="Standard errors are not computed: interrupted.")
@@ -208,20 +276,3 @@ def _continued(progress: Progress | None, n_rows: int, seconds: float) -> Progre
     if progress is None:
         return None
     return lambda event: progress(replace(event, row=ProgressEvent.shifted(event.row, n_rows, seconds)))
-
-
-class Clock:
-    """Seconds spent in each part."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.perf_counter()
-        self.parts: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.parts[name] = self.parts.get(name, 0.0) + now - self.last
-        self.last = now
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        return {**self.parts, "total": time.perf_counter() - self.start}

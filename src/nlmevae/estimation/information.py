@@ -14,6 +14,7 @@ the Monte-Carlo error of everything computed from them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,7 +63,13 @@ class Posteriors:
 
 
 def information_at(
-    problem: Problem, population: Population, posteriors: Posteriors, *, n_draws: int, rng: np.random.Generator
+    problem: Problem,
+    population: Population,
+    posteriors: Posteriors,
+    *,
+    n_draws: int,
+    rng: np.random.Generator,
+    report: Callable[[float], None] | None = None,
 ) -> Information:
     """Of all subjects' data at `population`, from about `n_draws` new draws per subject.
 
@@ -82,6 +89,8 @@ def information_at(
     scores = _pooled_scores(samples, population)[:, seen]
     observed = np.empty((len(scores), *complete.shape))
     for j, step in enumerate(_steps(complete)):
+        if report is not None:
+            report(j / len(scores))
         up, down = (_pooled_scores(samples, _moved(problem, coordinates, population, j, s)) for s in (step, -step))
         observed[:, :, j] = -(up - down)[:, seen].sum(axis=1) / (2 * step)
     return Information(

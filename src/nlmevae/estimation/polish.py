@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nlmevae.estimation.approach import ADVANTAGE, Visited, approach
+from nlmevae.estimation.approach import ADVANTAGE, Approach, Visited, approach
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.guards import EM_LIMITS, latent_scale, limit_change
 from nlmevae.estimation.improve import ESS_FLOOR, improve
@@ -33,7 +33,8 @@ from nlmevae.estimation.refine import Modes, best_start, prior_candidates, searc
 from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.selector import SearchState, Selector, collapsed_latents, reduced
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.estimation.trace import Progress, ProgressEvent
+from nlmevae.estimation.stages import Stage
+from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
 from nlmevae.estimation.uncertainty import variance_errors
 from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
@@ -54,6 +55,11 @@ CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a varian
 SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale, and the relative error of its
 # variance, that may have collapsed on a ridge
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
+#: Of a run between two iterations; what is missing is made from the settings or from these.
+_KEPT = (
+    *("problem", "population", "rng", "n_draws", "starts", "known", "moments", "pool", "gain", "noise"),
+    *("smallest_share", "near", "minus_two_ll", "n_outer", "trace", "search", "ridge", "approached"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,36 @@ class PolishOutcome:
     search: SearchState | None = None
 
 
+@dataclass(slots=True)
+class _Ridge:
+    """How far a ridge has been followed: -2LL at its best, how many batches brought nothing, the sizes to come."""
+
+    best: float = float("inf")
+    stalled: int = 0
+    batches: list[int] = field(default_factory=lambda: list(RIDGE_BATCHES))
+    n_iterations: int = 0
+
+    def add(self, minus_two_ll: float) -> None:
+        self.n_iterations += 1
+        self.stalled = 0 if minus_two_ll < self.best - RIDGE_GAIN else self.stalled + 1
+        self.best = min(self.best, minus_two_ll)
+        if self.stalled == RIDGE_PATIENCE:
+            self.stalled = 0
+            self.batches.pop(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Approached:
+    """The best start so far, and how many alternatives were tried; no start when all were."""
+
+    best: Approach | None
+    n_tried: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.best is None
+
+
 class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this module)
     """The model could not be evaluated; the text is the message of the outcome."""
 
@@ -90,15 +126,18 @@ def polish(
     alternatives: Sequence[Population] = (),
     selector: Selector | None = None,
     approach_on: Problem | None = None,
+    stage: Stage | None = None,
 ) -> PolishOutcome:
     """Maximum likelihood from `population`; `posterior` (of any kind) gives extra starts for the modes.
 
     Where one of the `alternatives` leads to a clearly better likelihood, the polish goes on from there. The
-    approach is made on the subjects of `approach_on`, to which `posterior` then belongs (default: all).
+    approach is made on the subjects of `approach_on`, to which `posterior` then belongs (default: all). With a
+    `stage` that has a state it goes on from there.
 
     Never raises for numerical reasons or on Ctrl-C: the outcome's status and message say what happened.
     """
     run = _Run(problem, population, posterior, settings, rng, progress, tuple(alternatives), selector)
+    run.resume(stage)
     try:
         run.approach(approach_on)
         status, message = run.iterate()
@@ -139,6 +178,9 @@ class _Run:
     trace: list[TraceRow] = field(init=False, default_factory=list)
     clock: float = field(init=False, default_factory=time.perf_counter)
     search: SearchState = field(init=False, default_factory=SearchState)
+    ridge: _Ridge | None = field(init=False, default=None)
+    approached: _Approached | None = field(init=False, default=None)
+    stage: Stage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.coordinates = Coordinates.of(self.problem)
@@ -146,24 +188,53 @@ class _Run:
         self.scale = latent_scale(self.problem)
         self.starts = [] if self.posterior is None else [self.posterior.mean]
 
+    def resume(self, stage: Stage | None) -> None:
+        """Go on where the stage stands; its finished iterations are told again."""
+        self.stage = stage
+        if stage is None or stage.state is None:
+            return
+        state = dict(stage.state)
+        self.clock = time.perf_counter() - state.pop("seconds")
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.coordinates = Coordinates.of(self.problem)
+        tell_again(self.progress, self.trace)
+
+    def _reached(self) -> None:
+        if self.stage is not None:
+            self.stage.reached(
+                lambda: {"seconds": time.perf_counter() - self.clock, **{name: getattr(self, name) for name in _KEPT}}
+            )
+
     def approach(self, some: Problem | None) -> None:
         """Guarded Laplace EM from the given population, then from the alternatives; the best one stays."""
-        if not self.problem.n_latents:
+        if not self.problem.n_latents or (self.approached is not None and self.approached.done):
             return
         settings, rng, problem = self.settings, self.rng, self.problem
         if some is not None:
             problem = some if self.selector is None else some.on_support(self.problem.support)
-        best = approach(
-            problem, self.population, self.starts, settings, rng, seen=self._visited, selector=self.selector
-        )
-        for other in self.alternatives:  # on the support found: they differ in the typical values
-            found = approach(best.problem, other, [], settings, rng, to_beat=best.criterion, penalty=best.penalty)
-            if found.criterion < best.criterion - ADVANTAGE:
-                best = found
-                for visited in found.visited:
-                    self._visited(visited)
+        if self.approached is None:
+            best = approach(
+                problem, self.population, self.starts, settings, rng, seen=self._visited, selector=self.selector
+            )
+            self.approached = _Approached(best)
+        while self.approached.n_tried < len(self.alternatives):
+            self._reached()
+            self._try_alternative(self.alternatives[self.approached.n_tried])
+        best = self.approached.best
         self._move(self.problem.with_support_of(best.problem), best.population)
         self.starts, self.known = ([], None) if some is not None else (list(best.starts), best.known)
+        self.approached = _Approached(None)
+
+    def _try_alternative(self, other: Population) -> None:
+        """On the support found: alternatives differ in the typical values."""
+        best, settings = self.approached.best, self.settings
+        found = approach(best.problem, other, [], settings, self.rng, to_beat=best.criterion, penalty=best.penalty)
+        if found.criterion < best.criterion - ADVANTAGE:
+            best = found
+            for visited in found.visited:
+                self._visited(visited)
+        self.approached = _Approached(best, self.approached.n_tried + 1)
 
     def _move(self, problem: Problem, population: Population) -> None:
         self.problem, self.population = problem, population
@@ -175,9 +246,13 @@ class _Run:
 
     def iterate(self) -> tuple[FitStatus, str]:
         """Importance-sampling EM until a test on fresh draws finds nothing left to gain."""
-        for outer in range(self.settings.max_outer):
-            self.n_outer = outer + 1
-            if self._outer_iteration() and self._ridge_followed() and self._support_settled():
+        while self.ridge is not None or self.n_outer < self.settings.max_outer:
+            if self.ridge is None:  # else this iteration had already come to its ridge
+                self._reached()
+                self.n_outer += 1
+                if not self._outer_iteration():
+                    continue
+            if self._ridge_followed() and self._support_settled():
                 return FitStatus.CONVERGED, FitStatus.CONVERGED.sentence
         if self.gain < max(POOL_BELOW, min(self.noise, LARGEST_NOISE)):
             return FitStatus.MONTE_CARLO_LIMITED, FitStatus.MONTE_CARLO_LIMITED.sentence
@@ -217,24 +292,20 @@ class _Run:
         """Along directions of little information every iteration gains less than its draws can show, and there
         may be many iterations to go. Large batches of fresh draws, none pooled, are followed there boldly until
         -2LL no longer falls from one batch to the next."""
-        if self.smallest_share >= RIDGE:
+        if self.ridge is None and self.smallest_share >= RIDGE:
             return True
-        best, stalled, batches = float("inf"), 0, list(RIDGE_BATCHES)
-        for _ in range(RIDGE_ITERATIONS):
+        ridge = self.ridge = self.ridge or _Ridge()
+        while ridge.batches and ridge.n_iterations < RIDGE_ITERATIONS:
+            self._reached()
             self.pool, self.search.sample = Pool(), None
-            sample = self._sample(self._ridge_draws(batches[0]))
+            sample = self._sample(self._ridge_draws(ridge.batches[0]))
             before = sample.weigh(self.population)
             self._check_weights(before)
             population, after = improve(sample, self.population, before, newton_steps=RIDGE_NEWTON, bold=True)
             self._check(population)
-            stalled = 0 if before.total < best - RIDGE_GAIN else stalled + 1
-            best = min(best, before.total)
+            ridge.add(before.total)
             self._accept(sample, population, before, after)
-            if stalled == RIDGE_PATIENCE:
-                stalled = 0
-                batches.pop(0)
-            if not batches:
-                break
+        self.ridge = None
         return True
 
     def _ridge_draws(self, batches: int) -> int:

@@ -17,11 +17,12 @@ from nlmevae.estimation.amortised import with_encoder
 from nlmevae.estimation.assemble import Estimation, assemble_result
 from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.effects import Effects, latent_of_parameter
-from nlmevae.estimation.fit import ENDED_EARLY, Clock, estimate, evaluate_final, with_uncertainty
+from nlmevae.estimation.fit import ENDED_EARLY, estimate, finish, know
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings, SelectionSettings
+from nlmevae.estimation.stages import Clock, Stages
 from nlmevae.estimation.trace import Progress
 from nlmevae.ir import Candidate, Model, free_elements
 from nlmevae.results.fit_result import FitResult, TraceRow
@@ -49,7 +50,11 @@ class SearchOutcome:
     selector: Selector
     settings: FitSettings
     selection: SelectionSettings
-    clock: Clock
+    stages: Stages
+
+    @property
+    def clock(self) -> Clock:
+        return self.stages.clock
 
     @property
     def problem(self) -> Problem:
@@ -75,15 +80,17 @@ def search_effects(
     selection: SelectionSettings,
     *,
     progress: Progress | None = None,
+    stages: Stages | None = None,
 ) -> SearchOutcome:
     """Estimate the model and choose its covariate effects in one run.
 
-    A numerical failure and Ctrl-C are statuses of the estimation, with the last complete support.
+    A numerical failure and Ctrl-C are statuses of the estimation, with the last complete support. `stages` keep where
+    the search stands, and know where an earlier process stood.
 
     Raises:
         ModelError: the model cannot be executed. UnsupportedError: it has no random effects.
     """
-    clock = Clock()
+    stages = stages or Stages()
     form = latent_form(model, table)
     decoders = Decoders.of(form, table, settings)
     try:
@@ -95,11 +102,14 @@ def search_effects(
             )
         problem = base.searching(effects_of(model, base, requested))
         selector = Selector.of(problem, selection, settings.method)
-        clock.lap("setup")
-        estimation = estimate(problem, decoders, settings, progress, clock, selector)
+        stages.clock.lap("setup")
+        know(stages, problem=problem, decoders=decoders)
+        estimation = estimate(problem, decoders, settings, progress, stages, selector)
     finally:
         decoders.close()
-    return SearchOutcome(estimation=estimation, selector=selector, settings=settings, selection=selection, clock=clock)
+    return SearchOutcome(
+        estimation=estimation, selector=selector, settings=settings, selection=selection, stages=stages
+    )
 
 
 def effects_of(model: Model, problem: Problem, requested: RequestedSearch) -> Effects:
@@ -142,7 +152,7 @@ def _check_means(model: Model, index: dict[str, int], asked: list[str]) -> None:
             )
 
 
-def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel) -> FitResult:
+def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel, progress: Progress | None = None) -> FitResult:
     """Likelihoods and individual results of the written model at the estimates of the search.
 
     The written model is evaluated anew: text, data and code of its own.
@@ -155,14 +165,12 @@ def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel) -> FitResul
         mapping = _Mapping.of(outcome, selected)
         estimation = mapping.estimation(outcome.estimation, problem)
         _check_same_mean(outcome, problem, estimation.population)
+        know(outcome.stages, selected=problem)
         evaluation = None
         if estimation.status not in ENDED_EARLY:
-            estimation, evaluation = evaluate_final(problem, estimation, settings)
-        outcome.clock.lap("likelihood")
-        estimation = with_uncertainty(problem, estimation, evaluation, settings)
-        outcome.clock.lap("covariance")
+            estimation, evaluation = finish(problem, estimation, settings, outcome.stages, progress)
         result = assemble_result(problem, selected.dataset, settings, estimation, evaluation, outcome.clock.seconds)
-        return with_encoder(result, problem, settings)
+        return with_encoder(result, problem, settings, progress)
     finally:
         decoder.close()
 

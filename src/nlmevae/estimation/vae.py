@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,13 +31,16 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.schedule import Schedule
 from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.stages import Stage
 from nlmevae.estimation.structural import StructuralThetas
-from nlmevae.estimation.trace import Progress, ProgressEvent
+from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.results.fit_result import TraceRow
 from nlmevae.results.status import FitStatus
 
 FAILED_ITERATIONS = 5  # in a row without one subject that can be evaluated
+#: Of a run between two iterations; what is missing is made from the settings or from these.
+_KEPT = ("problem", "population", "complete", "posterior", "average", "trace", "failed_iterations", "rng")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +60,18 @@ class _Unusable(Exception):  # noqa: N818  (ends the loop, never leaves this mod
 
 
 def run_vae(
-    problem: Problem, settings: FitSettings, progress: Progress | None = None, selector: Selector | None = None
+    problem: Problem,
+    settings: FitSettings,
+    progress: Progress | None = None,
+    selector: Selector | None = None,
+    stage: Stage | None = None,
 ) -> VaeOutcome:
-    """Train from the initial estimates. Never raises for numerical reasons or on Ctrl-C."""
+    """Train from the initial estimates, or from the state of `stage`. Never raises for numerical reasons or on
+    Ctrl-C."""
     schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=problem.n_subjects)
     with torch_threads(settings.threads):
         run = _Run.start(problem, schedule, settings.seed, progress, selector)
+        run.resume(stage)
         status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence
         try:
             run.burn_in()
@@ -113,6 +123,7 @@ class _Run:
     trace: list[TraceRow] = field(default_factory=list)
     clock: float = field(default_factory=time.perf_counter)
     failed_iterations: int = 0
+    stage: Stage | None = None
 
     @classmethod
     def start(
@@ -140,11 +151,37 @@ class _Run:
             selector=selector,
         )
 
+    def resume(self, stage: Stage | None) -> None:
+        """Go on where the stage stands; its finished iterations are told again."""
+        self.stage = stage
+        if stage is None or stage.state is None:
+            return
+        state = dict(stage.state)
+        for i, optimiser in enumerate(self.optimisers):
+            optimiser.restore(state.pop(f"optimiser {i}"))
+        self.clock = time.perf_counter() - state.pop("seconds")
+        for name, value in state.items():
+            setattr(self, name, value)
+        tell_again(self.progress, self.trace, total=self.schedule.total)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **{f"optimiser {i}": optimiser.state for i, optimiser in enumerate(self.optimisers)},
+            "seconds": time.perf_counter() - self.clock,
+            **{name: getattr(self, name) for name in _KEPT},
+        }
+
+    def _reached(self) -> None:
+        if self.stage is not None:
+            self.stage.reached(self._state)
+
     def burn_in(self) -> None:
         """Pre-training (paper, section 2.2.4)."""
         schedule = self.schedule
         wide = schedule.burn_in_prior == "wide"
-        for _ in range(schedule.burn_in_iterations):
+        steps: list[Elbo] = []
+        for _ in range(len(self.trace), schedule.burn_in_iterations):
+            self._reached()
             steps = []
             for _ in range(schedule.steps):
                 steps.append(self._adam_step(schedule.burn_in_kl, wide=wide))
@@ -153,7 +190,7 @@ class _Run:
             if wide:
                 self._m_step(self._statistics(steps[-1:]), residual_only=True)
             self._finish_iteration("burn-in", steps)
-        if wide and schedule.burn_in_iterations:
+        if wide and steps:
             self._m_step(self._statistics(steps[-1:]))
 
     def train(self) -> None:
@@ -161,7 +198,8 @@ class _Run:
         schedule = self.schedule
         for optimiser in self.optimisers:
             optimiser.lr = schedule.training_lr
-        for iteration in range(schedule.training_iterations):
+        for iteration in range(len(self.trace) - schedule.burn_in_iterations, schedule.training_iterations):
+            self._reached()
             steps = [self._adam_step(schedule.kl_weight(iteration)) for _ in range(schedule.steps)]
             weight = schedule.average_weight(iteration)
             self.average = running_average(self.average, self._statistics(steps), weight)

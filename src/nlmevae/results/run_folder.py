@@ -91,8 +91,13 @@ class RunFolder:
         return self.folder / f"{self.stem}.profile.csv"
 
     @property
+    def checkpoint(self) -> Path:
+        """While the run lasts, and after one that was killed."""
+        return self.folder / f"{self.stem}.checkpoint"
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """Everything a run may write: `.ets` and `.encoder` only where they are asked for, `.cov`, `.cor` and `.coi`
+        """Everything a run may leave: `.ets` and `.encoder` only where they are asked for, `.cov`, `.cor` and `.coi`
         only if there are standard errors."""
         estimates = (self.ext, self.phi, self.cov, self.cor, self.coi, self.shk)
         return (*estimates, self.individuals_csv, self.ets, self.encoder, self.results_json)
@@ -108,7 +113,7 @@ class RunFolder:
             OutputError: the folder cannot be made or written to, or a file would be lost.
         """
         make_folder(self.folder)
-        check_replaceable(self.files, overwrite=overwrite, inputs=inputs)
+        check_replaceable((*self.files, self.checkpoint), overwrite=overwrite, inputs=inputs)
 
     def remove_previous(self) -> None:
         """Remove the files of an earlier run, so that files of two runs never stand side by side.
@@ -165,7 +170,7 @@ def is_own_file(path: Path) -> bool:
         return f"Software\0{GENERATOR}" in head
     if path.suffix == ".html":
         return f'<meta name="generator" content="{GENERATOR}">' in head
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".checkpoint"):
         return f'"generator": "{GENERATOR}"' in head
     if path.suffix == ".encoder":
         return f'"generator":"{GENERATOR}"' in head

@@ -35,7 +35,6 @@ class SavedEncoder:
     thetas, omega, sigma: the population the encoder was trained at.
     hidden: size of the LSTM's state. weights: (n,) float32, all of them in the network's order.
     history: (H, 2) training steps done and mean negative log density of the true latents since the last entry.
-    seconds: of the training.
     """
 
     fingerprint: str
@@ -47,4 +46,3 @@ class SavedEncoder:
     weights: np.ndarray
     scales: InputScales
     history: np.ndarray
-    seconds: float

@@ -73,7 +73,7 @@ class SelectionFolder:
             OutputError: the folder cannot be made or written to, or a file would be lost.
         """
         make_folder(self.folder)
-        others = [path for path in self.files if path != self.control_stream]
+        others = [path for path in (*self.files, self.run.checkpoint) if path != self.control_stream]
         check_replaceable(others, overwrite=overwrite, inputs=inputs)
         check_replaceable([self.control_stream], overwrite=True, inputs=inputs)
         if self.control_stream.exists() and not overwrite and not self._is_unchanged_control_stream():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import platform
 from pathlib import Path
 
 from nlmevae.errors import OutputError
@@ -14,7 +17,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OutputError: the file cannot be written; `path` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+    remove_abandoned(path)
     try:
         with temporary.open("wb") as stream:
             stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
@@ -26,3 +30,24 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise OutputError(
             f"cannot write {path}: {error.strerror}", hint="free some space or choose another folder with --out"
         ) from error
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove half-written temporary files of `path` whose writers, on this machine, were killed."""
+    for temporary in path.parent.glob(f".{glob.escape(f'{path.name}.{platform.node()}')}.*.tmp"):
+        writer = temporary.name.removesuffix(".tmp").rpartition(".")[2]
+        if writer.isdigit() and not _may_be_running(int(writer)):
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _may_be_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere asking could end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

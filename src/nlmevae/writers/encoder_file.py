@@ -47,7 +47,6 @@ def encoder_bytes(encoder: SavedEncoder) -> bytes:
         "fingerprint": encoder.fingerprint,
         "latents": json.dumps(encoder.latents),
         "hidden": str(encoder.hidden),
-        "seconds": repr(encoder.seconds),
         "scales": json.dumps(scales),
     }
     header: dict[str, Any] = {"__metadata__": metadata}
@@ -97,7 +96,6 @@ def _encoder(data: bytes) -> SavedEncoder:
         fingerprint=metadata["fingerprint"],
         latents=tuple(json.loads(metadata["latents"])),
         hidden=int(metadata["hidden"]),
-        seconds=float(metadata["seconds"]),
         scales=InputScales(**scales, **tuples, **{name: arrays.pop(name) for name in _SCALE_ARRAYS}),
         **arrays,
     )
