@@ -62,12 +62,15 @@ def finished(run: Run, folder: Path, *more: str) -> float:
     return time.perf_counter() - began
 
 
-def killed(run: Run, folder: Path, after: float, *more: str) -> None:
+def killed(run: Run, folder: Path, after: float, *more: str) -> bool:
+    """Whether it was still running."""
     process = start(run, folder, *more)
     time.sleep(after)
+    alive = process.poll() is None
     process.kill()
     process.communicate()
     check_whole(folder)
+    return alive
 
 
 def check_whole(folder: Path) -> None:
@@ -109,16 +112,17 @@ def main(kills: int, seed: int) -> None:
             if contents(root / f"first {run.name}") != whole[run.name][0]:
                 raise SystemExit(f"{run.name}: two undisturbed runs differ")
             print(f"{run.name}: {seconds:.1f} s undisturbed", flush=True)
-        done = different = 0
+        done = different = number = 0
         while done < kills:
-            run = RUNS[done % len(RUNS)]
+            number += 1
+            run = RUNS[number % len(RUNS)]
             expected, seconds = whole[run.name]
-            folder = fresh(run, root / f"kill {done}")
-            moments = [random.uniform(0.3, seconds)]
-            killed(run, folder, moments[0])
-            if random.random() < AGAIN:
-                moments.append(random.uniform(0.3, seconds))
-                killed(run, folder, moments[1], "--resume")
+            folder = fresh(run, root / f"kill {number}")
+            moments = []
+            for again in ((), ("--resume",)):
+                moment = random.uniform(0.3, seconds)
+                if (not again or random.random() < AGAIN) and killed(run, folder, moment, *again):
+                    moments.append(moment)
             checkpoint = next(folder.glob("*.checkpoint"), None)
             size = 0 if checkpoint is None else checkpoint.stat().st_size
             finished(run, folder, "--resume")
@@ -126,8 +130,10 @@ def main(kills: int, seed: int) -> None:
             wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
             done += len(moments)
             different += bool(wrong)
-            killed_at = " and ".join(f"{m:.2f}" for m in moments)
-            print(f"{run.name}: killed after {killed_at} s, checkpoint {size} bytes: {wrong or 'same'}", flush=True)
+            killed_at = " and ".join(f"{m:.2f}" for m in moments) or "-"
+            print(
+                f"{run.name}: killed after {killed_at} s, checkpoint {size} bytes: {wrong or 'same'}", flush=True
+            )
             shutil.rmtree(folder)
         print(f"{done} kills, {different} runs ended otherwise")
 

@@ -11,10 +11,12 @@ from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
     end_resumption,
+    name_checkpoint,
     named_settings,
     print_diagnostics,
     print_notes,
 )
+from nlmevae.errors import OutputError
 
 if TYPE_CHECKING:
     from nlmevae.ir import Expression
@@ -63,7 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     with one_interrupt():
         result = _fit(prepared, settings, files, derive, resumption, quiet=arguments.quiet)
     with interrupts_held():
-        code = _finish(result, files, quiet=arguments.quiet)
+        try:
+            code = _finish(result, files, quiet=arguments.quiet)
+        except OutputError:
+            name_checkpoint(resumption)
+            raise
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
     end_resumption(resumption, result)
     if arguments.report:
@@ -91,7 +97,6 @@ def _finish(result: FitResult, files: RunFiles, *, quiet: bool) -> int:
     """Files first: a finished estimation is on disk before anything else happens. Estimates are shown even if
     writing fails."""
     from nlmevae.cli.result_text import result_text
-    from nlmevae.errors import OutputError
     from nlmevae.results.status import FitStatus
 
     try:

@@ -104,5 +104,10 @@ def print_notes(notes: Iterable[str]) -> None:
 def end_resumption(resumption: Resumption, fit: FitResult) -> None:
     """The files are written: the checkpoint goes, or what is left of it is named."""
     resumption.done(fit)
+    name_checkpoint(resumption)
+
+
+def name_checkpoint(resumption: Resumption) -> None:
+    """What to do with a checkpoint that is left."""
     if resumption.path.exists():
         print_notes([f"The same command with --resume goes on from {resumption.path}."])

@@ -11,10 +11,12 @@ from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
     end_resumption,
+    name_checkpoint,
     named_settings,
     print_diagnostics,
     print_notes,
 )
+from nlmevae.errors import OutputError
 
 if TYPE_CHECKING:
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
@@ -119,7 +121,11 @@ def run(arguments: argparse.Namespace) -> int:
     with one_interrupt():
         result = _select(prepared, settings, decision, files, resumption, quiet=arguments.quiet)
     with interrupts_held():
-        code = _finish(result, files, quiet=arguments.quiet)
+        try:
+            code = _finish(result, files, quiet=arguments.quiet)
+        except OutputError:
+            name_checkpoint(resumption)
+            raise
     end_resumption(resumption, result.fit)
     if arguments.report and files.folder.control_stream.exists():
         report_after(arguments, files.folder.control_stream, result.fit, files.folder.run.report)
@@ -156,7 +162,6 @@ def _select(
 def _finish(result: SelectionResult, files: SelectionFiles, *, quiet: bool) -> int:
     """Files first. What was selected is shown even if writing fails."""
     from nlmevae.cli.selection_text import selection_text
-    from nlmevae.errors import OutputError
 
     try:
         written = files.finish(result)
