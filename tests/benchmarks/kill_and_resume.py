@@ -131,9 +131,7 @@ def main(kills: int, seed: int) -> None:
             done += len(moments)
             different += bool(wrong)
             killed_at = " and ".join(f"{m:.2f}" for m in moments) or "-"
-            print(
-                f"{run.name}: killed after {killed_at} s, checkpoint {size} bytes: {wrong or 'same'}", flush=True
-            )
+            print(f"{run.name}: killed after {killed_at} s, checkpoint {size} bytes: {wrong or 'same'}", flush=True)
             shutil.rmtree(folder)
         print(f"{done} kills, {different} runs ended otherwise")
 
