@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nlmevae.decoder.linear_modes import find_modes
+
 # what a record of the schedule is
 OBSERVE, BOLUS, INFUSION, RESET, CHANGE = range(5)
 # columns of Schedule.what and Schedule.number
@@ -57,7 +59,8 @@ class Schedule(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a row's system is put together, n compartments and n_k active inputs.
+    """How a row's system is put together, n compartments and n_k active inputs. Not `by_formula`: its modes are found
+    from M.
 
     template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n),
     F (n), lag (n), drift (n*n) = -(generator applied to L). The others come from the compiled function:
@@ -67,6 +70,7 @@ class Plan(NamedTuple):
     """
 
     n: int
+    by_formula: bool
     template: np.ndarray
     modal_values: np.ndarray
     modal_slopes: np.ndarray
@@ -149,7 +153,9 @@ def _load(plan, system, values, slopes, r):
     _scatter(system, plan.modal_values, plan.modal_slopes, values, slopes, r)
     left, matrix = n + n * n, n + 2 * n * n
     drift = system.shape[0] - n * n
-    if _separated(n, system):
+    if not plan.by_formula:
+        _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
+    if (plan.by_formula or find_modes(n, system)) and _separated(n, system):
         for q in range(n):
             for c in range(n):
                 system[drift + q * n + c, 0] = system[q, 0] * system[left + q * n + c, 0]
