@@ -25,6 +25,7 @@ import numpy as np
 from numba import njit
 
 from nlmevae.decoder.linear_modes import find_modes
+from nlmevae.decoder.linear_series import advance_by_series, rate_bounds, series_is_cheaper
 
 # what a record of the schedule is
 OBSERVE, BOLUS, INFUSION, RESET, CHANGE = range(5)
@@ -65,8 +66,9 @@ class Plan(NamedTuple):
     template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n),
     F (n), lag (n), drift (n*n) = -(generator applied to L). The others come from the compiled function:
     *_values (count, 2) list (slot, source row), *_slopes (count, 3) list (slot, column, source row); those
-    of M apart, for they are rarely needed. lagged (n,) bool. wanted: compartments whose amounts the output reads.
-    capacity: pending events of one row.
+    of M apart, for they are rarely needed. matrix_entries (count, 2) and matrix_slopes_at (count, 3) list its entries
+    i, j off the diagonal that are not 0, and those i, j that have a derivative k. lagged (n,) bool. wanted:
+    compartments whose amounts the output reads. capacity: pending events of one row.
     """
 
     n: int
@@ -76,6 +78,8 @@ class Plan(NamedTuple):
     modal_slopes: np.ndarray
     matrix_values: np.ndarray
     matrix_slopes: np.ndarray
+    matrix_entries: np.ndarray
+    matrix_slopes_at: np.ndarray
     lagged: np.ndarray
     wanted: np.ndarray
     capacity: int
@@ -117,7 +121,7 @@ def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_a
                 elif modal:
                     _decay_infused(n, system, state, h)
                 else:
-                    _advance_amounts(n, system, state, rates, n_running > 0, h, work)
+                    _advance_amounts(plan, system, state, rates, n_running > 0, h, work)
             if soonest >= 0:
                 n_running += _apply(n, system, state, rates, pending, pending_what, soonest)
                 if n_running == 0:
@@ -385,9 +389,13 @@ def _phi_slope(x):
 
 # between events, by the exponential of the rate matrix -------------------------------------------------
 @njit(nogil=True, cache=True, error_model="numpy")
-def _advance_amounts(n, system, state, rates, infused, h, work):
+def _advance_amounts(plan, system, state, rates, infused, h, work):
     """exp of the system augmented by a source 1 that feeds the infusions: [[M, r], [0, 0]]."""
-    width, spare = state.shape[1], 2 * state.shape[1]
+    n, width, spare = plan.n, state.shape[1], 2 * state.shape[1]
+    _, size = rate_bounds(n, system)
+    if series_is_cheaper(n, width, plan.matrix_entries, plan.matrix_slopes_at, size * h):
+        advance_by_series(n, plan.matrix_entries, plan.matrix_slopes_at, system, state, rates, infused, h)
+        return
     _exponential(n, system, rates, n + 1 if infused else n, h, work)
     for k in range(width - 1, -1, -1):  # the value last: the derivatives need the old one
         for i in range(n):
@@ -409,14 +417,14 @@ def _exponential(n, system, rates, size, h, work):
     exp((M + c) h / 2^s) and its squarings add positive numbers only: every entry is accurate, whatever
     the eigenvalues (uniformisation). The derivative is differentiated term by term.
     """
-    width, matrix, shift = system.shape[1], n + 2 * n * n, 0.0
-    for i in range(n):
-        shift = max(shift, -system[matrix + i * n + i, 0])
-    if not math.isfinite(shift * h):
+    width, matrix = system.shape[1], n + 2 * n * n
+    shift, norm = rate_bounds(n, system)
+    norm += shift
+    if not math.isfinite(norm * h):
         work[:] = np.nan
         return
     squarings = 0
-    while 2.0 * shift * h > _TAYLOR_NORM * 2.0**squarings:
+    while norm * h > _TAYLOR_NORM * 2.0**squarings:
         squarings += 1
     step = h * 0.5**squarings
     work[:] = 0.0
