@@ -271,7 +271,6 @@ def _plan(
     values = [(i, i) for i, c in enumerate(constants) if c is None]
     slopes = [(i, 1 + active.index(k), e) for e, (i, k) in enumerate(system.pattern) if i < n_system]
     of_matrix = range(n + 2 * n * n, n + 3 * n * n)
-    entries = [divmod(i - of_matrix[0], n) for i in of_matrix if constants[i] != 0.0]
     return kernels.Plan(
         n=n,
         by_formula=has_formula(form.closed_form),
@@ -280,8 +279,6 @@ def _plan(
         modal_slopes=_index([s for s in slopes if s[0] not in of_matrix], 3),
         matrix_values=_index([v for v in values if v[0] in of_matrix], 2),
         matrix_slopes=_index([s for s in slopes if s[0] in of_matrix], 3),
-        matrix_entries=_index([(i, j) for i, j in entries if i != j], 2),
-        matrix_slopes_at=_index([(*divmod(s[0] - of_matrix[0], n), s[1]) for s in slopes if s[0] in of_matrix], 3),
         lagged=np.array([target.lag is not None for target in form.dosing]),
         wanted=wanted,
         capacity=capacity,

@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 
 from nlmevae.decoder.linear_modes import find_modes
-from nlmevae.decoder.linear_series import advance_by_series, rate_bounds, series_is_cheaper
+from nlmevae.decoder.linear_series import advance_by_series, rate_bounds
 
 # what a record of the schedule is
 OBSERVE, BOLUS, INFUSION, RESET, CHANGE = range(5)
@@ -66,9 +66,8 @@ class Plan(NamedTuple):
     template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n),
     F (n), lag (n), drift (n*n) = -(generator applied to L). The others come from the compiled function:
     *_values (count, 2) list (slot, source row), *_slopes (count, 3) list (slot, column, source row); those
-    of M apart, for they are rarely needed. matrix_entries (count, 2) and matrix_slopes_at (count, 3) list its entries
-    i, j off the diagonal that are not 0, and those i, j that have a derivative k. lagged (n,) bool. wanted:
-    compartments whose amounts the output reads. capacity: pending events of one row.
+    of M apart, for they are rarely needed. lagged (n,) bool. wanted: compartments whose amounts the output reads.
+    capacity: pending events of one row.
     """
 
     n: int
@@ -78,8 +77,6 @@ class Plan(NamedTuple):
     modal_slopes: np.ndarray
     matrix_values: np.ndarray
     matrix_slopes: np.ndarray
-    matrix_entries: np.ndarray
-    matrix_slopes_at: np.ndarray
     lagged: np.ndarray
     wanted: np.ndarray
     capacity: int
@@ -121,7 +118,7 @@ def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_a
                 elif modal:
                     _decay_infused(n, system, state, h)
                 else:
-                    _advance_amounts(plan, system, state, rates, n_running > 0, h, work)
+                    _advance_amounts(n, system, state, rates, n_running > 0, h, work)
             if soonest >= 0:
                 n_running += _apply(n, system, state, rates, pending, pending_what, soonest)
                 if n_running == 0:
@@ -389,13 +386,11 @@ def _phi_slope(x):
 
 # between events, by the exponential of the rate matrix -------------------------------------------------
 @njit(nogil=True, cache=True, error_model="numpy")
-def _advance_amounts(plan, system, state, rates, infused, h, work):
+def _advance_amounts(n, system, state, rates, infused, h, work):
     """exp of the system augmented by a source 1 that feeds the infusions: [[M, r], [0, 0]]."""
-    n, width, spare = plan.n, state.shape[1], 2 * state.shape[1]
-    _, size = rate_bounds(n, system)
-    if series_is_cheaper(n, width, plan.matrix_entries, plan.matrix_slopes_at, size * h):
-        advance_by_series(n, plan.matrix_entries, plan.matrix_slopes_at, system, state, rates, infused, h)
+    if advance_by_series(n, system, state, rates, infused, h):
         return
+    width, spare = state.shape[1], 2 * state.shape[1]
     _exponential(n, system, rates, n + 1 if infused else n, h, work)
     for k in range(width - 1, -1, -1):  # the value last: the derivatives need the old one
         for i in range(n):
