@@ -1,6 +1,7 @@
 """Names and sizes: a reader finds one thing per file, and no function is longer than a page or two."""
 
 import ast
+import functools
 import importlib
 
 import pytest
@@ -15,9 +16,9 @@ LONGEST_FILE = 600
 FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "tools"}
 
 
-def trees():
-    for path in FILES:
-        yield module_name(path), ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def trees() -> list[tuple[str, ast.Module]]:
+    return [(module_name(path), ast.parse(path.read_text(encoding="utf-8"))) for path in FILES]
 
 
 def test_no_module_is_a_drawer_for_everything():
