@@ -1,13 +1,12 @@
 """Names and sizes: a reader finds one thing per file, and no function is longer than a page or two."""
 
 import ast
-import functools
 import importlib
 
 import pytest
 
 import nlmevae
-from tests.architecture.source_tree import FILES, module_name
+from tests.architecture.source_tree import FILES, module_name, parse
 
 LONGEST_FUNCTION = 80
 #: The estimation loop is shown on one page, however long.
@@ -16,9 +15,8 @@ LONGEST_FILE = 600
 FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "tools"}
 
 
-@functools.cache
 def trees() -> list[tuple[str, ast.Module]]:
-    return [(module_name(path), ast.parse(path.read_text(encoding="utf-8"))) for path in FILES]
+    return [(module_name(path), parse(path)) for path in FILES]
 
 
 def test_no_module_is_a_drawer_for_everything():
