@@ -17,9 +17,7 @@ from nlmevae.results.status import FitStatus
 from tests.helpers.analytic_decoder import OralDecoder, theophylline_model, theophylline_table
 from tests.helpers.forms import bolus, make_table
 
-BRIEF = FitSettings(
-    burn_in_iterations=2, training_iterations=3, its_iterations=1, max_outer=2, n_draws=32, final_draws=256
-)
+BRIEF = FitSettings(burn_in_iterations=2, training_iterations=3, max_outer=2, n_draws=32, final_draws=256)
 
 
 @pytest.fixture(autouse=True)
