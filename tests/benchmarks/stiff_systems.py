@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.stiff_systems [--draws 500]
 
-Target-mediated disposition (four states, doses into it) and Robertson's reaction (three states, rate constants over nine
+Target-mediated disposition (four states, two doses) and Robertson's reaction (three states, rate constants over nine
 orders of magnitude) by the compiled back end, at parameters drawn with a log-normal factor of SD 0.5. Accuracy is asked
 of a tolerance of 1e-9 against Radau at 1e-11, the largest error relative to the largest value of the observed quantity;
 speed of both at the default tolerance of 1e-8, predictions alone.
@@ -11,23 +11,24 @@ speed of both at the default tolerance of 1e-8, predictions alone.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from tests.decoder.test_compiled import log_normal
-from tests.helpers.forms import bolus, make_form, make_table
 
 from nlmevae.decoder.base import SolveStatus
 from nlmevae.decoder.compiled import CompiledDecoder
+from tests.decoder.test_compiled import log_normal
+from tests.helpers.forms import bolus, make_form, make_table
 
 
 @dataclass(frozen=True)
 class System:
-    """`rhs(p)` and `jacobian(p)` of one parameter vector, for scipy; `start(p)` amounts; `doses` (time, amount) into the
-    first state; `observed` of the states at a time."""
+    """`rhs(p)` and `jacobian(p)` of one parameter vector, for scipy; `start(p)` amounts; `doses` (time, amount) into
+    the first state; `observed`: which state."""
 
     form: object
     centre: np.ndarray
@@ -48,7 +49,7 @@ class System:
         """The observed state at all times, restarted at every dose."""
         stops = sorted({0.0, *(t for t, _ in self.doses), self.times[-1]})
         state, found = np.array(self.start(p), dtype=float), {}
-        for begin, end in zip(stops, stops[1:], strict=False):
+        for begin, end in itertools.pairwise(stops):
             state = state.copy()
             state[0] += sum(amount for t, amount in self.doses if t == begin)
             at = [t for t in self.times if begin <= t < end or t == end == stops[-1]]
