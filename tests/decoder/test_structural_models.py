@@ -298,3 +298,38 @@ def test_the_same_model_in_des_gives_the_same_predictions(tmp_path, name):
     assert written.closed_form is None
     des = make_decoder(written, table, **TOLERANCES["compiled"]).predict(inputs(written, case)[0]).prediction
     np.testing.assert_allclose(des, own, rtol=0, atol=PREDICTION * np.abs(own).max())
+
+
+INITIAL = """$PROBLEM initial amounts by the flag
+$INPUT ID TIME AMT EVID DV WT
+$DATA data.csv IGNORE=@
+$SUBROUTINES {advan}
+$MODEL COMP=(CENTRAL)
+$PK
+K10 = THETA(1)*EXP(ETA(1))
+IF (A_0FLG.EQ.1) THEN
+  EXTRA = WT/70
+  A_0(1) = THETA(2)*EXTRA
+ENDIF
+{des}$ERROR
+Y = F + EPS(1)
+$THETA (0, 0.1) (0, 50)
+$OMEGA 0.1
+$SIGMA 1
+"""
+
+
+@pytest.mark.parametrize("parts", [("ADVAN7", ""), ("ADVAN13 TOL=9", "$DES\nDADT(1) = -K10*A(1)\n")])
+def test_initial_amounts_are_those_of_the_first_record_and_of_every_reset(tmp_path, parts):
+    lines = ["0,10,1,0,70", "5,0,0,1,72", "10,0,3,0,84", "15,0,0,1,60", "20,10,4,0,105", "22,0,0,1,50"]
+    (tmp_path / "data.csv").write_text("\n".join(["ID,TIME,AMT,EVID,DV,WT", *(f"1,{line}" for line in lines)]) + "\n")
+    (tmp_path / "run.ctl").write_text(INITIAL.format(advan=parts[0], des=parts[1]))
+    model = read_control_stream(tmp_path / "run.ctl")
+    table = event_table(model, read_dataset(model))
+    form = latent_form(model, table)
+    found = make_decoder(form, table).linearise(np.array([[np.log(0.1), 50.0]]))
+    left, start = np.exp(-0.1 * np.array([5.0, 5.0, 2.0])), 50.0 * np.array([70.0, 84.0, 105.0]) / 70.0
+    given = np.array([10.0, 0.0, 10.0])
+    np.testing.assert_allclose(found.prediction, (start + given) * left, rtol=PREDICTION)
+    by_rate = -0.1 * np.array([5.0, 5.0, 2.0]) * (start + given) * left
+    np.testing.assert_allclose(found.jacobian, np.stack([by_rate, start / 50.0 * left], axis=1), rtol=GRADIENT)

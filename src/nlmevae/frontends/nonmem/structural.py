@@ -218,9 +218,15 @@ def ode_model(
 def _default(declared: tuple[DeclaredCompartment, ...], option: str, name: str) -> int:
     """The compartment with the option, else the first of that name, else the first that can be."""
     dosed = [n for n, c in enumerate(declared, start=1) if option != "DEFDOSE" or "NODOSE" not in c.options]
-    for n, c in enumerate(declared, start=1):
-        if option in c.options:
-            return n
+    chosen = [n for n, c in enumerate(declared, start=1) if option in c.options]
+    if len(chosen) > 1:
+        raise SemanticError(
+            f"$MODEL has {option} at two compartments, {chosen[0]} and {chosen[1]}",
+            hint="keep one of them",
+            location=declared[chosen[1] - 1].at,
+        )
+    if chosen:
+        return chosen[0]
     for n in dosed:
         if declared[n - 1].name == name:
             return n

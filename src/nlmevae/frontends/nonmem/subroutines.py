@@ -148,7 +148,7 @@ def _model_option(option: Option, found: _ModelRecord) -> None:
     else:
         raise UnsupportedError(
             f"$MODEL {option.token.text} is not supported",
-            hint="write COMP=(NAME) for each compartment and the equations in $DES",
+            hint="write COMP=(NAME) for each compartment; flows are KiTj = ... in $PK (ADVAN5, 7) or equations in $DES",
             location=option.at,
         )
 
