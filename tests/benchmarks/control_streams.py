@@ -55,6 +55,10 @@ RESIDUALS = {
 }  # fmt: skip
 #: By simulation: another random number generator, other values.
 RANDOM = {"EPRED", "ERES", "EWRES", "ECWRES", "NPDE", "NPD", "EIPRED", "EIRES", "EIWRES"}
+#: After an importance sampling or SAEM step at the conditional means, not at the modes.
+AT_MEANS = {
+    "CPRED", "CRES", "CWRES", "CIPRED", "CIRES", "CIWRES", "CPREDI", "CRESI", "CWRESI", "CIPREDI", "CIRESI", "CIWRESI",
+}  # fmt: skip
 MAX_ROWS = 20000
 
 
@@ -203,20 +207,36 @@ def _compare(line: dict[str, Any], stream: Path, run: Any, listed: ListFile) -> 
     at = _at(run, etas)
     try:
         items = RecordItems.of(at, run.dataset)
+        moved = None if etas is None else RecordItems.of(_moved(at), run.dataset)
         line["etas"] = "ours" if etas is None else "NONMEM's"
         line["columns"] = columns = {}
+        passed_over = RANDOM | (AT_MEANS if _by_sampling(model) else set())
         for request, theirs in printed:
             ours = _table(items, request, None)
+            digits = 0.0 if moved is None else np.abs(_table(moved, request, None).values - ours.values)
+            digits = np.broadcast_to(np.nan_to_num(digits), ours.values.shape)
             if len(ours.values) != len(theirs.values):
                 columns[f"{request.file} rows"] = ["wrong", len(ours.values), len(theirs.values)]
                 continue
             for k, (name, label) in enumerate(zip(_names(request), ours.labels, strict=True)):
-                if label in theirs.labels and name not in RANDOM and label not in ours.missing:
+                if label in theirs.labels and name not in passed_over and label not in ours.missing:
                     j = theirs.labels.index(label)
-                    verdict = compared(name, ours.values[:, k], theirs.values[:, j], theirs.resolution[:, j])
-                    columns.setdefault(name, verdict)
+                    slack = 1.01 * theirs.resolution[:, j] + digits[:, k]
+                    columns.setdefault(name, compared(name, ours.values[:, k], theirs.values[:, j], slack))
     finally:
         at.problem.decoder.close()
+
+
+def _moved(at: Any) -> Any:
+    """At ETAs that differ by a unit of the fifth digit, as they are printed."""
+    eta = at.modes.mean - at.joint.mean
+    return replace(at, modes=replace(at.modes, mean=at.joint.mean + 1.0001 * eta))
+
+
+def _by_sampling(model: Any) -> bool:
+    """The last step is one of those after which NONMEM's conditional items are at the means of the ETAs."""
+    method = model.estimation[-1].method.upper() if model.estimation else ""
+    return method.startswith(("IMP", "SAEM", "BAYES", "DIRECT", "NUTS"))
 
 
 def _names(request: Any) -> list[str]:
@@ -260,19 +280,23 @@ def _at(run: Any, etas: np.ndarray | None) -> Any:
     return AtEstimates(problem=problem, population=population, joint=joint, modes=modes, second=modes)
 
 
-def compared(name: str, ours: np.ndarray, theirs: np.ndarray, resolution: np.ndarray) -> list[Any]:
-    """[verdict, worst difference, ours there, theirs there, row there, share of rows beyond near]."""
+def compared(name: str, ours: np.ndarray, theirs: np.ndarray, slack: np.ndarray) -> list[Any]:
+    """[verdict, worst difference, ours there, theirs there, row there, share of rows beyond near].
+
+    Args:
+        slack: what printed digits leave open, of the column and of the ETAs.
+    """
     both = np.isfinite(ours) & np.isfinite(theirs)
     if not both.any():
         return ["missing", 0.0]
     difference = np.where(both, np.abs(ours - theirs), 0.0)
     size = max(float(np.abs(theirs[both]).max()), 1e-300)
-    near = NEAR * np.maximum(np.abs(theirs), 1e-3 * size) + 1.01 * resolution
+    near = NEAR * np.maximum(np.abs(theirs), 1e-3 * size) + slack
     if name in RESIDUALS:
         near = near + (NEAR_RESIDUAL if "WRES" in name else NEAR * size)
     beyond = difference > near
     k = int(np.argmax(np.where(beyond, difference, 0.0) if beyond.any() else difference))
-    verdict = "wrong" if beyond.any() else "near" if (difference > 1.01 * resolution).any() else "equal"
+    verdict = "wrong" if beyond.any() else "near" if (difference > slack).any() else "equal"
     if verdict == "equal" and not both.all():
         verdict = "equal where known"
     return [verdict, float(difference[k]), float(ours[k]), float(theirs[k]), k, float(beyond.mean())]

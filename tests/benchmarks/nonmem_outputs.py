@@ -1,4 +1,4 @@
-"""What NONMEM printed about a run: counts and echo of its ``.lst``, ETAs of its ``.phi``, numbers of its $TABLE files."""
+"""What NONMEM printed about a run: counts and echo of the ``.lst``, ETAs of the ``.phi``, numbers of $TABLE files."""
 
 from __future__ import annotations
 
