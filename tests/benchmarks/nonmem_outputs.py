@@ -53,8 +53,9 @@ def read_list(path: Path) -> ListFile:
 
 
 def same_stream(text: str, echo: str) -> bool:
-    """Whether the echo is of this text: equal lines up to the estimation, but for blanks and comments. Without an
-    echo nothing is known against it."""
+    """Whether the echo is of this text: equal lines up to the estimation, but for blanks, comments, the folder of the
+    data, and initial estimates (of no account where the final ones are known). Without an echo nothing is known
+    against it."""
     return not echo or _essence(text) == _essence(echo)
 
 
@@ -62,8 +63,10 @@ def _essence(text: str) -> list[str]:
     start = re.search(r"^\s*\$PROB", text, re.M | re.I)
     stop = re.search(r"^\s*\$(EST|COV|TAB|SIM)", text, re.M | re.I)
     body = text[start.start() if start else 0 : stop.start() if stop else None]
-    lines = ("".join(line.split(";")[0].split()).upper()[:60] for line in body.splitlines())
-    return [line for line in lines if line and not line.startswith("$PROB")]
+    records = re.split(r"(?=^[ \t]*\$)", re.sub(r";[^\n]*", "", body), flags=re.M)
+    kept = [r for r in records if not re.match(r"\s*\$(PROB|THE|OME|SIG|SIZ|ABB)", r, re.I)]
+    named = (re.sub(r"^(\s*\$DATA?\s+)\S*/", r"\1", r, flags=re.I) for r in kept)
+    return ["".join(r.split()).upper().strip("'\"") for r in named if r.strip()]
 
 
 @dataclass(frozen=True, kw_only=True)
