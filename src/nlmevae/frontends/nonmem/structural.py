@@ -87,8 +87,7 @@ LINEAR: dict[int, _Linear] = {
 }
 
 _DOSING = re.compile(r"(S|F|ALAG|D|R)(\d+)\Z")
-_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag"}
-_MODELLED = {"D": "infusion duration", "R": "infusion rate"}
+_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag", "D": "duration", "R": "rate"}
 
 
 def n_compartments(subroutines: Subroutines, declared: tuple[DeclaredCompartment, ...]) -> int:
@@ -249,14 +248,8 @@ def _compartments(
             notes[target] = _output_compartment(target, len(names), statement.at)
         if number not in fields:
             continue
-        if kind in _FIELDS:
+        if kind not in ("D", "R") or modelled_rate:  # without RATE in the data they are variables like any other
             fields[number][_FIELDS[kind]] = target
-        elif modelled_rate:
-            raise UnsupportedError(
-                f"{target} (modelled {_MODELLED[kind]}) is not supported",
-                hint="give the rate of every infusion in the data item RATE",
-                location=statement.at,
-            )
     compartments = tuple(Compartment(name=name, number=n, **fields[n]) for n, name in enumerate(names, start=1))
     return compartments, list(notes.values())
 
