@@ -107,8 +107,8 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
     """Derive the functions of `model`; `table` says which covariates are constant in each subject.
 
     Raises:
-        UnsupportedError: a delayed dose whose bioavailability or duration changes within a subject, a modelled rate that
-            does.
+        UnsupportedError: a modelled rate, or the bioavailability or modelled duration of a delayed dose, that changes
+            within a subject.
         SemanticError: a name has no value, or a random effect acts where recognition did not find it.
     """
     return _Builder(model, table).build()
@@ -396,7 +396,9 @@ class _Builder:
         record (help, $BIND and dose event record); decoders take those of the dose's own record."""
         for target in dosing:
             if target.lag:
-                self._check_constant(env, target.bioavailability, f"{target.lag} delays the doses", "the fraction into AMT")
+                self._check_constant(
+                    env, target.bioavailability, f"{target.lag} delays the doses", "the fraction into AMT"
+                )
                 self._check_constant(env, target.duration, f"{target.lag} delays the doses", "the rate into RATE")
             self._check_constant(env, target.rate, "it would change while an infusion runs", "the rate into RATE")
 

@@ -44,6 +44,7 @@ from nlmevae.decoder.engine_records import (
 )
 from nlmevae.decoder.engine_results import fail, store_prediction
 
+
 # the loop ------------------------------------------------------------------------------------------
 @machine_code
 def run_rows(plans):

@@ -98,6 +98,9 @@ class _Piece:
     infusions: np.ndarray
 
 
+MakeFlow = Callable[[LatentForm, EventTable], Decoder]
+
+
 class SteadyStateSolver:
     """Steady states of all events of a table that are steady states.
 
@@ -107,7 +110,12 @@ class SteadyStateSolver:
     """
 
     def __init__(
-        self, form: LatentForm, table: EventTable, make_flow: Callable[[LatentForm, EventTable], Decoder], *, rtol: float
+        self,
+        form: LatentForm,
+        table: EventTable,
+        make_flow: Callable[[LatentForm, EventTable], Decoder],
+        *,
+        rtol: float,
     ) -> None:
         self.form, self.table, self.rtol = form, table, rtol
         self._events = np.flatnonzero(table.ev_is_steady)
@@ -317,7 +325,9 @@ class _Batch:
             good[done] = True
             worse = ~(residual < before[open_])
             wrong = ~np.isfinite(step).all(axis=1) | ((now + step < 0) & (after.value >= 0)).any(axis=1)
-            amounts[open_] = np.where(worse[:, None], fallback[open_], np.where(wrong[:, None], after.value, now + step))
+            amounts[open_] = np.where(
+                worse[:, None], fallback[open_], np.where(wrong[:, None], after.value, now + step)
+            )
             before[open_] = np.where(worse, np.inf, residual)
             fallback[open_] = np.where(worse[:, None], fallback[open_], after.value)
             open_ = open_[~settled]
@@ -372,13 +382,14 @@ def _attracting(slope: np.ndarray) -> np.ndarray:
     return finite & (radius < 1.0)
 
 
+_DOSING_DEFAULTS = {"bioavailability": 1.0, "lag": 0.0, "duration": 1.0, "rate": 0.0}
+
+
 class _DosingParameters:
     """F, lag, duration and rate of the compartments, with derivatives."""
 
-    _defaults = {"bioavailability": 1.0, "lag": 0.0, "duration": 1.0, "rate": 0.0}
-
     def __init__(self, form: LatentForm) -> None:
-        fields = list(self._defaults)
+        fields = list(_DOSING_DEFAULTS)
         names = sorted({n for t in form.dosing for f in fields if (n := getattr(t, f))})
         outputs = dict(form.individual.outputs)
         self._function = None
@@ -405,7 +416,7 @@ class _DosingParameters:
             for (i, k), entry in zip(function.pattern, entries, strict=True):
                 slopes[i, :, k] = entry
         result = {}
-        for field, default in self._defaults.items():
+        for field, default in _DOSING_DEFAULTS.items():
             value, slope = np.full(n_pairs, default), np.zeros((n_pairs, self._n_inputs))
             place = self._where[field][compartment]
             own = np.flatnonzero(place >= 0)
