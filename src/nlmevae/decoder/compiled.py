@@ -18,7 +18,7 @@ from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
 from nlmevae.decoder.compiled_model import CompiledModel, Tolerances, Workspace
 from nlmevae.decoder.formula import FormulaKernel
-from nlmevae.decoder.steady_state import SteadyStates, SteadyStateSolver
+from nlmevae.decoder.steady_state import SteadyStateSolver, unknown_states
 
 Method = Literal["auto", "explicit", "rosenbrock"]
 _PILOT_ROWS = 8
@@ -171,7 +171,8 @@ class CompiledDecoder(Decoder):
         model, ptr = self._model(key), self._pointer(rows)
         prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], model.n_wrt))
         status, n_steps = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
-        states = _no_steady_states(len(rows), self.form) if self._steady is None else self._steady.solve(x, rows)
+        none = np.zeros(len(rows) + 1, dtype=np.int64)
+        states = unknown_states(none, self.form) if self._steady is None else self._steady.solve(x, rows)
         arrays = model.steady_arrays(states)
 
         def run(start: int, end: int) -> None:
@@ -205,19 +206,3 @@ class CompiledDecoder(Decoder):
             workspace = self._models[key].workspace(self.tolerances)
         workspace.run(x, rows, ptr, results, steady)
         idle.append(workspace)
-
-
-def _no_steady_states(n_rows: int, form: LatentForm) -> SteadyStates:
-    n, n_x = form.n_compartments, form.n_inputs
-    none, none_by_input = np.zeros(0), np.zeros((0, n_x))
-    return SteadyStates(
-        ptr=np.zeros(n_rows + 1, dtype=np.int64),
-        amounts=np.zeros((0, n)),
-        d_amounts=np.zeros((0, n, n_x)),
-        rate=none,
-        d_rate=none_by_input,
-        ends=none,
-        d_ends=none_by_input,
-        running=np.zeros(0, dtype=np.int64),
-        status=np.zeros(0, dtype=np.int64),
-    )

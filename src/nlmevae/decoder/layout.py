@@ -92,7 +92,7 @@ def make_layout(form: LatentForm, wrt: tuple[str, ...], *, implicit: bool = Fals
     if implicit:
         _differentiate_twice(layout, parameters)
     layout.forcing_sensitivities = _forcing_sensitivities(layout)
-    layout.sensitivities = _reachable_sensitivities(layout)
+    layout.sensitivities = [(i, k) for i, k in _reachable_sensitivities(layout) if i in _seen_states(layout)]
     layout.output_sensitivities = _output_sensitivities(layout)
     _number_slots(layout)
     return layout
@@ -155,6 +155,19 @@ def _reachable_sensitivities(layout: Layout) -> list[tuple[int, int]]:
                 pairs.add((i, k))
                 frontier.append((i, k))
     return sorted(pairs)
+
+
+def _seen_states(layout: Layout) -> set[int]:
+    """States that the predictions depend on, at once or through others."""
+    seen = {i for _, i in layout.output_by_state}
+    frontier = list(seen)
+    while frontier:
+        state = frontier.pop()
+        for i, j in layout.rhs_by_state:
+            if i == state and j not in seen:
+                seen.add(j)
+                frontier.append(j)
+    return seen
 
 
 def _index(layout: Layout, parameter: str) -> int:
