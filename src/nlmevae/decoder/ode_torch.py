@@ -78,7 +78,7 @@ class TorchodeDecoder(Decoder):
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
         self._output = link_torch(form.output, title=f"{form.model.name}: prediction")
-        self._steady = TorchSteadyStates(form, table, self._flow, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
+        self._steady = TorchSteadyStates(form, table, self._carry_on, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
 
     # the Decoder interface --------------------------------------------------------------------------
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
@@ -214,17 +214,10 @@ class TorchodeDecoder(Decoder):
         problem = torchode.InitialValueProblem(y0=y0, t_eval=t_eval, t_start=zero, t_end=torch.ones_like(zero))
         return solver.solve(problem)
 
-    def _flow(self, y, length, rates, row, p):
-        """Amounts (P, n) after `length` (P,) under constant infusions; zero lengths change nothing."""
-        arguments = tuple(v[torch.as_tensor(row)] for v in p.values())
-        span = length.unsqueeze(-1)
-
-        def scaled(u: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-            slopes = self._rhs(u * length, *state.unbind(-1), *arguments)
-            return span * (torch.stack([self._full(v, state) for v in slopes], -1) + rates)
-
-        ends = torch.stack([torch.zeros_like(length), torch.ones_like(length)], -1)
-        solution = self._integrate(scaled, y, ends, share=_STEADY_SHARE)
+    def _carry_on(self, rhs, y: torch.Tensor) -> torch.Tensor:
+        """State (P, m) at time 1 of a system that starts with y at time 0; NaN if the solver gives up."""
+        ends = torch.tensor([[0.0, 1.0]], dtype=y.dtype, device=self.device).repeat(len(y), 1)
+        solution = self._integrate(rhs, y, ends, share=_STEADY_SHARE)
         failed = bool((solution.status != 0).any())
         return torch.full_like(y, torch.nan) if failed else solution.ys[:, -1]
 

@@ -8,22 +8,25 @@ implicit function theorem, in forward and in reverse mode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from nlmevae.codegen.latent_form import LatentForm
+from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventTable
+from nlmevae.decoder.steady_flow import flow_form
 
 Parameters = dict[str, torch.Tensor]
-#: y (P, n), length (P,), infusion rates (P, n), row of each (P,), parameters -> y at the end
-Flow = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, np.ndarray, Parameters], torch.Tensor]
+#: slopes in time 0 to 1, state at the start (P, m) -> state at 1
+Integrate = Callable[[Callable, torch.Tensor], torch.Tensor]
 
 _MOST_ITERATIONS = 60
 #: a residual of so many tolerances of the integration is rounding
 _NOISE = 30.0
-_SLOWEST = 0.5
+#: constant infusions are carried on for 2^_SPANS units of time at most
+_SPANS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,11 @@ class SteadyState:
 
 @dataclass(slots=True)
 class FixedPoint:
-    """Of one row and event, without derivatives: amounts (n,), (1 - Phi_y)^-1 (n, n), length of a constant infusion."""
+    """Of one row and event, without derivatives: amounts (n,), and (1 - Phi_y)^-1 (n, n); -J^-1 of a constant
+    infusion."""
 
     amounts: torch.Tensor
     inverse: torch.Tensor
-    length: float
 
 
 @dataclass(slots=True)
@@ -63,10 +66,11 @@ class _Doses:
 
 
 class TorchSteadyStates:
-    """Steady states of the rows of one decoder; `rtol` is the relative tolerance of the flow."""
+    """Steady states of the rows of one decoder; `rtol` is the relative tolerance of `integrate`."""
 
-    def __init__(self, form: LatentForm, table: EventTable, flow: Flow, *, rtol: float) -> None:
-        self.form, self.table, self.flow, self.rtol = form, table, flow, rtol
+    def __init__(self, form: LatentForm, table: EventTable, integrate: Integrate, *, rtol: float) -> None:
+        self.form, self.table, self.integrate, self.rtol = form, table, integrate, rtol
+        self._rhs = link_torch(flow_form(form, observed=1).rhs, title="steady states")
 
     def events_of(self, subject: int) -> list[int]:
         own = range(int(self.table.ev_ptr[subject]), int(self.table.ev_ptr[subject + 1]))
@@ -89,10 +93,11 @@ class TorchSteadyStates:
         doses, points = self._doses(p, pairs), list(fixed.values())
         y = torch.stack([point.amounts for point in points])
         inverse = torch.stack([point.inverse for point in points])
-        lengths = torch.tensor([point.length for point in points], dtype=torch.float64)
-        moved = self._interval(doses, y, lengths, p) - y
+        steady = doses.constant.unsqueeze(-1)
+        moved = torch.where(steady, self._balance(doses, y, p)[0], self._interval(doses, y, p)[0] - y)
         y = y + (inverse @ moved.unsqueeze(-1)).squeeze(-1)
-        y, running = self._record(doses, y, p)
+        after, running = self._record(doses, y, p)
+        y = torch.where(steady, y, after)
         ends = doses.lag + doses.duration - running * doses.interval
         for k, (row, e) in enumerate(pairs):
             state = SteadyState(e, y[k], int(running[k]), doses.rate[k], ends[k])
@@ -137,85 +142,113 @@ class TorchSteadyStates:
         return zero, rate, amount / rate, lag
 
     # intervals ------------------------------------------------------------------------------------------
-    def _pieces(self, doses: _Doses, lengths: torch.Tensor):
-        """(length, running infusions) of the two pieces of an interval."""
+    def _pieces(self, doses: _Doses):
+        """(length, running infusions) of the two pieces of an interval; none of a constant infusion."""
         infused = doses.duration > 0
-        rest = doses.duration - doses.overlap * doses.interval
-        first = torch.where(doses.constant, lengths, torch.where(infused, rest, doses.interval))
-        running = torch.where(infused, doses.overlap + 1.0, doses.constant.to(torch.float64))
-        second = torch.where(doses.constant, 0.0, doses.interval - first)
-        return (first, running), (second, doses.overlap)
+        first = torch.where(infused, doses.duration - doses.overlap * doses.interval, doses.interval)
+        running = torch.where(infused, doses.overlap + 1.0, 0.0)
+        return (first, running), (doses.interval - first, doses.overlap)
 
-    def _carry(self, doses: _Doses, y: torch.Tensor, length: torch.Tensor, running: torch.Tensor, p: Parameters):
-        rates = doses.into * (running * doses.rate).unsqueeze(-1)
-        return self.flow(y, length, rates, doses.row, p)
+    def _slopes(self, doses: _Doses, state, length, running, p: Parameters):
+        """Of amounts and the columns of V, times `length`; see steady_flow.flow_form for the order of arguments."""
+        n = self.form.n_compartments
+        arguments = [v[torch.as_tensor(doses.row)] for v in p.values()]
+        starts = [torch.zeros_like(length)] * n
+        source = running * doses.rate
+        values = self._rhs(length, *state.unbind(-1), *arguments, *starts, source, length, *doses.into.unbind(-1))
+        return torch.stack([torch.as_tensor(v, dtype=torch.float64).expand(len(length)) for v in values], -1)
 
-    def _interval(self, doses: _Doses, y: torch.Tensor, lengths: torch.Tensor, p: Parameters) -> torch.Tensor:
-        y = y + doses.into * doses.amount.unsqueeze(-1)
-        for length, running in self._pieces(doses, lengths):
-            y = self._carry(doses, y, length, running, p)
-        return y
+    def _carry(self, doses: _Doses, state: tuple[torch.Tensor, torch.Tensor], length, running, p: Parameters):
+        """(y (P, n), V (P, n, n)) after `length` (P,); nothing changes where that is 0."""
+        y, before = state
+        if not bool((length > 0).any()):
+            return state
+        n, count = y.shape[1], len(y)
+        start = torch.cat([y, torch.eye(n, dtype=torch.float64).reshape(1, -1).repeat(count, 1)], -1)
+        end = self.integrate(lambda u, at: self._slopes(doses, at, length, running, p), start)
+        columns = end[:, n:].reshape(count, n, n).transpose(1, 2)
+        return end[:, :n], columns @ before
+
+    def _dosed(self, doses: _Doses, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        unit = torch.eye(y.shape[1], dtype=torch.float64).repeat(len(y), 1, 1)
+        return y + doses.into * doses.amount.unsqueeze(-1), unit
+
+    def _interval(self, doses: _Doses, y: torch.Tensor, p: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phi (P, n) and Phi_y (P, n, n)."""
+        state = self._dosed(doses, y)
+        for length, running in self._pieces(doses):
+            state = self._carry(doses, state, length, running, p)
+        return state
+
+    def _balance(self, doses: _Doses, y: torch.Tensor, p: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
+        """Slopes (P, n) under a constant infusion and their derivatives by the amounts (P, n, n)."""
+        n, one = y.shape[1], torch.ones_like(doses.rate)
+        unit = torch.eye(n, dtype=torch.float64).reshape(1, -1).repeat(len(y), 1)
+        slopes = self._slopes(doses, torch.cat([y, unit], -1), one, one, p)
+        return slopes[:, :n], slopes[:, n:].reshape(len(y), n, n).transpose(1, 2)
 
     def _record(self, doses: _Doses, y: torch.Tensor, p: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
         """From an arrival on to the record, II - lag later; and how many infusions then run."""
-        (first, running), (_, overlap) = self._pieces(doses, torch.ones_like(doses.lag))
+        (first, running), (_, overlap) = self._pieces(doses)
         late = doses.lag.detach() > 0
         phase = doses.interval - doses.lag
         inside = late & (phase < first).detach()
-        given = y + doses.into * doses.amount.unsqueeze(-1)
         zero = torch.zeros_like(phase)
         begin = torch.where(late, torch.where(inside, phase, first), zero)
         end = torch.where(late & ~inside, phase - first, zero)
-        moved = self._carry(doses, self._carry(doses, given, begin, running, p), end, overlap, p)
+        moved = self._carry(doses, self._dosed(doses, y), begin, running, p)
+        moved, _ = self._carry(doses, moved, end, overlap, p)
         y = torch.where(late.unsqueeze(-1), moved, y)
-        still = torch.where(doses.constant, 0.0, overlap + (inside & (doses.duration > 0)).to(torch.float64))
-        return y, still
+        return y, overlap + (inside & (doses.duration > 0)).to(torch.float64)
 
     # fixed points ---------------------------------------------------------------------------------------
     def _fixed_point(self, doses: _Doses, p: Parameters) -> FixedPoint | None:
-        """Newton's method; an interval of doses in place of a step that makes the residual larger."""
         values = torch.cat([doses.amount, doses.rate, doses.duration, doses.lag])
         late = not bool(doses.constant) and bool(doses.lag >= doses.interval)
         if late or not bool((torch.isfinite(values) & (values >= 0)).all()):
             return None
+        return self._balanced(doses, p) if bool(doses.constant) else self._periodic(doses, p)
+
+    def _balanced(self, doses: _Doses, p: Parameters) -> FixedPoint | None:
+        """Newton's method from amounts carried on for 0, 1, 3, 7 ... units of time."""
+        start, one = torch.zeros(1, self.form.n_compartments, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+        for k in range(_SPANS):
+            y = start
+            for _ in range(_MOST_ITERATIONS):
+                slope, matrix = self._balance(doses, y, p)
+                if not bool(torch.isfinite(matrix).all()) or float(torch.linalg.det(matrix[0])) == 0.0:
+                    break
+                step = -torch.linalg.solve(matrix[0], slope[0]).unsqueeze(0)
+                y = y + step
+                if bool((step.abs() <= 1e-12 * y.abs() + 1e-15 * y.abs().max()).all()):
+                    stable = float(torch.linalg.eigvals(matrix[0]).real.max()) < 0.0
+                    if stable and bool((y >= -1e-9 * y.abs().max()).all()):
+                        return FixedPoint(y[0], -torch.linalg.inv(matrix[0]))
+                    break
+            start, _ = self._carry(doses, (start, self._dosed(doses, start)[1]), 2.0**k * one, one, p)
+        return None
+
+    def _periodic(self, doses: _Doses, p: Parameters) -> FixedPoint | None:
+        """Newton's method; an interval of doses in place of a step that makes the residual larger."""
         n = self.form.n_compartments
-        y, lengths = torch.zeros(1, n, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-        y = self._interval(doses, y, lengths, p)
+        y, _ = self._interval(doses, torch.zeros(1, n, dtype=torch.float64), p)
         before, fallback = np.inf, y
         for _ in range(_MOST_ITERATIONS):
-            after, slope = self._slope(doses, y, lengths, p)
-            matrix = torch.eye(n, dtype=torch.float64) - slope
+            after, slope = self._interval(doses, y, p)
+            matrix = torch.eye(n, dtype=torch.float64) - slope[0]
             if not bool(torch.isfinite(after).all() & torch.isfinite(matrix).all()):
                 return None
-            radius = float(torch.linalg.eigvals(slope).abs().max())
-            residual = float(
-                ((after - y).abs() / after.abs().clamp(min=1e-6 * float(after.abs().max()) + 1e-300)).max()
-            )
             singular = float(torch.linalg.det(matrix).abs()) == 0.0
-            if bool(doses.constant) and radius > _SLOWEST:
-                lengths, before = 2.0 * lengths, np.inf
-                y = after
-                continue
+            size = after.abs() + 1e-9 * after.abs().max()
+            residual = float(((after - y).abs() / torch.where(size > 0, size, torch.ones_like(size))).max())
             if residual < _NOISE * self.rtol:
-                return None if singular or radius >= 1.0 else FixedPoint(y[0], torch.linalg.inv(matrix), float(lengths))
+                radius = float(torch.linalg.eigvals(slope[0]).abs().max())
+                return None if singular or radius >= 1.0 else FixedPoint(y[0], torch.linalg.inv(matrix))
             if singular or residual >= before:
                 y, before = fallback, np.inf
-                fallback = self._interval(doses, y, lengths, p)
+                fallback, _ = self._interval(doses, y, p)
                 continue
             step = y + torch.linalg.solve(matrix, (after - y)[0]).unsqueeze(0)
             wrong = bool(((step < 0) & (after >= 0)).any())
             y, before, fallback = (after if wrong else step), residual, after
         return None
-
-    def _slope(self, doses: _Doses, y: torch.Tensor, lengths: torch.Tensor, p: Parameters):
-        """Phi(y) (1, n) and Phi_y (n, n): n copies of the event, each carried on in another direction."""
-        n = y.shape[1]
-        copies = replace(doses, row=np.repeat(doses.row, n), **{
-            name: torch.cat([getattr(doses, name)] * n)
-            for name in ("into", "constant", "interval", "amount", "rate", "duration", "lag", "overlap")
-        })  # fmt: skip
-        lengths = lengths.repeat(n)
-        after, slopes = torch.func.jvp(
-            lambda at: self._interval(copies, at, lengths, p), (y.repeat(n, 1),), (torch.eye(n, dtype=torch.float64),)
-        )
-        return after[:1].detach(), slopes.T.detach()
