@@ -47,7 +47,7 @@ class _Segment:
 
 
 #: Tolerances of steady states, as a share of the others, and the tightest that rounding allows.
-_STEADY_SHARE, _TIGHTEST = 0.01, 1e-13
+_STEADY_SHARE, _TIGHTEST = 0.1, 1e-13
 
 
 class TorchodeDecoder(Decoder):
