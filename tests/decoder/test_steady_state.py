@@ -11,6 +11,7 @@ from nlmevae.data.event_table import event_table
 from nlmevae.data.read import read_dataset
 from nlmevae.decoder.base import SolveStatus
 from nlmevae.decoder.make import make_decoder
+from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.nonmem.read import parse_control_stream
 
 #: relative to the largest prediction, the requirement
@@ -179,3 +180,9 @@ def test_what_has_no_steady_state_fails_alone(backend, tmp_path):
 def test_amounts_that_only_add_up_have_no_steady_state(tmp_path):
     solver = decoder(tmp_path, RECORDS["bolus"] + LATER, production="C + KOUT*A(3)*(1 + C/(2 + C))")
     assert solver.predict(np.log(TYPICAL)[None]).status.tolist() == [SolveStatus.NO_STEADY_STATE]
+
+
+def test_equations_that_read_the_time_have_no_steady_state(tmp_path):
+    with pytest.raises(UnsupportedError, match=r"SS = 1 \(line 2\) with equations that depend on the time") as caught:
+        decoder(tmp_path, RECORDS["bolus"] + LATER, production="KOUT*T")
+    assert "records" in caught.value.hint
