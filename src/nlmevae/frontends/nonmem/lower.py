@@ -328,14 +328,21 @@ class _Lowering:
 
     def check_section(self, base: str, name: str, at: Location) -> None:
         section = self.vocabulary.section
-        allowed = {
+        places = {
             "THETA": ("PK", "DES", "ERROR", "PRED"),
             "ETA": ("PK", "DES", "ERROR", "PRED"),
             "EPS": ("ERROR", "PRED"),
             "A": ("DES", "ERROR"),
             "DADT": ("DES",),
             "A_0": ("PK",),
-        }[base]
+        }
+        if base not in places:  # what REPLACE makes of a name
+            raise SemanticError(
+                f"{name} is no element of the model",
+                hint="write THETA(n), ETA(n), EPS(n), A(n) or a variable; check $ABBREVIATED REPLACE",
+                location=at,
+            )
+        allowed = places[base]
         if section in allowed:
             return
         if (base, section) == ("A", "PK"):

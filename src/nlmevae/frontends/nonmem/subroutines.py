@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
@@ -19,7 +20,7 @@ _UNSUPPORTED_ADVANS = {
     17: "ADVAN17 (delay and algebraic equations) is not supported; use transit compartments in $DES",
     18: "ADVAN18 (delay differential equations) is not supported; use transit compartments in $DES",
 }
-_IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS")
+_IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS", "DP")
 _FIRST_NAMES = re.compile(r"(ADVAN|TRANS)(\d+)\Z")
 
 
@@ -58,7 +59,7 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     found: dict[str, int] = {}
     places: dict[str, Location] = {}
     for record in records:
-        for option in read_options(record):
+        for option in _joined(read_options(record), "TOL", "NRD"):
             _subroutine(option, found, places)
     for record in tolerances:
         for option in read_options(record):
@@ -81,6 +82,24 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
 
 
+def _joined(options: list[Option], *keys: str) -> Iterator[Option]:
+    """``TOL 6`` and ``COMP (NAME)``: the value of one of `keys` stands after a blank, without "="."""
+    rest = iter(options)
+    for option in rest:
+        if option.value is not None or not abbreviates(option.key, *keys):
+            yield option
+            continue
+        following = next(rest, None)
+        if following is None:
+            yield option
+        elif following.token.kind == "(":
+            yield Option(option.token, following.value, following.value_start)
+        elif following.value is None and following.key.isdigit():
+            yield Option(option.token, following.token.text, following.token.start)
+        else:
+            yield from (option, following)
+
+
 def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
     key = option.key
     text = (option.value or "").upper() if key in ("ADVAN", "TRANS") or abbreviates(key, "SUBROUTINES") else key
@@ -88,7 +107,7 @@ def _subroutine(option: Option, found: dict[str, int], places: dict[str, Locatio
     if match:
         name, number = match.group(1), int(match.group(2))
         if found.get(name, number) != number:
-            raise SemanticError(f"$SUBROUTINES names two {name}s", hint="keep one", location=option.at)
+            raise SemanticError(f"$SUBROUTINES names two {name}s", hint="keep one of them", location=option.at)
         found[name], places[name] = number, option.at
     elif key in ("TOL", "NRD"):
         if not (option.value or "").isdigit():
@@ -117,7 +136,7 @@ def read_model_record(records: tuple[Record, ...]) -> tuple[DeclaredCompartment,
     """
     found = _ModelRecord()
     for record in records:
-        for option in read_options(record):
+        for option in _joined(read_options(record), "COMPARTMENTS"):
             _model_option(option, found)
     head = records[0].head
     if found.count is not None and found.count < len(found.compartments):
