@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from scipy.linalg import expm
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.event_table import event_table
@@ -333,3 +334,81 @@ def test_initial_amounts_are_those_of_the_first_record_and_of_every_reset(tmp_pa
     np.testing.assert_allclose(found.prediction, (start + given) * left, rtol=PREDICTION)
     by_rate = -0.1 * np.array([5.0, 5.0, 2.0]) * (start + given) * left
     np.testing.assert_allclose(found.jacobian, np.stack([by_rate, start / 50.0 * left], axis=1), rtol=GRADIENT)
+
+
+STEADY = """$PROBLEM steady states
+$INPUT ID TIME AMT RATE SS II CMT EVID DV
+$DATA data.csv IGNORE=@
+$SUBROUTINES {advan}
+{model}$PK
+{first} = THETA(1)*EXP(ETA(1))
+{rates}
+K20 = THETA(2)
+{elimination}S2 = THETA(3)
+D1 = THETA(4)
+ALAG1 = THETA(5)
+$ERROR
+Y = F + EPS(1)
+$THETA (0, 1.2) (0, 0.3) (0, 10) (0, 3) (0, 0.4)
+$OMEGA 0.1
+$SIGMA 1
+"""
+TRANSIT = {
+    "advan": "ADVAN5", "model": "$MODEL NCOMP=4\n", "first": "K13", "rates": "K34 = K13\nK42 = K13", "elimination": "",
+}  # fmt: skip
+PERIPHERALS = {
+    "advan": "ADVAN12", "model": "", "first": "KA", "elimination": "K = K20\n",
+    "rates": "K23 = 0.4\nK32 = 0.25\nK24 = 0.05\nK42 = 0.02",
+}  # fmt: skip
+
+
+def transit(ktr, k):
+    return np.array([[-ktr, 0, 0, 0], [0, -k, 0, ktr], [ktr, 0, -ktr, 0], [0, 0, ktr, -ktr]])
+
+
+@pytest.mark.parametrize("parts", [TRANSIT, PERIPHERALS], ids=["transit", "peripherals"])
+def test_steady_states_of_modelled_infusions_equal_many_explicit_doses(tmp_path, parts):
+    """RATE -2 with lag every 12 h, then an added steady state of boluses every 8 h: equal eigenvalues in ADVAN5."""
+    times = np.array([0.2, 2.0, 5.0, 11.0, 15.0, 40.0])
+    lines = ["0,100,-2,1,12,1,1,0", "12,80,0,2,8,1,1,0", *(f"{t:g},0,0,0,0,2,0,1" for t in times)]
+    lines.sort(key=lambda line: float(line.split(",")[0]))
+    header = "ID,TIME,AMT,RATE,SS,II,CMT,EVID,DV"
+    (tmp_path / "data.csv").write_text("\n".join([header, *(f"1,{line}" for line in lines)]) + "\n")
+    (tmp_path / "run.ctl").write_text(STEADY.format(**parts))
+    model = read_control_stream(tmp_path / "run.ctl")
+    table = event_table(model, read_dataset(model))
+    decoder = make_decoder(latent_form(model, table), table, backend="closed_form")
+    thetas = np.array([1.2, 0.3, 10.0, 3.0, 0.4])
+    x = np.array([[np.log(1.2), *thetas[1:]]])
+
+    def by_hand(first, k, volume, duration, lag):
+        matrix = transit(first, k) if parts is TRANSIT else mammillary(k, [0.4, 0.05], [0.25, 0.02], first)
+        values, right = np.linalg.eig(matrix) if parts is PERIPHERALS else (None, None)
+        augmented = np.zeros((5, 5))
+        augmented[:4, :4], augmented[0, 4] = matrix, 100.0 / duration
+
+        def flow(h, y):
+            if values is None:
+                return expm(matrix * h) @ y
+            return (right * np.exp(values * h)) @ np.linalg.solve(right, y)
+
+        def amounts(t):
+            y = np.zeros(4)
+            for since in t - lag + 12.0 * np.arange(300):
+                if since > 0.0:
+                    given = min(since, duration)
+                    y = y + flow(since - given, (expm(augmented * given) @ np.eye(5)[4])[:4])
+            for since in t - 12.0 - lag + 8.0 * np.arange(450):
+                y = y + flow(since, 80.0 * np.eye(4)[0]) if t > 12.0 and since > 0.0 else y
+            return y[1] / volume
+
+        return np.array([amounts(t) for t in times])
+
+    found = decoder.linearise(x)
+    np.testing.assert_allclose(found.prediction, by_hand(*thetas), rtol=PREDICTION)
+    for j, theta in enumerate(thetas):
+        step = 1e-4 * theta * np.eye(5)[j]
+        slope = (by_hand(*(thetas + step)) - by_hand(*(thetas - step))) / (2e-4 * theta)
+        slope *= theta if j == 0 else 1.0
+        # second order: truncation of 1e-8 times the third derivative
+        np.testing.assert_allclose(found.jacobian[:, j], slope, rtol=1e-5, atol=1e-6 * np.abs(slope).max())
