@@ -6,11 +6,11 @@ PATH is a control stream or a folder; below a folder every ``.ctl``, ``.mod``, `
 file that is not where $DATA says is looked for by its name below the folder. Equal texts are taken once, and of texts
 that differ in numbers only the first few (--similar).
 
-Of each stream: time of parsing and reading; records, observations and subjects against the ``.lst``; predictions at the initial
-estimates; and, where NONMEM's estimates (``.ext``) and $TABLE files are there, every column of these, at NONMEM's ETAs
-(from the table or ``.phi``) or else at our modes. A column is *equal* if every value is NONMEM's to its last printed
-digit, give or take one and what the digits of estimates and ETAs leave open; *near* within `NEAR`, which integration
-tolerances explain; else *wrong*. Every stream runs in a process that is ended after --limit seconds.
+Of each stream: time of parsing and reading; records, observations and subjects against the ``.lst``; predictions at
+the initial estimates; and, where NONMEM's estimates (``.ext``) and $TABLE files are there, every column of these, at
+NONMEM's ETAs (from the table or ``.phi``) or else at our modes. A column is *equal* if every value is NONMEM's to its
+last printed digit, give or take one and what the digits of estimates and ETAs leave open; *near* within `NEAR`, which
+integration tolerances explain; else *wrong*. Every stream runs in a process that is ended after --limit seconds.
 """
 
 from __future__ import annotations
