@@ -41,6 +41,9 @@ _CLOSED_FORMS = {
     "one_absorption": "one compartment with first-order absorption",
     "two": "two compartments",
     "two_absorption": "two compartments with first-order absorption",
+    "three": "three compartments",
+    "three_absorption": "three compartments with first-order absorption",
+    "linear": "{n} compartments with first-order flows",
 }
 
 
@@ -140,7 +143,7 @@ def structure_sentence(model: Model) -> str:
         return "one formula ($PRED), no compartments"
     n = len(structural.compartments)
     if structural.closed_form is not None:
-        words = _CLOSED_FORMS[structural.closed_form]
+        words = _CLOSED_FORMS[structural.closed_form].format(n=n)
     else:
         words = f"{n} differential equation{'s' if n > 1 else ''}"
     if structural.stiff and structural.closed_form is None:

@@ -59,7 +59,7 @@ BYTES = (
 )
 
 
-class TooSlowError(Exception):
+class SlowError(Exception):
     """Reading took more than `LIMIT` seconds."""
 
 
@@ -170,7 +170,7 @@ def defect(text: str, data: Path | None = None, *, write: bool = True) -> str:
                 prepare(with_data(model, data))
     except NlmevaeError as error:
         return "" if error.hint else f"no hint: {error.message}"
-    except TooSlowError:
+    except SlowError:
         return "over 2 s: " + last_place(traceback.format_exc())
     except Exception as error:
         return f"{type(error).__name__}: {last_place(traceback.format_exc())}"
@@ -196,7 +196,7 @@ class time_limit:  # noqa: N801 - a context manager
 
     @staticmethod
     def _late(number: int, frame: object) -> None:
-        raise TooSlowError
+        raise SlowError
 
 
 def written_back(model: Model) -> str:

@@ -65,7 +65,8 @@ class LatentForm:
         parameters: output names of `individual` (p), the inputs of the functions below.
         n_compartments: 0 for a model given by a formula.
         observed: compartment number of each output of `output` (EventTable.ob_cmt selects).
-        closed_form: ir.StructuralModel.closed_form; `rate_constants` are then names in `parameters`.
+        closed_form: ir.StructuralModel.closed_form; `rate_constants` are then names in `parameters`, with `flows`
+            as there.
         dosing: one per compartment, in order.
     """
 
@@ -85,6 +86,7 @@ class LatentForm:
     rhs: Function
     output: Function
     mu: Function
+    flows: tuple[tuple[int, int], ...] = ()
 
     @property
     def n_latents(self) -> int:
@@ -155,6 +157,7 @@ class _Builder:
             observed=self._observed(),
             closed_form=self.model.structural.closed_form,
             rate_constants=rate_constants,
+            flows=self.model.structural.flows,
             dosing=dosing,
             individual=Function(
                 name="individual",

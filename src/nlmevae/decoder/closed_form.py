@@ -1,4 +1,4 @@
-"""Decoder back end for linear one- and two-compartment models, with or without absorption.
+"""Decoder back end for linear models: any number of compartments with first-order flows.
 
 Per row: compiled individual parameters and spectral decomposition with derivatives (one SIMD function), once
 for every segment in which covariates are constant; then the amounts at every observation (linear_kernels),
@@ -20,7 +20,7 @@ from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder import linear_kernels as kernels
 from nlmevae.decoder import output_kernels
 from nlmevae.decoder.base import Decoder, Solution
-from nlmevae.decoder.linear_system import linear_system
+from nlmevae.decoder.linear_system import has_formula, linear_system
 from nlmevae.errors import UnsupportedError
 
 #: Rows solved at a time: their values stay in the processor's cache.
@@ -273,6 +273,7 @@ def _plan(
     of_matrix = range(n + 2 * n * n, n + 3 * n * n)
     return kernels.Plan(
         n=n,
+        by_formula=has_formula(form.closed_form),
         template=template,
         modal_values=_index([v for v in values if v[0] not in of_matrix], 2),
         modal_slopes=_index([s for s in slopes if s[0] not in of_matrix], 3),
@@ -293,7 +294,8 @@ def _system_function(form: LatentForm, parameters: list[str]) -> tuple[Function,
     """x, covariates -> what linear_kernels.Plan lists, then `parameters`; and the number of the former."""
     graph = form.individual.graph
     individual = dict(form.individual.outputs)
-    system = linear_system(graph, form.closed_form, [individual[name] for name in form.rate_constants])
+    rates = [individual[name] for name in form.rate_constants]
+    system = linear_system(graph, form.closed_form, rates, form.flows, form.n_compartments)
     initial = [substitute(graph, node, individual) for node in form.initial.output_nodes]
     zero, one = graph.constant(0.0), graph.constant(1.0)
     nodes = [

@@ -24,6 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nlmevae.decoder.linear_modes import find_modes
+from nlmevae.decoder.linear_series import advance_by_series, rate_bounds
+
 # what a record of the schedule is
 OBSERVE, BOLUS, INFUSION, RESET, CHANGE = range(5)
 # columns of Schedule.what and Schedule.number
@@ -57,7 +60,8 @@ class Schedule(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a row's system is put together, n compartments and n_k active inputs.
+    """How a row's system is put together, n compartments and n_k active inputs. Not `by_formula`: its modes are found
+    from M.
 
     template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n),
     F (n), lag (n), drift (n*n) = -(generator applied to L). The others come from the compiled function:
@@ -67,6 +71,7 @@ class Plan(NamedTuple):
     """
 
     n: int
+    by_formula: bool
     template: np.ndarray
     modal_values: np.ndarray
     modal_slopes: np.ndarray
@@ -149,7 +154,9 @@ def _load(plan, system, values, slopes, r):
     _scatter(system, plan.modal_values, plan.modal_slopes, values, slopes, r)
     left, matrix = n + n * n, n + 2 * n * n
     drift = system.shape[0] - n * n
-    if _separated(n, system):
+    if not plan.by_formula:
+        _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
+    if (plan.by_formula or find_modes(n, system)) and _separated(n, system):
         for q in range(n):
             for c in range(n):
                 system[drift + q * n + c, 0] = system[q, 0] * system[left + q * n + c, 0]
@@ -381,6 +388,8 @@ def _phi_slope(x):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _advance_amounts(n, system, state, rates, infused, h, work):
     """exp of the system augmented by a source 1 that feeds the infusions: [[M, r], [0, 0]]."""
+    if advance_by_series(n, system, state, rates, infused, h):
+        return
     width, spare = state.shape[1], 2 * state.shape[1]
     _exponential(n, system, rates, n + 1 if infused else n, h, work)
     for k in range(width - 1, -1, -1):  # the value last: the derivatives need the old one
@@ -403,14 +412,14 @@ def _exponential(n, system, rates, size, h, work):
     exp((M + c) h / 2^s) and its squarings add positive numbers only: every entry is accurate, whatever
     the eigenvalues (uniformisation). The derivative is differentiated term by term.
     """
-    width, matrix, shift = system.shape[1], n + 2 * n * n, 0.0
-    for i in range(n):
-        shift = max(shift, -system[matrix + i * n + i, 0])
-    if not math.isfinite(shift * h):
+    width, matrix = system.shape[1], n + 2 * n * n
+    shift, norm = rate_bounds(n, system)
+    norm += shift
+    if not math.isfinite(norm * h):
         work[:] = np.nan
         return
     squarings = 0
-    while 2.0 * shift * h > _TAYLOR_NORM * 2.0**squarings:
+    while norm * h > _TAYLOR_NORM * 2.0**squarings:
         squarings += 1
     step = h * 0.5**squarings
     work[:] = 0.0

@@ -47,7 +47,7 @@ from nlmevae.ir.request import (
     TableFormat,
     TableRequest,
 )
-from nlmevae.ir.structural import Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
 
 __all__ = [
     "FUNCTIONS",
@@ -57,6 +57,7 @@ __all__ = [
     "Candidate",
     "CandidateColumn",
     "Censoring",
+    "ClosedForm",
     "Column",
     "Compare",
     "Compartment",

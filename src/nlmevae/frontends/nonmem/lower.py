@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from lark import Token, Tree
 
 from nlmevae.errors import Location, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.initial_conditions import INITIAL_FLAG
 from nlmevae.frontends.nonmem.records import SourceText
 from nlmevae.frontends.nonmem.reserved import (
     FUNCTION_NAMES,
@@ -142,6 +143,8 @@ class _Lowering:
             return self.target_element(name, at), at
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        if name == INITIAL_FLAG:
+            raise SemanticError(f"{name} cannot be assigned", hint="only read it: IF (A_0FLG.EQ.1)", location=at)
         return name, at
 
     def target_element(self, name: str, at: Location) -> str:
@@ -224,7 +227,7 @@ class _Lowering:
             raise UnsupportedError(
                 f"{name} is not supported", hint=f"write {PROTECTED_FUNCTIONS[name]} instead", location=at
             )
-        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", *UNSUPPORTED_ELEMENTS):
+        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", *UNSUPPORTED_ELEMENTS):
             raise self.unknown_function(name, at)
         return self.symbol(self.element_name(token, arguments), at)
 
@@ -260,7 +263,8 @@ class _Lowering:
                     location=self.at(token),
                 )
             texts.append(leaf.upper() if argument.data == "name" else str(int(leaf)))
-        return f"{token.upper()}({','.join(texts)})"
+        base = {"A_INITIAL": "A_0"}.get(token.upper(), token.upper())
+        return f"{base}({','.join(texts)})"
 
     def parameter(self, name: str, at: Location) -> Expression:
         """A population parameter by its name or label."""
@@ -287,6 +291,9 @@ class _Lowering:
             return Symbol(self.checked(name, at), at=at)
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        if name == INITIAL_FLAG and vocabulary.section != "PK":
+            hint = "IF (A_0FLG.EQ.1) with what sets A_0(n) belongs to $PK"
+            raise SemanticError(f"{name} cannot be used in ${vocabulary.section}", hint=hint, location=at)
         return Symbol(name, at=at)
 
     def checked(self, name: str, at: Location) -> str:

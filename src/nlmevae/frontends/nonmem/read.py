@@ -19,8 +19,10 @@ from nlmevae.frontends.nonmem.definitions import (
     check_definitions,
     refuse_carried_over,
 )
+from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import Vocabulary, check_no_statement, lower_code
+from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
     Record,
@@ -33,8 +35,9 @@ from nlmevae.frontends.nonmem.records import (
 from nlmevae.frontends.nonmem.request import read_covariance_request, read_estimation, unmet_requests
 from nlmevae.frontends.nonmem.simulation_request import read_simulation
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
-from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
+from nlmevae.frontends.nonmem.structural import n_compartments, ode_model, structure
 from nlmevae.frontends.nonmem.subroutines import (
+    BUILT_IN_ADVANS,
     DES_ADVANS,
     DeclaredCompartment,
     Subroutines,
@@ -185,8 +188,9 @@ def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, P
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
+    start = initial_state(_code(stream, "PK", parts, compartments))
     program = Program(
-        pk=_code(stream, "PK", parts, compartments),
+        pk=start.pk,
         des=_code(stream, "DES", parts, compartments) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments),
     )
@@ -196,25 +200,30 @@ def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, P
         head = one(stream, "DES").head
         structural, notes = ode_model(subroutines, declared, program, head, modelled_rate=modelled_rate)
     else:
-        structural, program, notes = linear_model(subroutines, program, modelled_rate=modelled_rate)
+        structural, program, notes = structure(subroutines, declared, program, modelled_rate=modelled_rate)
+    start.check_unread(structural.program_names, "the structural model")
+    for section, statements in (("$DES", program.des), ("$ERROR", program.error)):
+        start.check_unread(names_read(statements), section)
+    start.check_unread((o.key for record in stream.named("TABLE") for o in read_options(record)), "$TABLE")
     return structural, program, notes + refuse_carried_over(carried, program, structural)
 
 
 def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:
     """$MODEL and $DES go with some ADVANs and not with the others."""
-    name = f"ADVAN{subroutines.advan}"
-    for section in ("MODEL", "DES"):
+    name, built_in = f"ADVAN{subroutines.advan}", subroutines.advan in BUILT_IN_ADVANS
+    for section, needed in (("MODEL", not built_in), ("DES", subroutines.advan in DES_ADVANS)):
         records = stream.named(section)
-        if subroutines.advan in LINEAR and records:
+        if not needed and records:
+            why = "whose equations are built in" if built_in else "whose equations follow from its rate constants"
             raise SemanticError(
-                f"${section} does not go with {name}, whose equations are built in",
+                f"${section} does not go with {name}, {why}",
                 hint=f"remove ${section}, or use ADVAN13 to solve your own equations",
                 location=records[0].head,
             )
-        if subroutines.advan in DES_ADVANS and not records:
+        if needed and not records:
             hint = "add $MODEL COMP=(NAME) ..." if section == "MODEL" else "add $DES with DADT(n) = ..."
             raise SemanticError(f"{name} needs ${section}", hint=hint, location=subroutines.at)
-    return read_model_record(stream.named("MODEL")) if subroutines.advan in DES_ADVANS else ()
+    return () if built_in else read_model_record(stream.named("MODEL"))
 
 
 def _check_formula(

@@ -10,17 +10,12 @@ from nlmevae.errors import Location, ModelSyntaxError, SemanticError, Unsupporte
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
 
-#: Solutions by formula, and solutions of $DES; True: a stiff solver.
-LINEAR_ADVANS = (1, 2, 3, 4)
+#: Built-in models; general linear models ($MODEL and rate constants); solutions of $DES, True: a stiff solver.
+BUILT_IN_ADVANS = (1, 2, 3, 4, 10, 11, 12)
+GENERAL_LINEAR_ADVANS = (5, 7)
 DES_ADVANS = {6: False, 8: True, 9: True, 13: True, 14: True, 15: True}
 
-_WRITE_DES = "write the model as differential equations: ADVAN13 with $MODEL and $DES"
 _UNSUPPORTED_ADVANS = {
-    5: f"ADVAN5 (general linear) is not supported; {_WRITE_DES}",
-    7: f"ADVAN7 (general linear) is not supported; {_WRITE_DES}",
-    10: f"ADVAN10 (Michaelis-Menten elimination) is not supported; {_WRITE_DES}, DADT(1) = -VM*A(1)/(KM+A(1))",
-    11: f"ADVAN11 (three compartments) is not supported; {_WRITE_DES}",
-    12: f"ADVAN12 (three compartments with absorption) is not supported; {_WRITE_DES}",
     16: "ADVAN16 (delay differential equations) is not supported; use transit compartments in $DES",
     17: "ADVAN17 (delay and algebraic equations) is not supported; use transit compartments in $DES",
     18: "ADVAN18 (delay differential equations) is not supported; use transit compartments in $DES",
@@ -80,8 +75,9 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     if advan in _UNSUPPORTED_ADVANS:
         message, _, hint = _UNSUPPORTED_ADVANS[advan].partition("; ")
         raise UnsupportedError(message, hint=hint, location=at)
-    if advan not in LINEAR_ADVANS and advan not in DES_ADVANS:
-        known = ", ".join(f"ADVAN{n}" for n in (*LINEAR_ADVANS, *DES_ADVANS))
+    solved = sorted((*BUILT_IN_ADVANS, *GENERAL_LINEAR_ADVANS, *DES_ADVANS))
+    if advan not in solved:
+        known = ", ".join(f"ADVAN{n}" for n in solved)
         raise UnsupportedError(f"ADVAN{advan} is not supported", hint=f"use one of {known}", location=at)
     return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
 
