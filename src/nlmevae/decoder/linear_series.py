@@ -20,7 +20,8 @@ _COST_OF_MATRIX = 46.0
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def advance_by_series(n, system, state, rates, infused, h):
-    """Amounts `state`[:n] after h with infusions of `rates` (n, width); False, with nothing done, where forming the matrix takes fewer operations."""
+    """Amounts `state`[:n] after h with infusions `rates` (n, width); False, with nothing done, where forming the
+    matrix takes fewer operations."""
     entries, slopes = _entries(n, system)
     width = state.shape[1]
     shift, size = rate_bounds(n, system)
