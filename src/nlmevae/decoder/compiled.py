@@ -24,6 +24,7 @@ Method = Literal["auto", "explicit", "rosenbrock"]
 _PILOT_ROWS = 8
 #: A Rosenbrock step costs about this many explicit steps.
 _COST_OF_ROSENBROCK_STEP = 4.0
+_USUAL_STEPS, _STEPS_PER_EVENT, _MORE_FOR_ROSENBROCK = 10_000, 50, 10
 #: Tolerances of steady states, as a share of those of the predictions, and the tightest that rounding allows.
 _STEADY_SHARE, _TIGHTEST = 0.01, 1e-13
 
@@ -38,7 +39,8 @@ class CompiledDecoder(Decoder):
         rtol: relative tolerance of the amounts.
         atol: absolute tolerance of every amount; None: rtol / 100 of the largest amount the compartment
             has held so far (its largest dose, at the start).
-        max_steps: per row, rejected steps included; a row that needs more gets SolveStatus.MAX_STEPS.
+        max_steps: per row, rejected steps included; a row that needs more gets SolveStatus.MAX_STEPS. None: 10 000 and
+            some for every dose and reset, ten times as many of the Rosenbrock method.
         threads: rows are split among so many threads.
         width: rows per SIMD group (1, 2, 4, 8); None: what suits the CPU.
         method: "explicit", "rosenbrock" (for stiff models) or "auto": rows the explicit method cannot
@@ -55,13 +57,14 @@ class CompiledDecoder(Decoder):
         *,
         rtol: float = 1e-8,
         atol: float | None = None,
-        max_steps: int = 10_000,
+        max_steps: int | None = None,
         threads: int = 1,
         width: int | None = None,
         method: Method = "auto",
     ) -> None:
         super().__init__(form, table)
-        self.tolerances = Tolerances(rtol=rtol, atol=atol, max_steps=max_steps)
+        self.tolerances = Tolerances(rtol=rtol, atol=atol)
+        self.max_steps = max_steps
         self.threads = threads
         self.width = width or host_width()
         self.method = method
@@ -115,7 +118,7 @@ class CompiledDecoder(Decoder):
 
         def make_flow(form: LatentForm, table: EventTable) -> CompiledDecoder:
             method: Method = "rosenbrock" if stiff else self.method
-            options = {"max_steps": self.tolerances.max_steps, "threads": self.threads, "width": self.width}
+            options = {"max_steps": self.max_steps, "threads": self.threads, "width": self.width}
             return CompiledDecoder(form, table, rtol=rtol, atol=atol, method=method, **options)
 
         return SteadyStateSolver(self.form, self.table, make_flow, rtol=rtol)
@@ -165,6 +168,14 @@ class CompiledDecoder(Decoder):
                 solution.jacobian[target] = again.jacobian[source]
             solution.status[row], solution.n_steps[row] = again.status[r], again.n_steps[r]
 
+    def _most_steps(self, *, implicit: bool) -> int:
+        """Every event is a corner at which the steps begin anew. The Rosenbrock method is the last resort, and its
+        order is lower."""
+        if self.max_steps is not None:
+            return self.max_steps
+        events = int(np.diff(self.table.ev_ptr).max(initial=0))
+        return (_USUAL_STEPS + _STEPS_PER_EVENT * events) * (_MORE_FOR_ROSENBROCK if implicit else 1)
+
     # running the engine ---------------------------------------------------------------------------
     def _integrate(self, x: np.ndarray, rows: np.ndarray, *, sensitivities: bool, implicit: bool) -> Solution:
         key = (sensitivities, implicit)
@@ -203,6 +214,6 @@ class CompiledDecoder(Decoder):
         try:
             workspace = idle.pop()
         except IndexError:
-            workspace = self._models[key].workspace(self.tolerances)
+            workspace = self._models[key].workspace(self.tolerances, max_steps=self._most_steps(implicit=key[1]))
         workspace.run(x, rows, ptr, results, steady)
         idle.append(workspace)

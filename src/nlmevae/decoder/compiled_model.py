@@ -29,7 +29,6 @@ class Tolerances:
 
     rtol: float
     atol: float | None
-    max_steps: int
 
 
 class CompiledModel:
@@ -68,8 +67,8 @@ class CompiledModel:
             sens[:, 0], sens[:, 1] = steady.d_rate, steady.d_ends
         return known, np.ascontiguousarray(block), sens
 
-    def workspace(self, tolerances: Tolerances) -> Workspace:
-        return Workspace(self._base, self.layout, self.width, self._capacity, tolerances)
+    def workspace(self, tolerances: Tolerances, *, max_steps: int) -> Workspace:
+        return Workspace(self._base, self.layout, self.width, self._capacity, tolerances, max_steps)
 
 
 #: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
@@ -79,14 +78,16 @@ _ATOL_SHARE = 0.01
 class Workspace:
     """Memory of one running engine; not shared between threads."""
 
-    def __init__(self, base: np.ndarray, layout: Layout, width: int, capacity: int, tolerances: Tolerances) -> None:
+    def __init__(
+        self, base: np.ndarray, layout: Layout, width: int, capacity: int, tolerances: Tolerances, max_steps: int
+    ) -> None:
         n, n_wrt, scalar = layout.form.n_compartments, len(layout.wrt), layout.scalar
         work = _aligned_zeros(layout.size, width)
         rtol, atol = tolerances.rtol, tolerances.atol
         work[scalar["rtol"]] = rtol
         work[scalar["atol_growth"]] = _ATOL_SHARE * rtol if atol is None else 0.0
         work[layout.start["atol"] : layout.start["atol"] + n] = atol or 0.0
-        work[scalar["max_steps"]] = tolerances.max_steps
+        work[scalar["max_steps"]] = max_steps
         self._arrays = {
             "work": work,
             "lanes": np.zeros(width, dtype=records.LANE),

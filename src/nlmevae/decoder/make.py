@@ -20,7 +20,7 @@ def make_decoder(
     backend: str = "auto",
     rtol: float | None = None,
     atol: float | None = None,
-    max_steps: int = 10_000,
+    max_steps: int | None = None,
     threads: int = 1,
 ) -> Decoder:
     """The decoder of a model with its data.
@@ -28,8 +28,8 @@ def make_decoder(
     Args:
         backend: one of BACKENDS; "auto" takes the exact one where there is one (formula, closed form),
             else the compiled integrator.
-        rtol, atol, max_steps: of the integrators only; None: 1e-8 or the model text's if tighter, and an
-            atol that follows the size of the doses.
+        rtol, atol, max_steps: of the integrators only; None: 1e-8 or the model text's if tighter, an
+            atol that follows the size of the doses, and 10 000 steps or more (compiled.py).
         threads: rows are split among so many threads (closed form and compiled).
 
     Raises:

@@ -48,6 +48,7 @@ class _Segment:
 
 #: Tolerances of steady states, as a share of the others, and the tightest that rounding allows.
 _STEADY_SHARE, _TIGHTEST = 0.1, 1e-13
+_USUAL_STEPS = 10_000
 
 
 class TorchodeDecoder(Decoder):
@@ -62,7 +63,7 @@ class TorchodeDecoder(Decoder):
         *,
         rtol: float = 1e-8,
         atol: float | None = None,
-        max_steps: int = 10_000,
+        max_steps: int | None = None,
         device: str = "cpu",
     ) -> None:
         super().__init__(form, table)
@@ -71,7 +72,7 @@ class TorchodeDecoder(Decoder):
         if form.n_compartments == 0:
             raise ValueError("a model given by a formula has nothing to integrate")
         self.device = torch.device(device)
-        self.rtol, self.max_steps = rtol, max_steps
+        self.rtol, self.max_steps = rtol, max_steps or _USUAL_STEPS
         largest = float(np.abs(table.ev_amt).max()) if len(table.ev_amt) else 1.0
         self.atol = atol if atol is not None else rtol * max(largest, 1.0)
         self._individual = link_torch(form.individual, title=f"{form.model.name}: individual parameters")
