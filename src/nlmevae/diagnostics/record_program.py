@@ -9,7 +9,7 @@ where NONMEM would print 0 or what the previous subject left behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,12 +27,13 @@ Values = dict[str, np.ndarray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordProgram:
-    """A model with its data and population THETAs (n_theta,)."""
+    """A model with its data, population THETAs (n_theta,) and, where code reads them, ``SIGMA(1,1)`` and the like."""
 
     model: Model
     dataset: Dataset
     table: EventTable
     thetas: np.ndarray
+    elements: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
 
     def values(self, etas: np.ndarray) -> Values:
@@ -55,6 +56,7 @@ class RecordProgram:
         items = [c for c in self.model.data.columns if c.role != "drop"]
         inputs = {name: self.dataset.column(c.name) for c in items for name in (c.name, c.synonym) if name}
         inputs |= {t.name: np.full(n, value) for t, value in zip(self.model.thetas, self.thetas, strict=True)}
+        inputs |= {name: np.full(n, value) for name, value in self.elements.items()}
         inputs |= {name: etas[subject, k] for k, name in enumerate(self.model.etas)}
         return inputs | {name: np.zeros(n) for name in self.model.epsilons}
 

@@ -48,6 +48,13 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.structural import Compartment, StructuralModel
+from nlmevae.ir.variance_elements import (
+    constant_elements,
+    initial_elements,
+    is_variance_element,
+    matrix_elements,
+    stated_elements,
+)
 
 __all__ = [
     "FUNCTIONS",
@@ -101,4 +108,9 @@ __all__ = [
     "needed_for",
     "needed_names",
     "parameter_names",
+    "constant_elements",
+    "initial_elements",
+    "is_variance_element",
+    "matrix_elements",
+    "stated_elements",
 ]

@@ -129,7 +129,7 @@ class _Checker:
         name = node.name
         if name in scope.always or name in self.names.data_items or name in self.names.given:
             return
-        if name.startswith(("THETA(", "ETA(", "EPS(", "A(")):
+        if name.startswith(("THETA(", "ETA(", "EPS(", "A(", "OMEGA(", "SIGMA(")):
             return
         if name in scope.maybe:
             conditions = scope.maybe[name] & RECORD_ITEMS

@@ -58,6 +58,7 @@ class Vocabulary:
         replacements: $ABBR REPLACE and parameter labels: ``ETA_CL`` -> ``ETA(1)``, ``THETA(CL)`` -> ``THETA(1)``.
         parameters: of expressions that read population parameters and nothing else, what each may be called ->
             its name; None for code.
+        constants: OMEGA(i,j) and SIGMA(i,j) that are numbers.
     """
 
     source: SourceText
@@ -66,6 +67,7 @@ class Vocabulary:
     synonyms: Mapping[str, str] = field(default_factory=dict)
     replacements: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 def lower_expression(tree: Tree, vocabulary: Vocabulary) -> Expression:
@@ -224,7 +226,7 @@ class _Lowering:
             raise UnsupportedError(
                 f"{name} is not supported", hint=f"write {PROTECTED_FUNCTIONS[name]} instead", location=at
             )
-        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", *UNSUPPORTED_ELEMENTS):
+        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "OMEGA", "SIGMA", *UNSUPPORTED_ELEMENTS):
             raise self.unknown_function(name, at)
         return self.symbol(self.element_name(token, arguments), at)
 
@@ -284,7 +286,9 @@ class _Lowering:
             return Number(float(name.replace("D", "E")), at=at)
         name = vocabulary.synonyms.get(name, name)
         if _ELEMENT.match(name):
-            return Symbol(self.checked(name, at), at=at)
+            name = self.checked(name, at)
+            value = vocabulary.constants.get(name)
+            return Symbol(name, at=at) if value is None else Number(value, at=at)
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
         return Symbol(name, at=at)
@@ -295,6 +299,8 @@ class _Lowering:
         base = {"ERR": "EPS"}.get(base, base)
         if base in UNSUPPORTED_ELEMENTS:
             raise UnsupportedError(f"{base}({index}) is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
+        if base in ("OMEGA", "SIGMA"):
+            return self.variance_element(base, index, at)
         self.check_section(base, f"{base}({index})", at)
         if not index.isdigit():
             raise SemanticError(
@@ -318,6 +324,18 @@ class _Lowering:
                 location=at,
             )
         return f"{base}({int(index)})"
+
+    def variance_element(self, base: str, index: str, at: Location) -> str:
+        """``SIGMA(2,1)``, the row not below the column."""
+        count = self.vocabulary.counts.get({"OMEGA": "ETA", "SIGMA": "EPS"}[base], 0)
+        numbers = [int(n) if n.isdigit() else 0 for n in index.split(",")]
+        if len(numbers) != 2 or not all(1 <= n <= count for n in numbers):
+            raise SemanticError(
+                f"{base}({index}) does not exist: ${base} has {count} rows",
+                hint=f"write row and column: {base}(1,1) is the variance of the first effect",
+                location=at,
+            )
+        return f"{base}({max(numbers)},{min(numbers)})"
 
     def check_section(self, base: str, name: str, at: Location) -> None:
         section = self.vocabulary.section

@@ -53,6 +53,7 @@ from nlmevae.ir import (
     SourceReference,
     Statement,
     StructuralModel,
+    constant_elements,
     names_assigned,
     names_read,
 )
@@ -149,6 +150,7 @@ class _Parts:
             },
             synonyms={c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"},
             replacements=self.replacements,
+            constants=constant_elements("OMEGA", self.omega) | constant_elements("SIGMA", self.sigma),
         )
 
     def table_names(self, program: Program) -> TableNames:

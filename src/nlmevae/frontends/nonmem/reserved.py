@@ -56,8 +56,6 @@ UNSUPPORTED_ELEMENTS: dict[str, str] = {
     "MIXP": UNSUPPORTED_NAMES["MIXP"],
     "COM": "copying passes are not supported; compute the value as a data column",
     "P": "read the variable assigned in $PK by its name",
-    "OMEGA": "the value of OMEGA cannot be read by code; write the number or use a THETA",
-    "SIGMA": "the value of SIGMA cannot be read by code; write the number or use a THETA",
     "TNPRI": "prior distributions are not supported; remove $PRIOR",
     "LEVET": "random effects between levels are not supported; use one level of ETAs",
     "DA": "code of derivatives is not supported; remove it",
