@@ -15,7 +15,8 @@ from tests.helpers.control_streams import ACCEPTED, FIXTURES, accepted, lower
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda p: p.stem)
 def test_an_accepted_stream_lowers_and_keeps_its_text(path):
     model = lower_control_stream(read_source(path))
-    assert model.source.text.encode("utf-8", "surrogateescape") == path.read_bytes()
+    if not model.source.included:
+        assert model.source.text.encode("utf-8", "surrogateescape") == path.read_bytes()
     assert model.name == path.stem
     assert model.source.path == str(path)
     assert "Y" in names_assigned(model.program.error)

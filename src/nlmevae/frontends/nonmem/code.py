@@ -116,6 +116,10 @@ def _character_hint(character: str) -> str:
 
 def _structure_error(record: Record, code: str, offset: int, kind: str) -> ModelSyntaxError | None:
     """Errors of block structure: ELSE, ELSEIF, ENDIF where no IF is open."""
+    if kind == "_ENDDO":
+        return _error(
+            record, offset, 5, "ENDDO without a DO WHILE before it", "add DO WHILE (...), or remove this line"
+        )
     words = {"_ENDIF": "ENDIF", "_ELSE": "ELSE", "_ELSEIF": "ELSEIF"}
     if kind not in words:
         return None

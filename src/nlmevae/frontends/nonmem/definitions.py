@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.lower import Skipped
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
 from nlmevae.ir import Assign, Diagnostic, Expression, If, Program, Statement, StructuralModel, Symbol
 
@@ -173,6 +174,38 @@ def refuse_carried_over(carried: list[CarriedOver], program: Program, structural
             location=item.at,
         )  # fmt: skip
     return list(notes.values())
+
+
+def skipped_code(skipped: list[Skipped], program: Program, structural: StructuralModel) -> list[Diagnostic]:
+    """Warnings on statements for ICALL.EQ.4 that simulations here do not run.
+
+    Raises:
+        UnsupportedError: the model needs a value that such a statement assigns before the estimation and that nothing
+            assigns unconditionally.
+    """
+    needed = needed_names(program, structural)
+    sure = {s.target for part in (program.pk, program.des, program.error) for s in part if isinstance(s, Assign)}
+    notes = []
+    for arm in skipped:
+        kept = sorted((arm.names & needed) - sure)
+        if arm.before and kept:
+            raise UnsupportedError(
+                f"{kept[0]} is assigned at initialisation (ICALL 0 or 1) and only under conditions later",
+                hint=f"assign {kept[0]} without a condition before its IFs",
+                location=arm.at,
+            )
+        acts = sorted(arm.names & needed)
+        if arm.simulating and acts:
+            notes.append(
+                Diagnostic(
+                    code="simulation-code",
+                    severity="warning",
+                    message=f"code for simulation (ICALL 4) assigns {', '.join(acts)}: it is not run",
+                    hint="simulate draws from the model that is estimated",
+                    location=arm.at,
+                )
+            )
+    return notes
 
 
 def needed_names(program: Program, structural: StructuralModel) -> frozenset[str]:

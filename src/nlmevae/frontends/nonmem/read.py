@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, SemanticError
-from nlmevae.frontends.nonmem.abbreviations import read_replacements
+from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
 from nlmevae.frontends.nonmem.code import parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
@@ -18,9 +18,11 @@ from nlmevae.frontends.nonmem.definitions import (
     Scope,
     check_definitions,
     refuse_carried_over,
+    skipped_code,
 )
+from nlmevae.frontends.nonmem.included import with_included
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
-from nlmevae.frontends.nonmem.lower import Vocabulary, check_no_statement, lower_code
+from nlmevae.frontends.nonmem.lower import Skipped, Vocabulary, check_no_statement, lower_with_remarks
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
     Record,
@@ -85,6 +87,7 @@ def lower_control_stream(source: SourceText) -> Model:
     Raises:
         ModelError: see `read_control_stream`.
     """
+    source = with_included(source)
     stream, notes = first_problem(split_records(source))
     notes += check_records(stream)
     columns = read_columns(stream.named("INPUT"))
@@ -95,7 +98,7 @@ def lower_control_stream(source: SourceText) -> Model:
     tables = read_tables(stream.named("TABLE"), parts.table_names(program))
     return Model(
         name=Path(source.path).stem,
-        source=SourceReference(format="nonmem", path=source.path, text=source.text),
+        source=SourceReference(format="nonmem", path=source.path, text=source.text, included=source.included),
         problem=_title(one(stream, "PROBLEM")),
         data=read_data(one(stream, "DATA"), columns),
         thetas=parts.thetas,
@@ -125,6 +128,7 @@ class _Parts:
     omega: tuple[CovarianceBlock, ...]
     sigma: tuple[CovarianceBlock, ...]
     replacements: dict[str, str]
+    abbreviations: Abbreviations
 
     @classmethod
     def read(cls, stream: ControlStream, columns: tuple[Column, ...]) -> _Parts:
@@ -134,9 +138,17 @@ class _Parts:
         if eps_names:
             eps_names |= {name.replace("EPS(", "ERR(", 1): number for name, number in eps_names.items()}
         named = theta_names | eta_names | eps_names
-        replaced = read_replacements(stream.named("ABBREVIATED"))
-        replacements = named | {left: named.get(right, right) for left, right in replaced.items()}
-        return cls(columns=columns, thetas=thetas, omega=omega, sigma=sigma, replacements=replacements)
+        items = frozenset(n for c in columns if c.role != "drop" for n in (c.name, c.synonym) if n)
+        abbreviations = read_abbreviations(stream.named("ABBREVIATED"), items)
+        replaced = abbreviations.replacements
+        return cls(
+            columns=columns,
+            thetas=thetas,
+            omega=omega,
+            sigma=sigma,
+            replacements=named | {left: named.get(right, right) for left, right in replaced.items()},
+            abbreviations=abbreviations,
+        )
 
     def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:
         return Vocabulary(
@@ -151,6 +163,8 @@ class _Parts:
             synonyms={c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"},
             replacements=self.replacements,
             constants=constant_elements("OMEGA", self.omega) | constant_elements("SIGMA", self.sigma),
+            lists=self.abbreviations.lists,
+            arrays=self.abbreviations.arrays,
         )
 
     def table_names(self, program: Program) -> TableNames:
@@ -170,27 +184,32 @@ class _Parts:
         return frozenset(c.name for c in self.columns if c.role == "drop")
 
 
-def _code(stream: ControlStream, section: str, parts: _Parts, compartments: int) -> tuple[Statement, ...]:
+def _code(
+    stream: ControlStream, section: str, parts: _Parts, compartments: int, skipped: list[Skipped]
+) -> tuple[Statement, ...]:
     record = one(stream, section)
     vocabulary = parts.vocabulary(stream.source, section, compartments)
-    statements = lower_code(parse_code(record), vocabulary)
+    statements, more = lower_with_remarks(parse_code(record), vocabulary)
     check_no_statement(statements, section, record.head)
+    skipped += more
     return statements
 
 
 def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+    skipped: list[Skipped] = []
     if stream.named("PRED"):
-        program = Program(error=_code(stream, "PRED", parts, 0))
+        program = Program(error=_code(stream, "PRED", parts, 0, skipped))
         structural = StructuralModel()
-        return structural, program, _check_formula(stream, parts, program, structural)
+        notes = _check_formula(stream, parts, program, structural)
+        return structural, program, notes + skipped_code(skipped, program, structural)
     subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
     program = Program(
-        pk=_code(stream, "PK", parts, compartments),
-        des=_code(stream, "DES", parts, compartments) if by_equations else (),
-        error=_code(stream, "ERROR", parts, compartments),
+        pk=_code(stream, "PK", parts, compartments, skipped),
+        des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
+        error=_code(stream, "ERROR", parts, compartments, skipped),
     )
     carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
@@ -199,7 +218,8 @@ def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, P
         structural, notes = ode_model(subroutines, declared, program, head, modelled_rate=modelled_rate)
     else:
         structural, program, notes = linear_model(subroutines, program, modelled_rate=modelled_rate)
-    return structural, program, notes + refuse_carried_over(carried, program, structural)
+    notes += refuse_carried_over(carried, program, structural)
+    return structural, program, notes + skipped_code(skipped, program, structural)
 
 
 def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:

@@ -7,10 +7,7 @@ UNSUPPORTED_NAMES: dict[str, str] = {
     "NEWIND": "code that depends on the record's place in the subject is not supported; compute the value as a "
     "data column",
     "NEWL2": "code that depends on level two records is not supported; remove it",
-    "ICALL": "the code is only run for estimation; remove the statements for other values of ICALL",
-    "IREP": "simulation is not supported; remove the statement",
     "NIREP": "simulation is not supported; remove the statement",
-    "IPROB": "only one $PROBLEM is run; remove the statement",
     "NPROB": "only one $PROBLEM is run; remove the statement",
     "PNEWIF": "parallel control is not supported; remove the statement",
     "ISFINL": "the code is only run for estimation; remove the statement",
@@ -82,10 +79,8 @@ FUNCTION_NAMES: dict[str, str] = {
     "PHI": "PHI", "GAMLN": "GAMLN",
 }  # fmt: skip
 
-#: Protected functions -> the plain one to write.
-PROTECTED_FUNCTIONS: dict[str, str] = {
-    "PEXP": "EXP", "PLOG": "LOG", "PLOG10": "LOG10", "PSQRT": "SQRT", "PTAN": "TAN", "PASIN": "ASIN", "PACOS": "ACOS",
-}  # fmt: skip
+#: Protected functions that are not known (the others: `protected_functions`) -> the plain one to write.
+PROTECTED_FUNCTIONS: dict[str, str] = {"PTAN": "TAN"}
 
 #: Data items whose value belongs to one record, so that a variable assigned under a condition on them
 #: would have to keep its value from record to record.

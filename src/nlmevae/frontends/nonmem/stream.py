@@ -18,7 +18,7 @@ _UNSUPPORTED = {
     "LEVEL": "random effects between levels are not supported; use one level of ETAs",
     "CONTR": "user-written contributions to the objective function are not supported; remove the record",
     "BIND": "binding of data items to parameters is not supported; remove the record",
-    "INCLUDE": "included files are not read; put their text here",
+    "INCLUDE": "write one file name: $INCLUDE file.txt",
     "SUPERPROBLEM": "only one $PROBLEM is run; remove the record",
     "INDEX": "index variables of user-written code are not supported; remove the record",
     "DEFAULT": "remove the record",

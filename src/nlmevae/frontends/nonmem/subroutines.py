@@ -25,6 +25,7 @@ _UNSUPPORTED_ADVANS = {
     18: "ADVAN18 (delay differential equations) is not supported; use transit compartments in $DES",
 }
 _IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS")
+_DIGITS = ("TOL", "NRD", "ATOL", "SSTOL", "SSATOL")
 _FIRST_NAMES = re.compile(r"(ADVAN|TRANS)(\d+)\Z")
 
 
@@ -63,10 +64,10 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     found: dict[str, int] = {}
     places: dict[str, Location] = {}
     for record in records:
-        for option in read_options(record):
+        for option in _with_values(read_options(record)):
             _subroutine(option, found, places)
     for record in tolerances:
-        for option in read_options(record):
+        for option in _with_values(read_options(record)):
             if option.value is None and option.key.isdigit():
                 found["TOL"] = int(option.key)
             else:
@@ -83,6 +84,18 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
         known = ", ".join(f"ADVAN{n}" for n in (*LINEAR_ADVANS, *DES_ADVANS))
         raise UnsupportedError(f"ADVAN{advan} is not supported", hint=f"use one of {known}", location=at)
     return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
+
+
+def _with_values(options: list[Option]) -> list[Option]:
+    """``TOL 9`` is ``TOL=9``."""
+    joined: list[Option] = []
+    for option in options:
+        before = joined[-1] if joined else None
+        if before is not None and before.value is None and before.key in _DIGITS and option.key.isdigit():
+            joined[-1] = Option(before.token, option.token.text, option.token.start, assigned=True)
+        else:
+            joined.append(option)
+    return joined
 
 
 def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
