@@ -1,7 +1,7 @@
 """WHAT a model is: frozen data, no algorithms (the reference evaluator apart)."""
 
 from nlmevae.ir.candidate import Candidate, CandidateColumn, SearchSpace
-from nlmevae.ir.data_spec import Column, DataFilter, DataSpec
+from nlmevae.ir.data_spec import Column, DataFilter, DataSpec, DerivedItems
 from nlmevae.ir.expression import (
     FUNCTIONS,
     Binary,
@@ -72,6 +72,7 @@ __all__ = [
     "CovariateEffect",
     "DataFilter",
     "DataSpec",
+    "DerivedItems",
     "Diagnostic",
     "ErrorCoefficient",
     "ErrorCorrelation",

@@ -96,6 +96,7 @@ class Model:
         fingerprint can use each other's estimates."""
         parts = (
             self.executed,
+            self.data.derived,
             self.structural,
             self.individual_parameters,
             self.observations,

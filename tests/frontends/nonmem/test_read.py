@@ -105,7 +105,7 @@ def test_a_variable_carried_over_for_tables_only_is_noted():
 
 def test_a_variable_carried_over_into_the_prediction_is_refused():
     with pytest.raises(UnsupportedError, match="LAST is only assigned under a condition on AMT"):
-        lower(PRED="\nIF (AMT.GT.0) LAST = TIME\nY = THETA(1)*(TIME-LAST) + ETA(1) + EPS(1)\n")
+        lower(PRED="\nIF (AMT.GT.0) LAST = THETA(1)\nY = (TIME-LAST) + ETA(1) + EPS(1)\n")
 
 
 def test_an_assignment_before_the_condition_makes_it_definite():

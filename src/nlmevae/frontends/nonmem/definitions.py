@@ -1,8 +1,9 @@
 """Which names have a value where code reads them.
 
 A name read before any path assigns it is an error. A name that only some paths assign keeps, in NONMEM,
-the value of an earlier record; that is not executed here, so where the condition is about the record
-itself (dose or observation, time) and the model needs the value, it is refused. Other conditional
+the value of an earlier record. Where the condition is about the record itself (dose or observation, time)
+and the model needs the value, it is derived from the data (`carried_values`), or refused if it depends on
+parameters. Other conditional
 assignments (``IF (SEX.EQ.1) X = ..`` then ``IF (SEX.EQ.2) X = ..``) are left to the run, where a subject
 that takes none of them has no value.
 """
@@ -14,9 +15,21 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.carried_values import Derived, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.lower import Skipped
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
-from nlmevae.ir import Assign, Diagnostic, Expression, If, Program, Statement, StructuralModel, Symbol
+from nlmevae.ir import (
+    Assign,
+    Diagnostic,
+    Expression,
+    If,
+    Program,
+    Statement,
+    StructuralModel,
+    Symbol,
+    assignments,
+    names_read,
+)
 
 
 @dataclass(slots=True)
@@ -35,11 +48,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """A read of a variable that would need the value of an earlier record."""
+    """A read of a variable that would need the value of an earlier record.
+
+    `certain`: its condition is about the record itself, so that records on which it does not hold are to be expected.
+    """
 
     name: str
     conditions: frozenset[str]
     at: Location | None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +150,7 @@ class _Checker:
         if name.startswith(("THETA(", "ETA(", "EPS(", "A(", "OMEGA(", "SIGMA(")):
             return
         if name in scope.maybe:
-            conditions = scope.maybe[name] & RECORD_ITEMS
-            if conditions:
-                self.carried.append(CarriedOver(name, conditions, node.at))
+            self.carried.append(carried_over(name, scope, node.at))
             return
         raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 
@@ -155,25 +170,69 @@ class _Checker:
         return f"did you mean {close[0]}?" if close else f"assign {name} first, or add it to $INPUT"
 
 
-def refuse_carried_over(carried: list[CarriedOver], program: Program, structural: StructuralModel) -> list[Diagnostic]:
-    """Notes for carried-over variables only tables use.
+def carried_over(name: str, scope: Scope, at: Location | None) -> CarriedOver:
+    conditions = scope.maybe[name] & RECORD_ITEMS
+    return CarriedOver(name, conditions or scope.maybe[name], at, certain=bool(conditions))
+
+
+def settle_carried_over(
+    carried: list[CarriedOver], program: Program, structural: StructuralModel, data_items: frozenset[str]
+) -> tuple[Derived | None, list[Diagnostic]]:
+    """Variables the model needs from earlier records as derived data items, and notes on those only tables use.
 
     Raises:
-        UnsupportedError: the prediction or the residual error needs one.
+        UnsupportedError: one that the model needs depends on more than data.
     """
     needed = needed_names(program, structural)
+    pool = data_variables(program, data_items)
+    of_records = record_values(program)
+    wanted, partial = set(), set()
     notes: dict[str, Diagnostic] = {}
     for item in carried:
+        if item.name in needed and item.name in pool:
+            if item.certain or item.name in of_records:
+                wanted.add(item.name)
+            continue
+        if not item.certain:
+            continue
         cause = " and ".join(sorted(item.conditions))
         message = f"{item.name} is only assigned under a condition on {cause}: elsewhere it would keep its value"
         hint = f"compute {item.name} as a data column, or assign it before the IF"
         if item.name in needed:
-            raise UnsupportedError(f"{message} from an earlier record", hint=hint, location=item.at)
+            raise UnsupportedError(
+                f"{message} from an earlier record, which depends on parameters", hint=hint, location=item.at
+            )
         notes[item.name] = Diagnostic(
             code="carried-over", severity="note", message=f"{message}; it is not used by the model", hint=hint,
             location=item.at,
         )  # fmt: skip
-    return list(notes.values())
+    partial = wanted - {item.name for item in carried if item.certain}
+    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, structural.program_names)
+    return derived, list(notes.values()) + (_observed_values(derived) if derived is not None else [])
+
+
+def _observed_values(derived: Derived) -> list[Diagnostic]:
+    """A warning where derived items are computed from observed values, which simulations replace."""
+    statements, variables = derived.items.statements, derived.items.variables
+    found = {v for name, v in variables.items() if "DV" in names_read(needed_over_records(statements, {name}))}
+    if not found:
+        return []
+    names = ", ".join(sorted(found))
+    return [
+        Diagnostic(
+            code="derived-from-observations",
+            severity="warning",
+            message=f"{names}: computed from DV of this or earlier records; simulations keep the values of the data, "
+            "where NONMEM takes simulated ones",
+            hint="give the value as a data column of its own if that is what is meant",
+        )
+    ]
+
+
+def record_values(program: Program) -> frozenset[str]:
+    """Variables assigned a value of the record itself (TIME, DV, AMT ...)."""
+    found = assignments((*program.pk, *program.error))
+    return frozenset(a.target for a in found if a.value.names() & RECORD_ITEMS)
 
 
 def skipped_code(skipped: list[Skipped], program: Program, structural: StructuralModel) -> list[Diagnostic]:

@@ -5,7 +5,7 @@ text --records--> records --options, code--> ir pieces --definitions--> checked 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, SemanticError
@@ -16,8 +16,9 @@ from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
     Names,
     Scope,
+    carried_over,
     check_definitions,
-    refuse_carried_over,
+    settle_carried_over,
     skipped_code,
 )
 from nlmevae.frontends.nonmem.included import with_included
@@ -48,6 +49,7 @@ from nlmevae.frontends.nonmem.thetas import read_thetas
 from nlmevae.ir import (
     Column,
     CovarianceBlock,
+    DerivedItems,
     Diagnostic,
     Model,
     PopulationParameter,
@@ -92,25 +94,27 @@ def lower_control_stream(source: SourceText) -> Model:
     notes += check_records(stream)
     columns = read_columns(stream.named("INPUT"))
     parts = _Parts.read(stream, columns)
-    structural, program, more = _structure(stream, parts)
+    structure = _structure(stream, parts)
+    program = structure.program
     _check_effects_used(parts, program)
+    parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
     tables = read_tables(stream.named("TABLE"), parts.table_names(program))
     return Model(
         name=Path(source.path).stem,
         source=SourceReference(format="nonmem", path=source.path, text=source.text, included=source.included),
         problem=_title(one(stream, "PROBLEM")),
-        data=read_data(one(stream, "DATA"), columns),
+        data=replace(read_data(one(stream, "DATA"), columns), columns=structure.columns, derived=structure.derived),
         thetas=parts.thetas,
         omega=parts.omega,
         sigma=parts.sigma,
-        structural=structural,
+        structural=structure.structural,
         program=program,
         estimation=estimation,
         covariance=read_covariance_request(stream.named("COVARIANCE")),
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
-        diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), tables)),
+        diagnostics=tuple(notes + structure.notes + unmet_requests(stream.named("COVARIANCE"), tables)),
     )
 
 
@@ -195,13 +199,23 @@ def _code(
     return statements
 
 
-def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Structure:
+    """Compartments and code; `columns` and `derived` with the data items that code derives from others."""
+
+    structural: StructuralModel
+    program: Program
+    columns: tuple[Column, ...]
+    derived: DerivedItems | None
+    notes: list[Diagnostic]
+
+
+def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     skipped: list[Skipped] = []
     if stream.named("PRED"):
         program = Program(error=_code(stream, "PRED", parts, 0, skipped))
         structural = StructuralModel()
-        notes = _check_formula(stream, parts, program, structural)
-        return structural, program, notes + skipped_code(skipped, program, structural)
+        return _settled(parts, program, structural, _check_formula(stream, parts, program), [], skipped)
     subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
@@ -211,15 +225,35 @@ def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, P
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
-    carried = _check_compartmental(stream, parts, program)
+    scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:
         head = one(stream, "DES").head
         structural, notes = ode_model(subroutines, declared, program, head, modelled_rate=modelled_rate)
     else:
         structural, program, notes = linear_model(subroutines, program, modelled_rate=modelled_rate)
-    notes += refuse_carried_over(carried, program, structural)
-    return structural, program, notes + skipped_code(skipped, program, structural)
+    for name in sorted(structural.program_names & set(scope.maybe)):
+        carried.append(replace(carried_over(name, scope, None), certain=False))
+    return _settled(parts, program, structural, carried, notes, skipped)
+
+
+def _settled(
+    parts: _Parts,
+    program: Program,
+    structural: StructuralModel,
+    carried: list[CarriedOver],
+    notes: list[Diagnostic],
+    skipped: list[Skipped],
+) -> _Structure:
+    """Values of earlier records as derived data items."""
+    derived, more = settle_carried_over(carried, program, structural, parts.data_items)
+    return _Structure(
+        structural=structural,
+        program=program if derived is None else derived.program,
+        columns=parts.columns if derived is None else (*parts.columns, *derived.columns),
+        derived=derived.items if derived is not None and derived.columns else None,
+        notes=notes + more + skipped_code(skipped, program, structural),
+    )
 
 
 def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:
@@ -239,34 +273,34 @@ def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[Declared
     return read_model_record(stream.named("MODEL")) if subroutines.advan in DES_ADVANS else ()
 
 
-def _check_formula(
-    stream: ControlStream, parts: _Parts, program: Program, structural: StructuralModel
-) -> list[Diagnostic]:
-    names = Names(data_items=parts.data_items, dropped=parts.dropped)
+def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
+    names = Names(data_items=parts.data_items, dropped=parts.dropped, given=frozenset({"NEWIND"}))
     _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
     _check_prediction(program, one(stream, "PRED").head)
-    return refuse_carried_over(carried, program, structural)
+    return carried
 
 
-def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
+def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> tuple[Scope, list[CarriedOver]]:
     """Definitions through $PK, $DES and $ERROR, in the order they run."""
     data, dropped = parts.data_items, parts.dropped
-    pk, carried = check_definitions(program.pk, "PK", Names(data_items=data, dropped=dropped), Scope(set()))
+    pk, carried = check_definitions(
+        program.pk, "PK", Names(data_items=data, dropped=dropped, given=frozenset({"NEWIND"})), Scope(set())
+    )
     if program.des:
         names = Names(
             data_items=data - {"TIME"},
             dropped=dropped,
-            given=frozenset({"T"}),
+            given=frozenset({"T", "NEWIND"}),
             hints={"TIME": "inside $DES the time is T"},
         )
         _, more = check_definitions(program.des, "DES", names, pk)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    names = Names(data_items=data, dropped=dropped, given=frozenset({"F"}), hints=hints)
+    names = Names(data_items=data, dropped=dropped, given=frozenset({"F", "NEWIND"}), hints=hints)
     _, more = check_definitions(program.error, "ERROR", names, pk)
     _check_prediction(program, one(stream, "ERROR").head)
-    return carried + more
+    return pk, carried + more
 
 
 def _check_prediction(program: Program, at: Location) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 #: Names NONMEM gives a meaning this engine does not execute -> what to do instead.
 UNSUPPORTED_NAMES: dict[str, str] = {
-    "NEWIND": "code that depends on the record's place in the subject is not supported; compute the value as a "
-    "data column",
     "NEWL2": "code that depends on level two records is not supported; remove it",
     "NIREP": "simulation is not supported; remove the statement",
     "NPROB": "only one $PROBLEM is run; remove the statement",
@@ -85,5 +83,5 @@ PROTECTED_FUNCTIONS: dict[str, str] = {"PTAN": "TAN"}
 #: Data items whose value belongs to one record, so that a variable assigned under a condition on them
 #: would have to keep its value from record to record.
 RECORD_ITEMS = frozenset(
-    {"TIME", "DATE", "DAT1", "DAT2", "DAT3", "DV", "MDV", "EVID", "AMT", "RATE", "II", "ADDL", "SS"}
+    {"NEWIND", "TIME", "DATE", "DAT1", "DAT2", "DAT3", "DV", "MDV", "EVID", "AMT", "RATE", "II", "ADDL", "SS"}
 )
