@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nlmevae.data import record_notes
+from nlmevae.data.acting_items import check_acting_items
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import with_derived
 from nlmevae.data.filters import Records, apply_filters
@@ -54,6 +55,7 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
         _check_observed(rows, mdv)
     if model.structural.compartments:
         _check_times(rows, ptr, evid)
+    check_acting_items(rows, ptr, mdv)
     notes = [*notes, *width_notes, *filter_notes, *record_notes.notes(model, rows, ptr, labels, evid, mdv)]
     rows = with_derived(model, rows, ptr)
     dataset = Dataset(

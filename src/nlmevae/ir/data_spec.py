@@ -10,7 +10,22 @@ from nlmevae.errors import Location
 from nlmevae.ir.program import Statement
 
 Role = Literal[
-    "id", "time", "date", "dv", "mdv", "evid", "amt", "rate", "ii", "addl", "ss", "cmt", "covariate", "derived", "drop"
+    "id",
+    "time",
+    "date",
+    "dv",
+    "mdv",
+    "evid",
+    "amt",
+    "rate",
+    "ii",
+    "addl",
+    "ss",
+    "cmt",
+    "covariate",
+    "derived",
+    "inert",
+    "drop",
 ]
 FilterOperator = Literal["==", "!=", "<", "<=", ">", ">="]
 
@@ -18,7 +33,8 @@ FilterOperator = Literal["==", "!=", "<", "<=", ">", ">="]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One $INPUT item, by position. `name` is what programs read, `synonym` the other spelling. The role "derived" is
-    that of an item that is no column of the file, see `DerivedItems`."""
+    that of an item that is no column of the file, see `DerivedItems`; "inert" that of a reserved item whose
+    values must ask for nothing."""
 
     name: str
     role: Role

@@ -125,3 +125,48 @@ def test_a_file_that_includes_itself_stops(tmp_path):
     (tmp_path / "pk.txt").write_text("INCLUDE pk.txt\n")
     with pytest.raises(ModelError, match="includes itself"):
         parse_control_stream("$PROBLEM t\n$PK\nINCLUDE pk.txt\n", str(tmp_path / "run1.ctl"))
+
+
+def test_the_message_on_a_prior_says_what_belongs_to_it():
+    prior = "NWPRI NTHETA=1, NETA=1, NTHP=1, NETP=1, NPEXP=1"
+    with pytest.raises(UnsupportedError, match="likelihood alone") as caught:
+        lower(PRIOR=prior)
+    assert "keep the first 1 of $THETA, the first 1 of $OMEGA" in caught.value.hint
+    with pytest.raises(UnsupportedError) as caught:
+        lower(PRIOR="NWPRI", THETAP="1 FIX", THETAPV="1 FIX")
+    assert caught.value.hint == "to estimate without the prior remove $PRIOR and $THETAP, $THETAPV"
+
+
+@pytest.mark.parametrize(
+    ("line", "inert"),
+    [
+        ('" FIRST', True),
+        ('" REAL(KIND=DPSIZE) :: Q', True),
+        ('" DOUBLE PRECISION X', True),
+        ('" INTEGER I, J(10)', True),
+        ('" INTEGER X', False),
+        ('" REAL I, X', False),
+        ('" COMMON /A/ X', False),
+        ('" WRITE (50,*) &\n"  WT', True),
+        ('" IF (ICALL.EQ.1) OPEN (50)', True),
+        ('" X = 2', False),
+        ('" REAL = 2', False),
+        ('" CALL FOO(X)', False),
+        ('" GOTO 5', False),
+        ('" RETURN', False),
+        ('" INTEGER :: X = 3', False),
+    ],
+)
+def test_verbatim_lines_that_no_prediction_depends_on_are_left_out(line, inert):
+    if inert:
+        assert texts(code(f"{line}\nX = WT")) == ["X"]
+    else:
+        with pytest.raises(UnsupportedError, match="verbatim"):
+            code(f"{line}\nX = WT")
+
+
+def test_initialisation_code_may_not_act():
+    assert [d.code for d in lower(INFN="\nZ = 1\nWRITE (50,*) Z\n").diagnostics] == ["record-not-run"]
+    for text, what in (("WT = 1", "assigns WT"), ("CALL SUPP(1,1)", "runs CALL")):
+        with pytest.raises(UnsupportedError, match=what):
+            lower(INFN=f"\nIF (ICALL.EQ.1) {text}\n")

@@ -57,6 +57,8 @@ _REFUSED = {
 }
 #: Limits of what a loop may become.
 MOST_ROUNDS, MOST_STATEMENTS = 1000, 20000
+#: Statements that only write files.
+_OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
 _ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
 
 
@@ -152,6 +154,8 @@ class _Lowering:
                 return self.conditional(arms, orelse, self.at(head))
             case "do_while":
                 return self.loop(tree)
+            case _ if _OUTPUT.match(str(tree.children[0])):
+                return ()
             case _:
                 raise self.refusal(tree.children[0])
 
@@ -194,6 +198,8 @@ class _Lowering:
             if final:
                 self.known = self.after
             return final
+        if not final and not any(body for _, body in kept):
+            return ()
         statement = If(tuple(kept), final, at=at)
         forget(self.known, (statement,))
         return (statement,)

@@ -22,6 +22,7 @@ from nlmevae.frontends.nonmem.definitions import (
     skipped_code,
 )
 from nlmevae.frontends.nonmem.included import with_included
+from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import Skipped, Vocabulary, check_no_statement, lower_with_remarks
 from nlmevae.frontends.nonmem.records import (
@@ -97,6 +98,8 @@ def lower_control_stream(source: SourceText) -> Model:
     structure = _structure(stream, parts)
     program = structure.program
     _check_effects_used(parts, program)
+    read = names_read(program.pk) | names_read(program.des) | names_read(program.error) | parts.data_items
+    notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)
     parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
     tables = read_tables(stream.named("TABLE"), parts.table_names(program))
