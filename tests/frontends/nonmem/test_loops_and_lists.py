@@ -1,11 +1,12 @@
 """DO WHILE, declared arrays, lists of $ABBREVIATED, code for other calls: what the text becomes."""
 
+import numpy as np
 import pytest
 
 from nlmevae.errors import ModelError, UnsupportedError
 from nlmevae.frontends.nonmem.read import parse_control_stream
 from nlmevae.ir import Assign, If, names_read
-from nlmevae.ir.evaluate import run
+from nlmevae.ir.evaluate import derivative, run
 from tests.helpers.control_streams import accepted, code, lower
 
 
@@ -170,3 +171,14 @@ def test_initialisation_code_may_not_act():
     for text, what in (("WT = 1", "assigns WT"), ("CALL SUPP(1,1)", "runs CALL")):
         with pytest.raises(UnsupportedError, match=what):
             lower(INFN=f"\nIF (ICALL.EQ.1) {text}\n")
+
+
+@pytest.mark.parametrize("section", ["$PK", "$ERROR"])
+def test_a_record_that_reaches_exit_has_no_finite_prediction(section):
+    program = accepted("exit").program
+    env = {"THETA(1)": 4.0, "THETA(2)": 30.0, "ETA(1)": 0.0, "ETA(2)": 0.0, "EPS(1)": 0.0, "F": 2.0}
+    assert run(program.error, run(program.pk, env))["Y"] == 2.0
+    reached = {"$PK": {"THETA(2)": -1.0}, "$ERROR": {"F": -2.0}}[section]
+    assert np.isnan(run(program.error, run(program.pk, {**env, **reached}))["Y"])
+    slopes = derivative((*program.pk, *program.error), {**env, "F": np.array([2.0])}, ["EPS(1)"], "Y")
+    assert slopes.tolist() == [[2.0]]

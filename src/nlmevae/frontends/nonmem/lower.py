@@ -41,8 +41,10 @@ from nlmevae.ir import (
     Negate,
     Not,
     Number,
+    Program,
     Statement,
     Symbol,
+    names_assigned,
 )
 
 _COMPARE = {
@@ -51,7 +53,7 @@ _COMPARE = {
 }  # fmt: skip
 _REFUSED = {
     "CALL": "subroutine calls cannot be run; write the formula instead",
-    "EXIT": "EXIT cannot be run; remove the statement, bounds on THETA keep the estimates legal",
+    "EXIT": "write EXIT n k in $PK, $ERROR or $PRED; bounds on THETA keep the estimates legal",
     "DO": "write the loop as DO WHILE (I.LE.n)",
     "INCLUDE": "write the name of the file alone behind it: INCLUDE file.txt",
 }
@@ -59,6 +61,9 @@ _REFUSED = {
 MOST_ROUNDS, MOST_STATEMENTS = 1000, 20000
 #: Statements that only write files.
 _OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
+_EXIT = re.compile(r"EXIT([ \t]+\d+){0,2}[ \t]*\Z", re.IGNORECASE)
+#: Section -> the variable that says that its EXIT was reached.
+EXIT_FLAGS = {"PK": "EXIT in $PK", "ERROR": "EXIT in $ERROR", "PRED": "EXIT in $PRED"}
 _ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
 
 
@@ -121,6 +126,21 @@ def lower_with_remarks(tree: Tree, vocabulary: Vocabulary) -> tuple[tuple[Statem
     return lowering.body(tree), tuple(lowering.skipped)
 
 
+def with_exits(program: Program) -> Program:
+    """Y is not a number on records where an EXIT was reached."""
+    flags = [name for name in EXIT_FLAGS.values() if name in names_assigned((*program.pk, *program.error))]
+    pk, error = program.pk, program.error
+    for name in flags:
+        start = Assign(name, Number(0.0))
+        reached = Compare("==", Symbol(name), Number(1.0))
+        if name in names_assigned(pk):
+            pk = (start, *pk)
+        else:
+            error = (start, *error)
+        error = (*error, If(((reached, (Assign("Y", Call("LOG", (Number(-1.0),))),)),)))
+    return Program(pk=pk, des=program.des, error=error)
+
+
 def is_condition(expression: Expression) -> bool:
     return isinstance(expression, (Compare, Logical, Not))
 
@@ -156,8 +176,15 @@ class _Lowering:
                 return self.loop(tree)
             case _ if _OUTPUT.match(str(tree.children[0])):
                 return ()
+            case _ if _EXIT.match(str(tree.children[0])) and self.vocabulary.section in EXIT_FLAGS:
+                return self.exit(tree.children[0])
             case _:
                 raise self.refusal(tree.children[0])
+
+    def exit(self, token: Token) -> tuple[Statement, ...]:
+        """EXIT: NONMEM gives up the prediction; `with_exits` makes it not finite."""
+        at = self.at(token)
+        return (Assign(EXIT_FLAGS[self.vocabulary.section], Number(1.0, at=at), at=at),)
 
     def assignment(self, tree: Tree) -> Statement:
         target, value = tree.children

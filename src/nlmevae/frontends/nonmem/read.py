@@ -24,7 +24,7 @@ from nlmevae.frontends.nonmem.definitions import (
 from nlmevae.frontends.nonmem.included import with_included
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
-from nlmevae.frontends.nonmem.lower import Skipped, Vocabulary, check_no_statement, lower_with_remarks
+from nlmevae.frontends.nonmem.lower import Skipped, Vocabulary, check_no_statement, lower_with_remarks, with_exits
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
     Record,
@@ -216,7 +216,7 @@ class _Structure:
 def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     skipped: list[Skipped] = []
     if stream.named("PRED"):
-        program = Program(error=_code(stream, "PRED", parts, 0, skipped))
+        program = with_exits(Program(error=_code(stream, "PRED", parts, 0, skipped)))
         structural = StructuralModel()
         return _settled(parts, program, structural, _check_formula(stream, parts, program), [], skipped)
     subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
@@ -228,6 +228,7 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
+    program = with_exits(program)
     scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:
