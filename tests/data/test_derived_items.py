@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.decoder.make import make_decoder
@@ -177,3 +178,27 @@ def test_the_text_reads_back_as_the_same_model():
     first = parse_control_stream(text, "run1.ctl")
     again = parse_control_stream(first.source.text, "run1.ctl")
     assert again == first
+
+
+def test_covariates_interpolated_between_records(tmp_path):
+    """The idiom of NONMEM's help: $ERROR keeps the covariate of a record for $PK of the next."""
+    pk = (
+        "IF (NEWIND.NE.2) THEN\nOCOV = WT\nOTIM = TIME\nENDIF\nSLOPE = 0\n"
+        "IF (TIME.GT.OTIM) SLOPE = (WT-OCOV)/(TIME-OTIM)\nCL = THETA(1)*EXP(ETA(1))\nV = THETA(2)\nS1 = V\n"
+    )
+    des = "$DES\nWTT = OCOV + SLOPE*(T-OTIM)\nDADT(1) = -CL/V*(WTT/70)**THETA(3)*A(1)\n"
+    data = "ID,TIME,AMT,DV,EVID,WT\n1,0,100,.,1,60\n1,2,.,3.1,0,80\n1,6,.,2.0,0,70\n"
+    error = "Y = F*(1+EPS(1))\nOCOV = WT\nOTIM = TIME\n"
+    (tmp_path / "run1.ctl").write_text(
+        STREAM.replace("DV EVID", "DV EVID WT").format(pk=pk, error=error, structure=EQUATIONS["structure"], des=des)
+    )
+    (tmp_path / "data.csv").write_text(data)
+    prepared = prepare(tmp_path / "run1.ctl")
+    predicted = predictions(prepared, [0.0])
+
+    def rate(t):
+        weight = 60 + 10 * t if t <= 2 else 80 - 2.5 * (t - 2)
+        return 4 / 30 * (weight / 70) ** 0.2
+
+    expected = [100 / 30 * np.exp(-quad(rate, 0, t, points=[2.0], epsabs=1e-13)[0]) for t in (2.0, 6.0)]
+    assert predicted == pytest.approx(expected, rel=1e-7)  # the integrator's tolerance of 1e-10 over a few steps

@@ -182,3 +182,16 @@ def test_a_record_that_reaches_exit_has_no_finite_prediction(section):
     assert np.isnan(run(program.error, run(program.pk, {**env, **reached}))["Y"])
     slopes = derivative((*program.pk, *program.error), {**env, "F": np.array([2.0])}, ["EPS(1)"], "Y")
     assert slopes.tolist() == [[2.0]]
+
+
+def test_several_code_records_are_one():
+    text = (
+        "$PROBLEM t\n$INPUT ID TIME AMT DV\n$DATA d.csv\n$SUBR ADVAN=1 TRANS2 TOL9\n$PK CL=THETA(1)*EXP(ETA(1))\n$ERROR\n"
+        "IPRED=F\n$PK\nV=THETA(2)\n$THETA 1 1\n$ERROR Y=IPRED+NOTHERE*EPS(1)\n$OMEGA 0.1\n$SIGMA 0.1\n"
+    )
+    with pytest.raises(ModelError) as caught:
+        parse_control_stream(text, "run1.ctl")
+    assert (caught.value.location.line, caught.value.location.column) == (11, 16)
+    model = parse_control_stream(text.replace("NOTHERE", "IPRED"), "run1.ctl")
+    assert texts(model.program.pk)[:2] == ["CL", "V"]
+    assert texts(model.program.error) == ["IPRED", "Y"]

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from nlmevae.errors import UnsupportedError
 from nlmevae.ir import (
     Assign,
     Column,
@@ -69,19 +68,7 @@ def derive(
 
     Returns:
         None if there is nothing to derive.
-
-    Raises:
-        UnsupportedError: one is assigned in $PK and again in $ERROR.
     """
-    both = names_assigned(program.pk) & names_assigned(program.error) & wanted
-    if both:
-        name = min(both)
-        again = next(a for a in assignments(program.error) if a.target == name)
-        raise UnsupportedError(
-            f"{name} keeps its value between records and is assigned in $PK and in $ERROR",
-            hint="use two names",
-            location=again.at,
-        )
     uses_newind = NEWIND in names_read(program.pk) | names_read(program.error) | names_read(program.des)
     if not wanted and not uses_newind:
         return None

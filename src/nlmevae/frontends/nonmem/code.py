@@ -20,6 +20,7 @@ _VERBATIM = re.compile(r"^[ \t]*\"([^\r\n]*)", re.MULTILINE)
 _HARMLESS_VERBATIM = re.compile(
     r"\s*(!.*)?$|\s*(FIRST|MAIN|LAST)\s*(!.*)?$"
     r"|\s*(USE|SAVE|IMPLICIT|EXTERNAL|INTRINSIC)\b(?!\s*[=(])"
+    r"|\s*IMAX\s*=\s*\d+\s*(!.*)?$"  # how many evaluations NONMEM's integrator may take
     r"|\s*(DOUBLE\s+PRECISION|REAL\s*\*\s*8|REAL\s*\([^)]*\))[^=]*$"
     r"|\s*(IF\s*\(.*\)\s*)?(WRITE|OPEN|CLOSE)\s*\(|\s*(IF\s*\(.*\)\s*)?PRINT\s*[*\('\"]",  # output
     re.IGNORECASE,
@@ -46,14 +47,18 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr", start=["program", "expression"], maybe_placeholders=False)
 
 
-def parse_code(record: Record) -> Tree:
-    """The syntax tree of a code record; token offsets count from the start of the file.
+def parse_code(record: Record, *more: Record) -> Tree:
+    """The syntax tree of a code record, and of others of its name behind it as one; token offsets count from the start
+    of the file.
 
     Raises:
         ModelSyntaxError: not legal code, with the place and the remedy.
         UnsupportedError: verbatim code, calling protocol phrases.
     """
     code = _code_text(record)
+    for other in more:
+        text = _code_text(other)
+        code += "\n" * (len(code) < other.body) + " " * (other.body - len(code) - 1) + text[other.body :]
     try:
         return _parser().parse(code + "\n", start="program")
     except UnexpectedInput as error:

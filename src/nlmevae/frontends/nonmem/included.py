@@ -56,7 +56,7 @@ def _pieces(source: SourceText, folder: Path, open_files: tuple[str, ...]) -> li
 
 def _read(source: SourceText, match: re.Match, folder: Path, open_files: tuple[str, ...]) -> SourceText:
     name, at = match.group("file").strip(), _at(source, match)
-    if name.lower().startswith("nonmem_reserved"):
+    if re.split(r"[/\\]", name.lower())[-1].startswith("nonmem_reserved"):
         raise UnsupportedError(
             f"INCLUDE {name}: NONMEM's internal variables are not known here",
             hint="remove the line and the code that reads these variables",

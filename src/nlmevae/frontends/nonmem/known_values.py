@@ -13,8 +13,9 @@ from nlmevae.errors import SemanticError
 from nlmevae.ir import Compare, Expression, Logical, Not, Statement, names_assigned
 from nlmevae.ir.evaluate import evaluate
 
-#: ICALL while estimating, and what else is the same in every run: one problem, no simulated replicate.
-WHILE_ESTIMATING = {"ICALL": 2.0, "IPROB": 1.0, "IREP": 0.0}
+#: ICALL while estimating, and what else is then the same: one problem, no simulated replicate, no pass for tables
+#: (COMACT) or for NPDE.
+WHILE_ESTIMATING = {"ICALL": 2.0, "IPROB": 1.0, "IREP": 0.0, "COMACT": 0.0, "NPDE_MODE": 0.0}
 #: What ICALL is in calls before estimation, whose results estimation could keep, and in simulations.
 BEFORE, SIMULATING = (0.0, 1.0), (4.0,)
 

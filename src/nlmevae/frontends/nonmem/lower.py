@@ -532,6 +532,8 @@ class _Lowering:
         """``SIGMA(2,1)``, the row not below the column."""
         count = self.vocabulary.counts.get({"OMEGA": "ETA", "SIGMA": "EPS"}[base], 0)
         numbers = [int(n) if n.isdigit() else 0 for n in index.split(",")]
+        if len(numbers) == 1:  # SIGMA(1) is the variance of EPS(1)
+            numbers *= 2
         if len(numbers) != 2 or not all(1 <= n <= count for n in numbers):
             raise SemanticError(
                 f"{base}({index}) does not exist: ${base} has {count} rows",

@@ -194,11 +194,11 @@ class _Parts:
 def _code(
     stream: ControlStream, section: str, parts: _Parts, compartments: int, skipped: list[Skipped]
 ) -> tuple[Statement, ...]:
-    record = one(stream, section)
+    record, *more = stream.named(section)
     vocabulary = parts.vocabulary(stream.source, section, compartments)
-    statements, more = lower_with_remarks(parse_code(record), vocabulary)
+    statements, left_out = lower_with_remarks(parse_code(record, *more), vocabulary)
     check_no_statement(statements, section, record.head)
-    skipped += more
+    skipped += left_out
     return statements
 
 

@@ -9,7 +9,6 @@ UNSUPPORTED_NAMES: dict[str, str] = {
     "NPROB": "only one $PROBLEM is run; remove the statement",
     "PNEWIF": "parallel control is not supported; remove the statement",
     "ISFINL": "the code is only run for estimation; remove the statement",
-    "COMACT": "copying passes are not supported; compute the value as a data column",
     "COMSAV": "copying passes are not supported; compute the value as a data column",
     "COMRES": "copying passes are not supported; remove the statement",
     "MIXNUM": "mixture models are not supported; fit one population",

@@ -37,7 +37,7 @@ _NOTED = {
     "RCOV": "note: a covariance matrix of estimates is not read",
     "RCOVI": "note: a covariance matrix of estimates is not read",
 }
-_SINGLE = ("DATA", "PK", "PRED", "DES", "ERROR")
+_SINGLE = ("DATA", "PRED", "DES")
 
 
 def first_problem(stream: ControlStream) -> tuple[ControlStream, list[Diagnostic]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
@@ -87,9 +87,15 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
 
 
 def _with_values(options: list[Option]) -> list[Option]:
-    """``TOL 9`` is ``TOL=9``."""
+    """``TOL 9`` and ``TOL9`` are ``TOL=9``."""
     joined: list[Option] = []
     for option in options:
+        digits = re.fullmatch(r"(TOL|NRD|ATOL)(\d+)", option.key)
+        if digits and option.value is None:  # TOL9
+            joined.append(
+                Option(replace(option.token, text=digits.group(1)), digits.group(2), option.token.start, True)
+            )
+            continue
         before = joined[-1] if joined else None
         if before is not None and before.value is None and before.key in _DIGITS and option.key.isdigit():
             joined[-1] = Option(before.token, option.token.text, option.token.start, assigned=True)
@@ -101,6 +107,8 @@ def _with_values(options: list[Option]) -> list[Option]:
 def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
     key = option.key
     text = (option.value or "").upper() if key in ("ADVAN", "TRANS") or abbreviates(key, "SUBROUTINES") else key
+    if key in ("ADVAN", "TRANS") and text.isdigit():
+        text = key + text
     match = _FIRST_NAMES.match(text)
     if match:
         name, number = match.group(1), int(match.group(2))

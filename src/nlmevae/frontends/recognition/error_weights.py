@@ -88,6 +88,8 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
         keys += [("a", name), ("b", name)]
         columns += [value / w, value * f / w]
     matrix = np.array(columns).T
+    if not np.isfinite(matrix).all():  # beyond what numbers can hold
+        return None
     size = np.max(np.abs(matrix), axis=0)
     kept = np.flatnonzero(size > 0.0)
     for _ in range(2):  # once with everything, once with the terms that matter
