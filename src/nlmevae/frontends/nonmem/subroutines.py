@@ -92,9 +92,8 @@ def _with_values(options: list[Option]) -> list[Option]:
     for option in options:
         digits = re.fullmatch(r"(TOL|NRD|ATOL)(\d+)", option.key)
         if digits and option.value is None:  # TOL9
-            joined.append(
-                Option(replace(option.token, text=digits.group(1)), digits.group(2), option.token.start, True)
-            )
+            token = replace(option.token, text=digits.group(1))
+            joined.append(Option(token, digits.group(2), option.token.start, assigned=True))
             continue
         before = joined[-1] if joined else None
         if before is not None and before.value is None and before.key in _DIGITS and option.key.isdigit():
