@@ -187,7 +187,8 @@ def test_a_record_that_reaches_exit_has_no_finite_prediction(section):
 def test_several_code_records_are_one():
     text = (
         "$PROBLEM t\n$INPUT ID TIME AMT DV\n$DATA d.csv\n$SUBR ADVAN=1 TRANS2 TOL9\n"
-        "$PK CL=THETA(1)*EXP(ETA(1))\n$ERROR\nIPRED=F\n$PK\nV=THETA(2)\n$THETA 1 1\n$ERROR Y=IPRED+NOTHERE*EPS(1)\n$OMEGA 0.1\n$SIGMA 0.1\n"
+        "$PK CL=THETA(1)*EXP(ETA(1))\n$ERROR\nIPRED=F\n$PK\nV=THETA(2)\n$THETA 1 1\n$ERROR Y=IPRED+NOTHERE*EPS(1)\n"
+        "$OMEGA 0.1\n$SIGMA 0.1\n"
     )
     with pytest.raises(ModelError) as caught:
         parse_control_stream(text, "run1.ctl")
