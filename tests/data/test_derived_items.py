@@ -202,3 +202,23 @@ def test_covariates_interpolated_between_records(tmp_path):
 
     expected = [100 / 30 * np.exp(-quad(rate, 0, t, points=[2.0], epsabs=1e-13)[0]) for t in (2.0, 6.0)]
     assert predicted == pytest.approx(expected, rel=1e-7)  # the integrator's tolerance of 1e-10 over a few steps
+
+
+@pytest.mark.parametrize("condition", ["EVID.EQ.0", "AMT.EQ.0", "EVID.NE.1", "AMT.LE.0.AND.EVID.EQ.0"])
+def test_what_every_observation_computes_needs_no_earlier_record(tmp_path, condition):
+    error = f"IF ({condition}) THEN\nIPRED = F\nW = 0.1*IPRED\nENDIF\nY = IPRED + W*EPS(1)\n"
+    pk = "CL = THETA(1)*EXP(ETA(1))*(1+THETA(3))\nV = THETA(2)\nS1 = V\n"
+    prepared = run(tmp_path, pk=pk, error=error)
+    assert prepared.model.data.derived is None
+    k = 4.0 * 1.2 / 30.0
+    assert predictions(prepared, [0.0, 0.0])[3:] == pytest.approx([200 / 30 * np.exp(-k * t) for t in (1.0, 8.0)])
+
+
+def test_what_dose_records_assign_in_error_is_kept(tmp_path):
+    error = "IF (EVID.EQ.1) THEN\nTD = TIME\nELSE\nIPRED = F*(1+0.1*(TIME-TD))\nENDIF\nY = IPRED*(1+EPS(1))\n"
+    pk = "CL = THETA(1)*EXP(ETA(1))*(1+THETA(3))\nV = THETA(2)\nS1 = V\n"
+    prepared = run(tmp_path, pk=pk, error=error)
+    k = 4.0 * 1.2 / 30.0
+    before = 100 / 30 * np.exp(-k * 6) + 50 / 30
+    expected = [before * np.exp(-k) * 1.1, *(200 / 30 * np.exp(-k * t) * (1 + 0.1 * t) for t in (1.0, 8.0))]
+    assert predictions(prepared, [0.0, 0.0])[2:] == pytest.approx(expected)

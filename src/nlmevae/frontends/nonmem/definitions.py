@@ -16,6 +16,7 @@ from difflib import get_close_matches
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import Derived, data_variables, derive, needed_over_records
+from nlmevae.frontends.nonmem.known_values import decided
 from nlmevae.frontends.nonmem.lower import Skipped
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
 from nlmevae.ir import (
@@ -68,12 +69,14 @@ class Names:
         dropped: data items that are dropped.
         given: names the section itself offers (F, T).
         hints: name -> what to do when it is read without a value.
+        zero: data items that are 0 on every observation, where only observations use what the section computes.
     """
 
     data_items: frozenset[str]
     dropped: frozenset[str]
     given: frozenset[str] = frozenset()
     hints: Mapping[str, str] = field(default_factory=dict)
+    zero: frozenset[str] = frozenset()
 
 
 def check_definitions(
@@ -94,27 +97,33 @@ class _Checker:
         self.section = section
         self.names = names
         self.carried: list[CarriedOver] = []
+        self.written: dict[str, frozenset[str]] = {}  # assigned further up, in whatever arm -> its conditions
 
     def run(self, statements: tuple[Statement, ...], scope: Scope, conditions: frozenset[str]) -> Scope:
         for statement in statements:
             if isinstance(statement, Assign):
                 self.read(statement.value, scope)
                 self.assign(statement, scope)
+                self.written[statement.target] = self.written.get(statement.target, frozenset()) | conditions
             else:
                 scope = self.branch(statement, scope, conditions)
         return scope
 
     def branch(self, statement: If, scope: Scope, conditions: frozenset[str]) -> Scope:
-        ends = []
-        seen = conditions
+        """The scope after an IF; arms that no observation takes only leave what later records may keep."""
+        ends, others = [], []
+        seen, reached = conditions, True
+        known = dict.fromkeys(self.names.zero, 0.0)
         for condition, body in statement.arms:
             self.read(condition, scope)
-            seen = seen | condition.names()
-            ends.append(self.run(body, scope.copy(), seen))
-        ends.append(self.run(statement.orelse, scope.copy(), seen))
+            holds = decided(condition, known) if reached else False
+            seen = seen | (condition.names() if isinstance(holds, bool) else holds.names())
+            (others if holds is False else ends).append(self.run(body, scope.copy(), seen))
+            reached = reached and holds is not True
+        (ends if reached else others).append(self.run(statement.orelse, scope.copy(), seen))
         always = set.intersection(*(end.always for end in ends))
         maybe: dict[str, frozenset[str]] = {}
-        for end in ends:
+        for end in (*ends, *others):
             for name, why in end.maybe.items():
                 maybe[name] = maybe.get(name, frozenset()) | why
             for name in end.always - always:
@@ -151,6 +160,9 @@ class _Checker:
             return
         if name in scope.maybe:
             self.carried.append(carried_over(name, scope, node.at))
+            return
+        if self.written.get(name, frozenset()) & RECORD_ITEMS:  # in another arm of the same IF
+            self.carried.append(CarriedOver(name, self.written[name] & RECORD_ITEMS, node.at))
             return
         raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 

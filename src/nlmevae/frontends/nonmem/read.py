@@ -63,6 +63,9 @@ from nlmevae.ir import (
     names_read,
 )
 
+#: Roles of items that are 0 on every observation of a compartmental model.
+ZERO_ON_OBSERVATIONS = ("evid", "mdv", "amt", "rate", "addl", "ii", "ss")
+
 
 def read_control_stream(path: str | Path) -> Model:
     """The model a NONMEM control stream states, individual parameters and residual error recognised.
@@ -186,6 +189,10 @@ class _Parts:
     def data_items(self) -> frozenset[str]:
         return frozenset(c.name for c in self.columns if c.role != "drop")
 
+    def items_of(self, *roles: str) -> frozenset[str]:
+        """Data items with one of these roles."""
+        return frozenset(n for c in self.columns if c.role in roles for n in (c.name, c.synonym) if n)
+
     @property
     def dropped(self) -> frozenset[str]:
         return frozenset(c.name for c in self.columns if c.role == "drop")
@@ -278,7 +285,8 @@ def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[Declared
 
 
 def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
-    names = Names(data_items=parts.data_items, dropped=parts.dropped, given=frozenset({"NEWIND"}))
+    given = frozenset({"NEWIND"})
+    names = Names(data_items=parts.data_items, dropped=parts.dropped, given=given, zero=parts.items_of("mdv"))
     _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
     _check_prediction(program, one(stream, "PRED").head)
     return carried
@@ -301,7 +309,10 @@ def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    names = Names(data_items=data, dropped=dropped, given=frozenset({"F", "NEWIND"}), hints=hints)
+    given = frozenset({"F", "NEWIND"})
+    names = Names(
+        data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
+    )
     _, more = check_definitions(program.error, "ERROR", names, pk)
     _check_prediction(program, one(stream, "ERROR").head)
     return pk, carried + more
