@@ -1,6 +1,6 @@
 # make demo   install into .venv, fit an example and select its covariates
 # make test   install into a new environment (.venv-test), with SCIP for the audits and matplotlib for the plots, and
-#             run all tests
+#             run all tests that take no minutes, on two cores
 # make lint   ruff, with the environment of `make test`
 
 PYTHON ?= python3
@@ -25,7 +25,7 @@ demo: .venv/installed
 	touch $@
 
 test: test-environment
-	$(ONE_THREAD) .venv-test/bin/python -m pytest -q
+	$(ONE_THREAD) .venv-test/bin/python -m pytest -q -n 2 --dist loadfile
 
 test-environment:
 	rm -rf .venv-test

@@ -23,6 +23,8 @@ BRIEF = {
     "max_outer": 3,
     "resamples": 0,
     "n_alternatives": 0,
+    "its_iterations": 1,
+    "covariance": "none",
 }
 
 

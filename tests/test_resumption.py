@@ -28,7 +28,7 @@ from nlmevae.writers.checkpoint_file import read_checkpoint, write_checkpoint
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 THEOPHYLLINE = FIXTURES / "theophylline" / "run_wt.ctl"
-QUICK = {"final_draws": 64, "burn_in_iterations": 4, "training_iterations": 6}
+QUICK = {"final_draws": 64, "burn_in_iterations": 4, "training_iterations": 6, "n_draws": 64}
 
 
 @pytest.fixture

@@ -36,16 +36,8 @@ def is_the_papers_theophylline_model(result: SelectionResult) -> None:
     assert (result.certificate.n_uncertified, result.certificate.n_solves > 0) == (0, True)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_theophylline_selects_weight_on_absorption_and_volume(seed):
-    is_the_papers_theophylline_model(
-        nlmevae.select(THEOPHYLLINE, covariates="WT,SEX", seed=seed, resamples=0, criterion="bicc")
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4, 51))
-def test_theophylline_does_so_with_every_seed(seed):
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 51))])
+def test_theophylline_selects_weight_on_absorption_and_volume_with_every_seed(seed):
     is_the_papers_theophylline_model(
         nlmevae.select(THEOPHYLLINE, covariates="WT,SEX", seed=seed, resamples=0, criterion="bicc")
     )

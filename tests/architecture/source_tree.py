@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 else "nlmevae"
 
 
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports() -> list[Import]:
     """Every import of every file, relative ones resolved, the standard library left out."""
     found = []
@@ -62,7 +69,7 @@ def _imports_of(path: Path) -> list[Import]:
                 )
             visit(child, inner_lazy, inner_typing)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")), lazy=False, typing_only=False)
+    visit(parse(path), lazy=False, typing_only=False)
     return found
 
 

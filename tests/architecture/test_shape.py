@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 import nlmevae
-from tests.architecture.source_tree import FILES, module_name
+from tests.architecture.source_tree import FILES, module_name, parse
 
 LONGEST_FUNCTION = 80
 #: The estimation loop is shown on one page, however long.
@@ -15,9 +15,8 @@ LONGEST_FILE = 600
 FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "tools"}
 
 
-def trees():
-    for path in FILES:
-        yield module_name(path), ast.parse(path.read_text(encoding="utf-8"))
+def trees() -> list[tuple[str, ast.Module]]:
+    return [(module_name(path), parse(path)) for path in FILES]
 
 
 def test_no_module_is_a_drawer_for_everything():

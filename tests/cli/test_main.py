@@ -18,6 +18,7 @@ from nlmevae.estimation.trace import ProgressEvent
 from nlmevae.results.fit_result import TraceRow
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
+from tests.helpers.foreground import started
 from tests.helpers.results import make_result
 
 THEOPHYLLINE = Path(__file__).parents[2] / "fixtures" / "theophylline"
@@ -284,21 +285,19 @@ def test_a_closed_pipe_is_not_an_error(run):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_leave_a_valid_partial_result(run, number):
     pytest.importorskip("torch")
-    process = subprocess.Popen(
-        command("fit", str(run), "--method", "vae", "--set", "training_iterations=100000"),
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    line = ["fit", str(run), "--method", "vae", "--set", "training_iterations=100000"]
     ext = run.with_suffix(".ext")
-    for _ in range(1200):
-        if ext.exists() and len(ext.read_text().splitlines()) > 5:
-            break
-        try:
-            process.wait(timeout=0.05)
-            break
-        except subprocess.TimeoutExpired:
-            pass
-    process.send_signal(number)
-    _, messages = process.communicate(timeout=60)
+    with started(*line) as process:
+        for _ in range(1200):
+            if ext.exists() and len(ext.read_text().splitlines()) > 5:
+                break
+            try:
+                process.wait(timeout=0.05)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130, messages
     rows = [line.split() for line in ext.read_text().splitlines()[2:]]
     final = next(row for row in rows if row[0] == "-1000000000")

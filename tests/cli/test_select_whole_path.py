@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from nlmevae.pipeline import prepare, read_model
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
 from nlmevae.writers.selection_json import read_selection_json
+from tests.helpers.foreground import started
 from tests.writers.test_results_json import same
 
 THEOPHYLLINE = Path(__file__).parents[2] / "fixtures" / "theophylline"
@@ -111,15 +110,13 @@ def test_in_another_folder_the_selected_model_still_finds_its_data(tmp_path):
 def test_ctrl_c_and_sigterm_leave_a_valid_partial_result(tmp_path, number):
     run = copy_to(tmp_path)
     line = ["select", str(run), "--covariates", "WT,SEX", "--method", "vae", "--set", "training_iterations=100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "nlmevae.cli", *line], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    # the title, then the first progress line: by then there are iterations
-    shown = [process.stderr.readline() for _ in range(2)]
-    assert "vae" in shown[1] or "burn-in" in shown[1], shown
-    time.sleep(1.0)
-    process.send_signal(number)
-    _, messages = process.communicate(timeout=120)
+    with started(*line) as process:
+        # the title, then the first progress line: by then there are iterations
+        shown = [process.stderr.readline() for _ in range(2)]
+        assert "vae" in shown[1] or "burn-in" in shown[1], shown
+        time.sleep(1.0)
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=120)
     assert process.returncode == 130, messages
     result = read_selection_json(tmp_path / "run_base_selected.selection.json")
     assert result.fit.status is FitStatus.INTERRUPTED

@@ -127,6 +127,7 @@ def test_tracebacks_show_the_generated_line():
         pytest.fail("columns of different lengths must not pass")
 
 
+@pytest.mark.slow
 def test_a_small_function_of_twelve_subjects_takes_less_than_100_microseconds():
     call, z = link_numpy(absorption(), ("Z(1)", "Z(2)", "Z(3)")), np.full(12, 0.1)
     times = []

@@ -185,6 +185,7 @@ def test_paths_are_relative_to_the_control_stream_or_the_given_folder(tmp_path):
     assert read_dataset(model, base=tmp_path / "here").n_rows == 4
 
 
+@pytest.mark.slow
 def test_three_thousand_records_are_read_quickly(tmp_path):
     rows = [f"{i},{t},.,{1 + 0.01 * t + i},{60 + i % 40},0,1,2,3,4,5,6,7,8" for i in range(320) for t in range(10)]
     (tmp_path / "data.csv").write_text("\n".join(rows))

@@ -357,6 +357,7 @@ def test_a_covariate_read_elsewhere_is_mentioned(tmp_path):
     assert diagnostic(search, "covariate-read-elsewhere").message.startswith("the model reads WT elsewhere")
 
 
+@pytest.mark.slow
 def test_five_hundred_covariates_are_quick(tmp_path):
     rng = np.random.default_rng(0)
     values = np.round(np.exp(rng.normal(size=(200, 500))), 4)

@@ -31,7 +31,7 @@ def test_items_are_separated_by_commas_tabs_and_blanks(line, items):
         ("ID,TIME", "@", True),
         ("  ID TIME", "@", True),
         ("@1,2", "@", True),
-        ("#1,2", "@", False),
+        ("#1,2", "@", True),  # NM-TRAN could make no number of it
         ("1,A", "@", False),
         ("C1,2", "C", True),
         (" C1,2", "C", False),

@@ -31,6 +31,8 @@ CASES = {
     "infusions": "infusion_one_compartment/run1.ctl",
     "repeated oral doses": "two_compartment_oral/run1.ctl",
 }
+#: what they have (initial amounts, repeated doses, four equations) is in the other cases too
+TAKE_SECONDS_IN_TORCH = ("indirect response", "repeated oral doses")
 SUBJECTS = np.array([0, 3])
 
 
@@ -90,7 +92,9 @@ def test_closed_form_and_compiled_jacobians_agree():
     assert relative(compiled.linearise(x, SUBJECTS).jacobian, exact) < JACOBIAN
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(c, marks=pytest.mark.slow) if c in TAKE_SECONDS_IN_TORCH else c for c in CASES]
+)
 def test_torchode_predictions_and_gradients_equal_the_compiled_ones(name):
     """At rtol 1e-9 for both. The gradient is that of a random combination of all predictions."""
     model, form, table = load(name)

@@ -8,7 +8,6 @@ import pytest
 from tests.helpers.forms import bolus, infusion, make_table, reset
 from tests.helpers.linear_forms import N_COMPARTMENTS, RATES, linear_form, simulate
 
-from nlmevae.data.events import EventKind
 from nlmevae.decoder.base import SolveStatus
 from nlmevae.decoder.closed_form import ClosedFormDecoder
 from nlmevae.errors import UnsupportedError
@@ -178,11 +177,12 @@ def test_fast_rates_and_long_times_underflow_quietly(kind):
     events = [bolus(0.0, 10.0), infusion(1.0, 10.0, 2.0, n)]
     table = make_table([{"events": events, "observations": [(1e5, n), (2e5, n)]}])
     equal = {
-        "one": [2e3], "one_absorption": [2e3, 2e3], "two": [2e3, 1e-9, 2e3], "two_absorption": [2e3, 2e3, 1e-9, 2e3]
+        "one": [2e3], "one_absorption": [2e3, 2e3], "two": [2e3, 1e-9, 2e3], "two_absorption": [2e3, 2e3, 1e-9, 2e3],
+        "three": [2e3, 1e-9, 2e3, 1e-9, 2e3], "three_absorption": [2e3, 2e3, 1e-9, 2e3, 1e-9, 2e3], "linear": [2e3] * 4,
     }  # fmt: skip
     rates = len(RATES[kind])
     x = np.full((2, form.n_inputs), 0.0)
-    x[0, :rates], x[1, :rates] = np.log([3e3, 2e3, 5e2, 7e2][:rates]), np.log(equal[kind])
+    x[0, :rates], x[1, :rates] = np.log([3e3, 2e3, 5e2, 7e2, 6e2, 4e2][:rates]), np.log(equal[kind])
     found = ClosedFormDecoder(form, table).linearise(x, np.zeros(2, dtype=int))
     assert (found.status == SolveStatus.OK).all()
     if n == 1:  # K T is part of what is observed there
@@ -258,11 +258,8 @@ def test_no_observations_at_all(many):
 
 
 # refusals --------------------------------------------------------------------------------------------------
-def test_events_and_compartments_it_does_not_know_are_refused():
+def test_compartments_it_does_not_have_are_refused():
     form = linear_form("one", observed=[1])
-    steady = (0.0, EventKind.STEADY_STATE, 1, 10.0, 0.0)
-    with pytest.raises(UnsupportedError, match="STEADY_STATE"):
-        ClosedFormDecoder(form, make_table([{"events": [steady], "observations": [(1.0, 1)]}]))
     with pytest.raises(UnsupportedError, match="does not have"):
         ClosedFormDecoder(form, make_table([{"events": [bolus(0.0, 1.0, 2)], "observations": [(1.0, 1)]}]))
     with pytest.raises(UnsupportedError, match="observe compartment 2"):

@@ -44,7 +44,9 @@ def test_one_bolus_matches_the_bateman_function():
     np.testing.assert_allclose(solution.prediction, expected.ravel(), rtol=INTERPOLATION)
 
 
-@pytest.mark.parametrize("events", [EVENTS[:1], EVENTS])
+@pytest.mark.parametrize(
+    "events", [pytest.param(EVENTS[:1], marks=pytest.mark.slow), EVENTS], ids=["one dose", "every kind of event"]
+)
 def test_jacobians_match_central_differences_with_lag_bioavailability_infusion_and_reset(events):
     table = event_table(n_subjects=2, doses=events, observations=(0.5, 2.0, 4.0, 6.5, 8.0))
     decoder = TorchodeDecoder(latent_form(oral_model(lag=True, bioavailability=True), table), table)

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.decoder.make import make_decoder
@@ -9,6 +10,7 @@ from nlmevae.diagnostics.diagnose import diagnose
 from nlmevae.diagnostics.record_tables import record_tables
 from nlmevae.estimation.at_estimates import AtEstimates, at_estimates
 from nlmevae.estimation.problem import make_problem
+from nlmevae.fitted_run import at_fit
 from nlmevae.ir import TableRequest
 from nlmevae.pipeline import prepare
 from tests.helpers.pheno import nonmem_table, pheno_at_nonmems_estimates, pheno_run
@@ -140,8 +142,8 @@ def test_one_line_per_subject_where_it_is_asked_for(run, at):
 
 
 def test_what_cannot_be_computed_is_nan_and_named(run, at):
-    table = record_tables(asking(at, "ID", "OBJI", "PREDI", "NOSUCH"), run.dataset)[0]
-    assert set(table.missing) == {"OBJI", "PREDI", "NOSUCH"}
+    table = record_tables(asking(at, "ID", "OBJI", "EIPRED", "NOSUCH"), run.dataset)[0]
+    assert set(table.missing) == {"OBJI", "EIPRED", "NOSUCH"}
     assert np.isnan(table.values[:, 1:]).all()
     assert np.isfinite(table.values[:, 0]).all()
     assert len(table.warnings) == 3
@@ -168,3 +170,52 @@ def test_weighted_residuals_by_cholesky_have_the_same_sum_of_squares(run, at):
 
 def test_tables_without_a_file_and_omitted_ones_are_not_made(run, at):
     assert record_tables(asking(at, "ID", omitted=True), run.dataset) == ()
+
+
+LINEAR = """$PROBLEM random size of the residual error
+$INPUT ID TIME DV
+$DATA data.csv IGNORE=@
+$PRED
+BASE = THETA(1) + ETA(1)
+Y = BASE + BASE*EPS(1) + EPS(2)
+$THETA (0, 10)
+$OMEGA 4
+$SIGMA 0.09 0.25
+$EST METHOD=1 {option}
+$TABLE ID WRES NWRES WRESI CWRES CWRESI PREDI RESI CIPREDI NOAPPEND FILE=sdtab
+"""
+LINEAR_DATA = "ID,TIME,DV\n1,0,9\n1,1,12.5\n1,2,14\n2,0,8\n2,1,6.2\n"
+
+
+def whitened_by_hand(between: float, within: float) -> np.ndarray:
+    """V = within I + between 1 1' has the roots of 1 and of what is orthogonal to it."""
+    found = []
+    for y in (np.array([9, 12.5, 14.0]), np.array([8, 6.2])):
+        mean, n = y.mean(), len(y)
+        found += list((y - mean) / np.sqrt(within) + (mean - 10.0) / np.sqrt(within + n * between))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("option", ["INTER", "NOINTER"])
+def test_weighted_residuals_with_interaction_have_the_exact_variance_of_a_model_linear_in_its_effects(tmp_path, option):
+    """y = (10 + eta)(1 + eps1) + eps2: Var = 4 + 0.09 (100 + 4) + 0.25, Cov = 4, as products of independent normal
+    variables have it."""
+    (tmp_path / "run.ctl").write_text(LINEAR.format(option=option))
+    (tmp_path / "data.csv").write_text(LINEAR_DATA)
+    run = prepare(tmp_path / "run.ctl")
+    with at_fit(run, None) as here:
+        table = columns(record_tables(here, run.dataset)[0])
+    exact, without = whitened_by_hand(4.0, 0.09 * 104 + 0.25), whitened_by_hand(4.0, 0.09 * 100 + 0.25)
+    assert table["WRESI"] == pytest.approx(exact, rel=1e-6)
+    assert table["CWRESI"] == pytest.approx(exact, rel=1e-6)
+    assert table["NWRES"] == pytest.approx(without, rel=1e-9)
+    assert table["PREDI"] == pytest.approx(np.full(5, 10.0))
+    assert table["RESI"] == pytest.approx(run.dataset.column("DV") - 10.0)
+    if option == "INTER":
+        assert table["WRES"] == pytest.approx(exact, rel=1e-6)
+        variance = 4.0 * np.ones((3, 3)) + np.diag(0.09 * table["CIPREDI"][:3] ** 2 + 0.25)
+        by_hand = np.linalg.solve(np.real(sqrtm(variance)), np.array([9, 12.5, 14.0]) - 10.0)
+        assert table["CWRES"][:3] == pytest.approx(by_hand, rel=1e-9)
+    else:
+        assert table["WRES"] == pytest.approx(without, rel=1e-9)
+        assert table["CWRES"] == pytest.approx(without, rel=1e-9)

@@ -36,6 +36,7 @@ BRIEF = {
     "max_outer": 8,
     "resamples": 2,
     "n_alternatives": 1,
+    "its_iterations": 1,
 }
 #: The decisions of a run, without the large sample for the reported likelihood.
 QUICK = {

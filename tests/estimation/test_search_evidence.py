@@ -9,12 +9,12 @@ import pytest
 
 from nlmevae.estimation import search_evidence
 from nlmevae.estimation.assemble import Estimation
-from nlmevae.estimation.fit import Clock
 from nlmevae.estimation.polish import polish
 from nlmevae.estimation.search import SearchOutcome
 from nlmevae.estimation.search_evidence import OTHER_CRITERIA, Evidence, evidence_of
 from nlmevae.estimation.selector import Selector, penalties_of
 from nlmevae.estimation.settings import FitSettings, SelectionSettings
+from nlmevae.estimation.stages import Stages
 from nlmevae.results.status import FitStatus
 from nlmevae.selection.criterion import parse_criterion
 from tests.helpers.effect_problems import ExactSearch, all_supports, intercept_and_slope_search
@@ -41,7 +41,7 @@ def outcome_of(seed: int, *, resamples: int = 30, **options) -> SearchOutcome:
         search=found.search,
     )
     return SearchOutcome(
-        estimation=estimation, selector=selector, settings=settings, selection=selection, clock=Clock()
+        estimation=estimation, selector=selector, settings=settings, selection=selection, stages=Stages()
     )
 
 

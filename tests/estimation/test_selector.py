@@ -94,6 +94,10 @@ class Enumerated:
         allowed = [s for s in all_supports(problem.effects.n_units) if obeys(self.rules, s)]
         self.values = {s.tobytes(): exact.criterion(s, selector.penalty) for s in allowed}
 
+    @property
+    def best(self) -> np.ndarray:
+        return np.frombuffer(min(self.values, key=self.values.get), dtype=bool)
+
     def excess(self, support: np.ndarray) -> float:
         """Over the best one."""
         return self.values[support.tobytes()] - min(self.values.values())
@@ -102,6 +106,13 @@ class Enumerated:
         """(n_units,) NaN where the reversal is not allowed."""
         other = [reverse(self.rules, support, u).tobytes() for u in range(len(support))]
         return np.array([self.values.get(s, np.nan) for s in other]) - self.values[support.tobytes()]
+
+
+@pytest.fixture(scope="module")
+def fourth() -> Enumerated:
+    """Of `intercept_and_slope_search(4)`. A test makes a selector of its own: they count what they solve."""
+    problem = intercept_and_slope_search(4)
+    return Enumerated(problem, Selector.of(problem, SelectionSettings()))
 
 
 SEARCHES = {
@@ -157,13 +168,11 @@ def polished(problem: Problem) -> tuple[Problem, np.ndarray, Sample]:
     return population, Sample.of(problem, Coordinates.of(problem), batch)
 
 
-@pytest.mark.parametrize("seed", [4])
-def test_the_check_on_the_exact_likelihood_finds_the_best_neighbour(seed):
+def test_the_check_on_the_exact_likelihood_finds_the_best_neighbour(fourth):
     """From every support one decision away from the best one."""
-    problem = intercept_and_slope_search(seed)
+    problem = intercept_and_slope_search(4)
     selector = Selector.of(problem, SelectionSettings())
-    exact = Enumerated(problem, selector)
-    best = np.frombuffer(min(exact.values, key=exact.values.get), dtype=bool)
+    exact, best = fourth, fourth.best
     for unit in (0, 1, 4, 5):
         start = problem.on_support(reverse(selector.rules, best, unit))
         if exact.excess(start.support) < 0.1:
@@ -180,23 +189,21 @@ def test_the_check_on_the_exact_likelihood_finds_the_best_neighbour(seed):
         assert (there.thetas[moved.effects.theta[outside]] == 0.0).all()
 
 
-def test_at_the_best_support_there_is_no_better_neighbour():
+def test_at_the_best_support_there_is_no_better_neighbour(fourth):
     problem = intercept_and_slope_search(4)
     selector = Selector.of(problem, SelectionSettings())
-    exact = Enumerated(problem, selector)
-    best = problem.on_support(np.frombuffer(min(exact.values, key=exact.values.get), dtype=bool))
+    best = problem.on_support(fourth.best)
     population, sample = polished(best)
     state = SearchState(sample=sample)
     assert selector.better_neighbour(state, sample, population) is None
     close = sorted(state.checked)
-    np.testing.assert_allclose(state.margins[close], exact.margins(best.support)[close], atol=MARGIN)
+    np.testing.assert_allclose(state.margins[close], fourth.margins(best.support)[close], atol=MARGIN)
 
 
-def test_a_support_that_was_given_up_is_not_taken_again():
+def test_a_support_that_was_given_up_is_not_taken_again(fourth):
     problem = intercept_and_slope_search(4)
     selector = Selector.of(problem, SelectionSettings())
-    exact = Enumerated(problem, selector)
-    best = np.frombuffer(min(exact.values, key=exact.values.get), dtype=bool)
+    best = fourth.best
     start = problem.on_support(reverse(selector.rules, best, 0))
     population, sample = polished(start)
     state = SearchState(sample=sample, left={best.tobytes()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mpmath as mp
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
@@ -18,8 +19,24 @@ RATES = {
     "one_absorption": ("KA", "K"),
     "two": ("K", "K12", "K21"),
     "two_absorption": ("KA", "K", "K23", "K32"),
+    "three": ("K", "K12", "K21", "K13", "K31"),
+    "three_absorption": ("KA", "K", "K23", "K32", "K24", "K42"),
+    # a cycle of three (complex eigenvalues where its rates are close) with an exit
+    "linear": ("K12", "K23", "K31", "K"),
 }
-N_COMPARTMENTS = {"one": 1, "one_absorption": 2, "two": 2, "two_absorption": 3}
+N_COMPARTMENTS = {
+    "one": 1, "one_absorption": 2, "two": 2, "two_absorption": 3, "three": 3, "three_absorption": 4, "linear": 3,
+}  # fmt: skip
+#: of each rate constant: from, to (0: out)
+FLOWS = {
+    "one": ((1, 0),),
+    "one_absorption": ((1, 2), (2, 0)),
+    "two": ((1, 0), (1, 2), (2, 1)),
+    "two_absorption": ((1, 2), (2, 0), (2, 3), (3, 2)),
+    "three": ((1, 0), (1, 2), (2, 1), (1, 3), (3, 1)),
+    "three_absorption": ((1, 2), (2, 0), (2, 3), (3, 2), (2, 4), (4, 2)),
+    "linear": ((1, 2), (2, 3), (3, 1), (2, 0)),
+}
 
 
 def linear_form(
@@ -60,34 +77,28 @@ def linear_form(
             for c in range(n)
         ],
     )
-    return replace(form, closed_form=kind, rate_constants=RATES[kind])
+    return replace(form, closed_form=kind, rate_constants=RATES[kind], flows=FLOWS[kind])
 
 
 def rate_matrix(kind: str, v: dict) -> np.ndarray:
     """M of A' = M A."""
-    if kind == "one":
-        return np.array([[-v["K"]]])
-    if kind == "one_absorption":
-        return np.array([[-v["KA"], 0.0], [v["KA"], -v["K"]]])
-    if kind == "two":
-        return np.array([[-v["K"] - v["K12"], v["K21"]], [v["K12"], -v["K21"]]])
-    return np.array([
-        [-v["KA"], 0.0, 0.0],
-        [v["KA"], -v["K"] - v["K23"], v["K32"]],
-        [0.0, v["K23"], -v["K32"]],
-    ])  # fmt: skip
+    n = N_COMPARTMENTS[kind]
+    matrix = np.zeros((n, n), dtype=object if any(isinstance(x, mp.mpf) for x in v.values()) else float)
+    for name, (source, to) in zip(RATES[kind], FLOWS[kind], strict=True):
+        matrix[source - 1, source - 1] -= v[name]
+        if to:
+            matrix[to - 1, source - 1] += v[name]
+    return matrix
 
 
 def _slopes(kind: str, v: dict) -> list:
-    if kind == "one":
-        return [-v["K"] * v["A1"]]
-    if kind == "one_absorption":
-        return [-v["KA"] * v["A1"], v["KA"] * v["A1"] - v["K"] * v["A2"]]
-    if kind == "two":
-        out = v["K12"] * v["A1"] - v["K21"] * v["A2"]
-        return [-v["K"] * v["A1"] - out, out]
-    out = v["K23"] * v["A2"] - v["K32"] * v["A3"]
-    return [-v["KA"] * v["A1"], v["KA"] * v["A1"] - v["K"] * v["A2"] - out, out]
+    slopes = [0.0] * N_COMPARTMENTS[kind]
+    for name, (source, to) in zip(RATES[kind], FLOWS[kind], strict=True):
+        flow = v[name] * v[f"A{source}"]
+        slopes[source - 1] = slopes[source - 1] - flow
+        if to:
+            slopes[to - 1] = slopes[to - 1] + flow
+    return slopes
 
 
 def simulate(kind: str, form: LatentForm, x: np.ndarray, table: EventTable, i: int, *, by="expm") -> np.ndarray:

@@ -33,21 +33,34 @@ def assert_shows_something(png: bytes):
     assert len(np.unique((image * 7).astype(int) @ [64, 8, 1])) > 10
 
 
-@pytest.mark.parametrize(
-    "result",
-    [make_selection(), make_large_selection(5, 5, 8), make_large_selection(6, 100, 9)],
-    ids=["6", "25", "600"],
-)
-def test_every_plot_shows_something_at_any_number_of_candidates(result):
-    drawn = draw_selection(result)
+@pytest.fixture(scope="module")
+def six():
+    """The pictures of six candidates, and the settings of matplotlib before and after they were drawn."""
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    drawn = draw_selection(make_selection())
+    return drawn, before, dict(matplotlib.rcParams)
+
+
+def show_something(drawn: dict[str, bytes]):
     assert list(drawn) == ["trace", "support", "path"]
     for png in drawn.values():
         assert_shows_something(png)
         assert max(pixels(png).shape) < 2600  # fits a page at 150 dots per inch
 
 
-def test_pictures_are_recognised_as_our_own(tmp_path):
-    for name, png in draw_selection(make_selection()).items():
+def test_every_plot_shows_something(six):
+    show_something(six[0])
+
+
+@pytest.mark.parametrize("size", [pytest.param((5, 5, 8), marks=pytest.mark.slow), (6, 100, 9)], ids=["25", "600"])
+def test_every_plot_shows_something_at_any_number_of_candidates(size):
+    show_something(draw_selection(make_large_selection(*size)))
+
+
+def test_pictures_are_recognised_as_our_own(six, tmp_path):
+    for name, png in six[0].items():
         path = tmp_path / f"run1_selected.{name}.png"
         path.write_bytes(png)
         assert is_own_file(path)
@@ -126,9 +139,6 @@ def test_the_room_is_entered_without_loading_matplotlib():
     assert process.stdout.strip() == "False", process.stderr
 
 
-def test_drawing_leaves_the_users_matplotlib_settings_alone():
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    draw_selection(make_selection())
-    assert dict(matplotlib.rcParams) == before
+def test_drawing_leaves_the_users_matplotlib_settings_alone(six):
+    _, before, after = six
+    assert after == before

@@ -50,12 +50,12 @@ def read_lines(path: Path, written: str, at: Location | None) -> list[str]:
 def is_comment(line: str, character: str | None) -> bool:
     """Whether IGNORE=character drops the line.
 
-    "@" drops lines whose first non-blank is a letter or @; any other character counts in column 1
-    only. Without IGNORE the character is "#".
+    "@" drops lines whose first non-blank is a letter or @, and those that start with # (of which NM-TRAN could make no
+    number either); any other character counts in column 1 only. Without IGNORE the character is "#".
     """
     if character == "@":
         first = line.lstrip(" \t")[:1]
-        return first == "@" or (first.isalpha() and first.isascii())
+        return first in ("@", "#") or (first.isalpha() and first.isascii())
     return line.startswith(character or "#")
 
 

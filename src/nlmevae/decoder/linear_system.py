@@ -8,6 +8,9 @@ differentiating the graph, so there are no hand-written ones.
 Two compartments: alpha, beta = roots of s^2 - (k10 + k12 + k21) s + k10 k21, in the form that is stable
 for close and for distant roots: with d = (k10 + k12 - k21) / 2 and r = sqrt(d^2 + k12 k21),
 alpha - k21 = r + d and k21 - beta = r - d have the product k12 k21, so the larger one gives the other.
+
+Three compartments and general linear models have a rate matrix only: its modes are found by number
+(linear_modes).
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ Matrix = list[list[int]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearSystem:
     """Nodes; rows and columns are compartments (`rate_matrix`), compartments by modes (`right`),
-    modes by compartments (`left`)."""
+    modes by compartments (`left`). Unless the closed form is one of `_FORMULAS`, all but the matrix is 0."""
 
     eigenvalues: list[int]
     right: Matrix
@@ -34,10 +37,32 @@ class LinearSystem:
         return len(self.eigenvalues)
 
 
-def linear_system(graph: Graph, closed_form: str, rates: list[int]) -> LinearSystem:
-    """The system of a `StructuralModel.closed_form` with its rate constants as nodes."""
-    build = {"one": _one, "one_absorption": _one_absorption, "two": _two, "two_absorption": _two_absorption}
-    return build[closed_form](graph, *rates)
+def linear_system(
+    graph: Graph, closed_form: str, rates: list[int], flows: tuple[tuple[int, int], ...] = (), n: int = 0
+) -> LinearSystem:
+    """The system of a `StructuralModel.closed_form` with its rate constants as nodes; `flows` and number of
+    compartments `n` are those of the structural model."""
+    build = _FORMULAS.get(closed_form)
+    return build(graph, *rates) if build else _by_flows(graph, rates, flows, n)
+
+
+def has_formula(closed_form: str) -> bool:
+    """Whether `linear_system` gives the modes."""
+    return closed_form in _FORMULAS
+
+
+def _by_flows(g: Graph, rates: list[int], flows: tuple[tuple[int, int], ...], n: int) -> LinearSystem:
+    """Any compartments: M[j, i] is the rate constant from i to j, M[i, i] minus the sum of those out of i."""
+    zero = g.constant(0.0)
+    matrix, out = [[zero] * n for _ in range(n)], [zero] * n
+    for rate, (source, to) in zip(rates, flows, strict=True):
+        out[source - 1] = g.add(out[source - 1], rate)
+        if to:
+            matrix[to - 1][source - 1] = rate
+    for i in range(n):
+        matrix[i][i] = _neg(g, out[i])
+    unknown = [[zero] * n for _ in range(n)]
+    return LinearSystem(eigenvalues=[zero] * n, right=unknown, left=unknown, rate_matrix=matrix)
 
 
 def _one(g: Graph, k: int) -> LinearSystem:
@@ -92,6 +117,9 @@ def _two_absorption(g: Graph, ka: int, k: int, k23: int, k32: int) -> LinearSyst
         left=[[one, zero, zero], *([share, *row] for share, row in zip(driven, block.left, strict=True))],
         rate_matrix=[[_neg(g, ka), zero, zero], [ka, *block.rate_matrix[0]], [zero, *block.rate_matrix[1]]],
     )
+
+
+_FORMULAS = {"one": _one, "one_absorption": _one_absorption, "two": _two, "two_absorption": _two_absorption}
 
 
 def _neg(g: Graph, node: int) -> int:

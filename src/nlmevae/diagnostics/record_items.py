@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.diagnostics.censoring import censoring
 from nlmevae.diagnostics.diagnose import observation_diagnostics
+from nlmevae.diagnostics.interaction import interaction_variance
 from nlmevae.diagnostics.prediction_errors import PredictionErrors
 from nlmevae.diagnostics.record_program import RecordProgram, Values
 from nlmevae.diagnostics.weighted_residuals import linearised_at, weighted_residuals
@@ -18,24 +18,21 @@ from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.ir import matrix_elements
 from nlmevae.results.diagnostics import ObservationDiagnostics
 
-POPULATION, INDIVIDUAL = ("PRED", "NPRED"), ("IPRED", "CIPRED", "CIPREDI")
+POPULATION, INDIVIDUAL = ("PRED", "NPRED", "PREDI"), ("IPRED", "CIPRED", "CIPREDI")
 #: Items of observations -> field of `ObservationDiagnostics`.
 RESIDUALS = {
-    "WRES": "wres", "NWRES": "wres", "CWRES": "cwres", "CWRESI": "cwres", "IWRES": "iwres", "CIWRES": "iwres",
-    "CIWRESI": "iwres", "CPRED": "cpred", "CPREDI": "cpred",
+    "IWRES": "iwres", "CIWRES": "iwres", "CIWRESI": "iwres", "CPRED": "cpred", "CPREDI": "cpred",
 }  # fmt: skip
+WEIGHTED = ("WRES", "NWRES", "WRESI", "CWRES", "CWRESI")
 #: DV minus one of the above (field of `ObservationDiagnostics`).
 DIFFERENCES = {
-    **dict.fromkeys(("RES", "NRES"), "pred"),
+    **dict.fromkeys(("RES", "NRES", "RESI"), "pred"),
     **dict.fromkeys(("IRES", "CIRES", "CIRESI"), "ipred"),
     **dict.fromkeys(("CRES", "CRESI"), "cpred"),
 }
 #: Items that need simulations -> field of `PredictionErrors`.
 SIMULATED = {"EPRED": "expected", "ERES": "expected", "EWRES": "weighted", "NPDE": "npde", "NPD": "npd"}
 NOT_COMPUTED = {
-    **dict.fromkeys(
-        ("PREDI", "RESI", "WRESI"), "first order with interaction is not computed; PRED, RES and WRES are"
-    ),
     **dict.fromkeys(
         ("IPREDI", "IRESI", "IWRESI", "NIPRED", "NIRES", "NIWRES", "EIPRED", "EIRES", "EIWRES", "ECWRES"),
         "this kind of prediction is not computed",
@@ -49,6 +46,7 @@ class RecordItems:
     """Values per record at the conditional modes.
 
     Attributes:
+        program: the code, record by record.
         individual, typical: the code's variables at the modes and at ETA = 0; empty where it could not be run.
         observations: residuals without simulations.
         obstacle: why the code could not be run, "" if it was.
@@ -56,6 +54,7 @@ class RecordItems:
 
     at: AtEstimates
     dataset: Dataset
+    program: RecordProgram
     individual: Values
     typical: Values
     observations: ObservationDiagnostics
@@ -81,6 +80,7 @@ class RecordItems:
         return cls(
             at=at,
             dataset=dataset,
+            program=program,
             individual=individual,
             typical=typical,
             observations=observation_diagnostics(at, dataset, None, seed=1),
@@ -111,8 +111,8 @@ class RecordItems:
             return self._prediction(self.typical, observations.pred)
         if name in INDIVIDUAL:
             return self._prediction(self.individual, observations.ipred)
-        if cholesky and name in ("WRES", "NWRES", "CWRES", "CWRESI"):
-            return self._at_observations(_by_cholesky(self.at)[name.strip("NI")])
+        if name in WEIGHTED:
+            return self._weighted(name, cholesky=cholesky)
         if name in RESIDUALS:
             return self._at_observations(getattr(observations, RESIDUALS[name]))
         if name in DIFFERENCES:
@@ -126,6 +126,24 @@ class RecordItems:
         if self.obstacle:
             return f"the code could not be run at every record: {self.obstacle}"
         return "it is neither a data item nor a variable that $PK, $ERROR or $PRED assigns"
+
+    def _weighted(self, name: str, *, cholesky: bool) -> np.ndarray | str:
+        """WRES and its kin. What $ESTIMATION says of interaction decides, as in NONMEM's tables: WRES is WRESI after a
+        step with it, NWRES after one without; CWRES has the residual error at the mode with it, at ETA = 0 without."""
+        model, joint, rows = self.at.problem.model, self.at.joint, self.observations.row
+        usable, conditional = ~self.observations.censored, name.startswith("C")
+        where = typical = linearised_at(joint, joint.mean)
+        etas = np.zeros((self.dataset.n_subjects, len(model.etas)))
+        if conditional:
+            usable = usable & self.at.modes.ok[self.at.problem.table.ob_subject]
+            where, etas = linearised_at(joint, self.at.mode), all_etas(self.at)
+        if name.endswith("I") or (name == "WRES" and model.interaction):
+            if self.obstacle:
+                return f"the code could not be run at every record: {self.obstacle}"
+            where = replace(where, sd=np.sqrt(interaction_variance(self.program, self.at, etas, rows)))
+        elif conditional and not model.interaction:
+            where = replace(where, sd=typical.sd)
+        return self._at_observations(weighted_residuals(joint, where, usable, cholesky=cholesky))
 
     def _prediction(self, code: Mapping[str, np.ndarray], at_observations: np.ndarray) -> np.ndarray | str:
         """Y of the code, on records with an observation the prediction the fit used."""
@@ -147,13 +165,3 @@ def all_etas(at: AtEstimates) -> np.ndarray:
     etas = np.zeros((at.problem.n_subjects, len(at.problem.model.etas)))
     etas[:, at.problem.latent_index] = at.eta_mode
     return etas
-
-
-def _by_cholesky(at: AtEstimates) -> dict[str, np.ndarray]:
-    """WRES and CWRES with the Cholesky factor of the variance."""
-    joint, usable = at.joint, ~censoring(at.problem.table).censored
-    found = at.modes.ok[at.problem.table.ob_subject]
-    return {
-        "WRES": weighted_residuals(joint, linearised_at(joint, joint.mean), usable, cholesky=True),
-        "CWRES": weighted_residuals(joint, linearised_at(joint, at.mode), usable & found, cholesky=True),
-    }

@@ -23,6 +23,8 @@ from nlmevae.decoder.make import make_decoder
 from nlmevae.ir import Assign, Model, Program, Symbol, names_read
 
 Values = dict[str, np.ndarray]
+#: Of differences in EPS: the error where Y is exponential in EPS is a sixth of its square.
+EPS_STEP = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +41,30 @@ class RecordProgram:
     def values(self, etas: np.ndarray) -> Values:
         """Name -> (n_rows,) of everything the code assigns, with F, at random effects `etas` (N, all ETAs) and
         EPS = 0."""
-        program, dataset = self.model.program, self.dataset
+        individual, inputs = self._before_error(etas)
+        return individual | run_records(self.model.program.error, self.dataset.subject_ptr, inputs)
+
+    def weights(self, etas: np.ndarray) -> np.ndarray:
+        """(n_rows, all EPS) dY/dEPS at EPS = 0, by central differences: exact where Y is linear in EPS."""
+        _, inputs = self._before_error(etas)
+        ptr, error = self.dataset.subject_ptr, self.model.program.error
+        columns = []
+        for name in self.model.epsilons:
+            step = np.full(self.dataset.n_rows, EPS_STEP)
+            above, below = (run_records(error, ptr, inputs | {name: sign * step})["Y"] for sign in (1.0, -1.0))
+            columns.append((above - below) / (2.0 * EPS_STEP))
+        return np.array(columns).T
+
+    def _before_error(self, etas: np.ndarray) -> tuple[Values, Values]:
+        """What $PK assigns, with F; and all that $ERROR (or $PRED) may read."""
         inputs = self._inputs(etas)
         if not self.model.structural.compartments:
-            return run_records(program.error, dataset.subject_ptr, inputs)
-        individual = run_records(program.pk, dataset.subject_ptr, inputs)
+            return {}, inputs
+        individual = run_records(self.model.program.pk, self.dataset.subject_ptr, inputs)
         amounts = self._amounts({**inputs, **individual})
         inputs |= individual | {f"A({k + 1})": amounts[:, k] for k in range(amounts.shape[1])}
         inputs["F"] = self._scaled(amounts, individual)
-        return individual | {"F": inputs["F"]} | run_records(program.error, dataset.subject_ptr, inputs)
+        return individual | {"F": inputs["F"]}, inputs
 
     def _inputs(self, etas: np.ndarray) -> Values:
         """Everything code may read: data items by both names, THETAs, ETAs, EPS = 0."""

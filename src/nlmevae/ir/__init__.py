@@ -47,7 +47,7 @@ from nlmevae.ir.request import (
     TableFormat,
     TableRequest,
 )
-from nlmevae.ir.structural import Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -64,6 +64,7 @@ __all__ = [
     "Candidate",
     "CandidateColumn",
     "Censoring",
+    "ClosedForm",
     "Column",
     "Compare",
     "Compartment",

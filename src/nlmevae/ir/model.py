@@ -85,6 +85,12 @@ class Model:
         return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
 
     @property
+    def interaction(self) -> bool:
+        """The last estimation step is with interaction; what a step does not say holds from the one before."""
+        stated = [step.interaction for step in self.estimation if step.interaction is not None]
+        return bool(stated) and stated[-1]
+
+    @property
     def data_items(self) -> frozenset[str]:
         """Names of data columns programs may read."""
         columns = [c for c in self.data.columns if c.role != "drop"]

@@ -11,11 +11,13 @@ from nlmevae.errors import Location
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationStep:
     """One $ESTIMATION record: its method as written and all options, in order. `evaluates_only`: it asks for the
-    objective at the initial estimates and estimates nothing (MAXEVAL=0, EONLY=1)."""
+    objective at the initial estimates and estimates nothing (MAXEVAL=0, EONLY=1). `interaction`: whether the residual
+    error's variance depends on the random effects in it; None: the record does not say."""
 
     method: str
     options: tuple[tuple[str, str | None], ...] = ()
     evaluates_only: bool = False
+    interaction: bool | None = None
     at: Location | None = field(default=None, compare=False, repr=False)
 
 

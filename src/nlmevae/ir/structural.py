@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ClosedForm = Literal["one", "one_absorption", "two", "two_absorption"]
+ClosedForm = Literal["one", "one_absorption", "two", "two_absorption", "three", "three_absorption", "linear"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,9 @@ class StructuralModel:
         compartments: in order of their numbers; empty for $PRED.
         closed_form: the linear model's name when it has one; its rate constants are then the program
             variables in `rate_constants`: one (K), one_absorption (KA, K), two (K, K12, K21),
-            two_absorption (KA, K, K23, K32), all assigned by the end of `Program.pk`.
+            two_absorption (KA, K, K23, K32), three (K, K12, K21, K13, K31), three_absorption (KA, K, K23, K32, K24,
+            K42), linear (any), all assigned by the end of `Program.pk`.
+        flows: of each rate constant, the compartments it leads from and to; 0 is out of the system.
         default_dose, default_observation: compartment numbers.
         stiff: the user asked for a stiff solver (ADVAN8, 13, 14, 15).
         rtol: relative tolerance 10**-TOL, None for the default.
@@ -41,6 +43,7 @@ class StructuralModel:
     compartments: tuple[Compartment, ...] = ()
     closed_form: ClosedForm | None = None
     rate_constants: tuple[str, ...] = ()
+    flows: tuple[tuple[int, int], ...] = ()
     default_dose: int = 1
     default_observation: int = 1
     stiff: bool = False

@@ -125,13 +125,19 @@ def _values(old: Model, new: Model, effects: Sequence[WrittenEffect]) -> str:
     with np.errstate(all="ignore"):
         before, after = run(_individual_code(old), shifted), run(_individual_code(new), points)
     for name in sorted(_visible(old)):
-        if not _agree(before.get(name), after.get(name), 0.0):
+        if not _agree(_or_zero(name, before), _or_zero(name, after), 0.0):
             return f"{name} does not get beside its random effect what was selected"
     for eta, value in added.items():
         mu = f"MU_{eta[4:-1]}"
         if mu in before and not _agree(before[mu], after.get(mu), value):
             return f"{mu} does not get what was selected"
     return ""
+
+
+def _or_zero(name: str, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """An initial amount that no condition gives is 0; other variables without a value are compared as such."""
+    value = values.get(name)
+    return value if value is None or not name.startswith("A_0(") else np.where(np.isnan(value), 0.0, value)
 
 
 def _individual_code(model: Model):

@@ -125,6 +125,7 @@ def test_needed_names_follow_conditions_and_assignments():
     assert not {"Z", "AMT"} & needed
 
 
+@pytest.mark.slow
 def test_reading_a_control_stream_is_quick():
     source = read_source(FIXTURES / "accepted" / "if_blocks.ctl")
     lower_control_stream(source)  # builds the parser

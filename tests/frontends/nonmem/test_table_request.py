@@ -89,3 +89,10 @@ def test_simulation_has_seed_and_number():
     assert lower(SIGMA="0.04\n$SIM (7) SUBPROBLEMS=3").simulation == SimulationRequest(seed=7, n=3)
     assert lower(SIGMA="0.04\n$SIM (7 NEW) (8 UNIFORM) ONLY NSUB=3").simulation.only
     assert lower(SIGMA="0.04").simulation is None
+
+
+def test_wres_is_a_column_and_wreschol_an_option():
+    table = lower(TABLE="ID WRES NOAPPEND FILE=t").tables[0]
+    assert [name for name, _ in table.columns] == ["ID", "WRES"]
+    assert not table.cholesky
+    assert lower(TABLE="ID WRES WRESCHOL FILE=t").tables[0].cholesky

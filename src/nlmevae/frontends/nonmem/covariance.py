@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.labels import label_from_comment, unique_labels
-from nlmevae.frontends.nonmem.numbers import number_of, repeat_of
+from nlmevae.frontends.nonmem.numbers import MOST, estimate_of, repeat_of
 from nlmevae.frontends.nonmem.options import Token, abbreviates, closing, comment_after, scan
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.ir import CovarianceBlock
@@ -138,7 +138,7 @@ def _list_option(words: _Words, token: Token, inner: list[Token]) -> None:
         return
     if abbreviates(token.text, "SCALE"):
         return  # scales NONMEM's search, not the model
-    numbers = [number_of(t, f"a number for {token.upper}") for t in inner]
+    numbers = [estimate_of(t, f"a number for {token.upper}") for t in inner]
     wanted = 2 if abbreviates(token.text, "VALUES") else 1
     if len(numbers) != wanted:
         raise ModelSyntaxError(
@@ -157,9 +157,11 @@ def _list_option(words: _Words, token: Token, inner: list[Token]) -> None:
 
 
 def _size(number: float, token: Token) -> int:
-    if number < 1 or number != int(number):
+    if not 1 <= number <= MOST or number != int(number):
         raise ModelSyntaxError(
-            f"{token.upper}({number:g}) is no size", hint="write a whole number from 1", location=token.at
+            f"{token.upper}({number:g}) is no size",
+            hint=f"write a whole number from 1 to {MOST}",
+            location=token.at,
         )
     return int(number)
 
@@ -183,7 +185,7 @@ def _group(words: _Words, inner: list[Token], name: str | None) -> list[_Value]:
         words.options |= options
         options = frozenset()
     return [
-        _Value(number_of(t, "an initial estimate"), t.at, name, options)
+        _Value(estimate_of(t), t.at, name, options)
         for t in inner
         if t.kind != "," and not (t.kind == "word" and _option(t))
     ]
@@ -199,7 +201,7 @@ def _word(words: _Words, token: Token, name: str | None) -> None:
     elif abbreviates(token.text, "SAME"):
         words.same = 1
     elif option is None:
-        words.values.append(_Value(number_of(token, "an initial estimate or an option"), token.at, name))
+        words.values.append(_Value(estimate_of(token, "an initial estimate or an option"), token.at, name))
     elif words.is_block:
         words.options.add(option)
     elif words.values:

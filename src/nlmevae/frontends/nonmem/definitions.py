@@ -17,8 +17,8 @@ from difflib import get_close_matches
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import Derived, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.known_values import decided
-from nlmevae.frontends.nonmem.lower import Skipped
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
+from nlmevae.frontends.nonmem.vocabulary import Skipped
 from nlmevae.ir import (
     Assign,
     Diagnostic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
@@ -120,6 +121,9 @@ def read_data(record: Record, columns: tuple[Column, ...]) -> DataSpec:
     for option in rest:
         if option.value is None and abbreviates(option.key, "IGNORE", "ACCEPT"):
             option = _separated(option, next(rest, None))
+        elif option.value is None and abbreviates(option.key[:-1], "IGNORE") and not option.key[-1].isalnum():
+            key = replace(option.token, text=option.token.text[:-1])  # IGNORE@
+            option = Option(key, option.token.text[-1], option.token.end - 1, assigned=True)
         _apply(option, fields, reader)
     return DataSpec(path=options[0].token.text, columns=columns, at=options[0].at, **fields)
 

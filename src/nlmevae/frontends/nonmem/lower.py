@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from lark import Token, Tree
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
-from nlmevae.frontends.nonmem.element_lists import ElementList, by_values, lists_in
+from nlmevae.frontends.nonmem.element_lists import by_values, lists_in
+from nlmevae.frontends.nonmem.exits import EXIT_FLAGS
+from nlmevae.frontends.nonmem.initial_conditions import INITIAL_FLAG
 from nlmevae.frontends.nonmem.known_values import (
     BEFORE,
     SIMULATING,
@@ -22,13 +22,13 @@ from nlmevae.frontends.nonmem.known_values import (
     possible,
 )
 from nlmevae.frontends.nonmem.protected_functions import PROTECTED
-from nlmevae.frontends.nonmem.records import SourceText
 from nlmevae.frontends.nonmem.reserved import (
     FUNCTION_NAMES,
     PROTECTED_FUNCTIONS,
     UNSUPPORTED_ELEMENTS,
     UNSUPPORTED_NAMES,
 )
+from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     FUNCTIONS,
     Assign,
@@ -41,10 +41,8 @@ from nlmevae.ir import (
     Negate,
     Not,
     Number,
-    Program,
     Statement,
     Symbol,
-    names_assigned,
 )
 
 _COMPARE = {
@@ -62,47 +60,8 @@ MOST_ROUNDS, MOST_STATEMENTS = 1000, 20000
 #: Statements that only write files.
 _OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
 _EXIT = re.compile(r"EXIT([ \t]+\d+){0,2}[ \t]*\Z", re.IGNORECASE)
-#: Section -> the variable that says that its EXIT was reached.
-EXIT_FLAGS = {"PK": "EXIT in $PK", "ERROR": "EXIT in $ERROR", "PRED": "EXIT in $PRED"}
+_ELEMENTS = ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", "OMEGA", "SIGMA")
 _ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
-    """What names mean while one code record is lowered.
-
-    Attributes:
-        section: "PK", "DES", "ERROR" or "PRED".
-        counts: number of THETA, ETA, EPS and A (compartments).
-        synonyms: other spelling of a data item -> the one programs keep.
-        replacements: $ABBR REPLACE and parameter labels: ``ETA_CL`` -> ``ETA(1)``, ``THETA(CL)`` -> ``THETA(1)``.
-        parameters: of expressions that read population parameters and nothing else, what each may be called ->
-            its name; None for code.
-        constants: OMEGA(i,j) and SIGMA(i,j) that are numbers.
-        lists: elements chosen by a data item, by the name code has for them.
-        arrays: declared arrays and their sizes.
-    """
-
-    source: SourceText
-    section: str
-    counts: Mapping[str, int]
-    synonyms: Mapping[str, str] = field(default_factory=dict)
-    replacements: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] | None = None
-    constants: Mapping[str, float] = field(default_factory=dict)
-    lists: Mapping[str, ElementList] = field(default_factory=dict)
-    arrays: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """An arm that estimation never runs: what it assigns, and whether NONMEM may run it before the estimation
-    (ICALL 0, 1) or in simulations (ICALL 4)."""
-
-    names: frozenset[str]
-    before: bool
-    simulating: bool
-    at: Location
 
 
 def lower_expression(tree: Tree, vocabulary: Vocabulary) -> Expression:
@@ -124,21 +83,6 @@ def lower_with_remarks(tree: Tree, vocabulary: Vocabulary) -> tuple[tuple[Statem
     """`lower_code`, and what was left out because estimation never runs it."""
     lowering = _Lowering(vocabulary)
     return lowering.body(tree), tuple(lowering.skipped)
-
-
-def with_exits(program: Program) -> Program:
-    """Y is not a number on records where an EXIT was reached."""
-    flags = [name for name in EXIT_FLAGS.values() if name in names_assigned((*program.pk, *program.error))]
-    pk, error = program.pk, program.error
-    for name in flags:
-        start = Assign(name, Number(0.0))
-        reached = Compare("==", Symbol(name), Number(1.0))
-        if name in names_assigned(pk):
-            pk = (start, *pk)
-        else:
-            error = (start, *error)
-        error = (*error, If(((reached, (Assign("Y", Call("LOG", (Number(-1.0),))),)),)))
-    return Program(pk=pk, des=program.des, error=error)
 
 
 def is_condition(expression: Expression) -> bool:
@@ -306,6 +250,8 @@ class _Lowering:
         if name in UNSUPPORTED_NAMES or name in WHILE_ESTIMATING:
             hint = UNSUPPORTED_NAMES.get(name, "NONMEM sets it; assign a variable with another name")
             raise UnsupportedError(f"{name} is not supported", hint=hint, location=at)
+        if name == INITIAL_FLAG:
+            raise SemanticError(f"{name} cannot be assigned", hint="only read it: IF (A_0FLG.EQ.1)", location=at)
         return name, at
 
     def array_element(self, name: str, at: Location) -> str:
@@ -410,7 +356,19 @@ class _Lowering:
             )
         if name in self.vocabulary.arrays:
             return Symbol(self.array_element(self.element_name(token, arguments), at), at=at)
-        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "OMEGA", "SIGMA", *UNSUPPORTED_ELEMENTS):
+        if name not in (
+            "THETA",
+            "ETA",
+            "EPS",
+            "ERR",
+            "A",
+            "DADT",
+            "A_0",
+            "A_INITIAL",
+            "OMEGA",
+            "SIGMA",
+            *UNSUPPORTED_ELEMENTS,
+        ):
             raise self.unknown_function(name, at)
         return self.symbol(self.element_name(token, arguments), at)
 
@@ -450,7 +408,8 @@ class _Lowering:
                 texts.append(leaf.upper())
             else:
                 texts.append(str(self.index(token, argument)))
-        return f"{token.upper()}({','.join(texts)})"
+        base = {"A_INITIAL": "A_0"}.get(token.upper(), token.upper())
+        return f"{base}({','.join(texts)})"
 
     def index(self, token: Token, argument: Tree) -> int:
         """A whole number: written, or known here because a loop counts it."""
@@ -494,6 +453,9 @@ class _Lowering:
             return Symbol(name, at=at) if value is None else Number(value, at=at)
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        if name == INITIAL_FLAG and vocabulary.section != "PK":
+            hint = "IF (A_0FLG.EQ.1) with what sets A_0(n) belongs to $PK"
+            raise SemanticError(f"{name} cannot be used in ${vocabulary.section}", hint=hint, location=at)
         return Symbol(name, at=at)
 
     def checked(self, name: str, at: Location) -> str:
@@ -544,14 +506,21 @@ class _Lowering:
 
     def check_section(self, base: str, name: str, at: Location) -> None:
         section = self.vocabulary.section
-        allowed = {
+        places = {
             "THETA": ("PK", "DES", "ERROR", "PRED"),
             "ETA": ("PK", "DES", "ERROR", "PRED"),
             "EPS": ("ERROR", "PRED"),
             "A": ("DES", "ERROR"),
             "DADT": ("DES",),
             "A_0": ("PK",),
-        }[base]
+        }
+        if base not in places:  # what REPLACE makes of a name
+            raise SemanticError(
+                f"{name} is no element of the model",
+                hint="write THETA(n), ETA(n), EPS(n), A(n) or a variable; check $ABBREVIATED REPLACE",
+                location=at,
+            )
+        allowed = places[base]
         if section in allowed:
             return
         if (base, section) == ("A", "PK"):

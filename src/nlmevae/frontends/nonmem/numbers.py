@@ -11,6 +11,9 @@ from nlmevae.frontends.nonmem.options import Token
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?\Z", re.IGNORECASE)
 _REPEAT = re.compile(r"X(\d+)\Z", re.IGNORECASE)
 
+#: Size of a block and number of repetitions: beyond it, a slip of the pen.
+MOST = 9999
+
 
 def parse_number(text: str) -> float | None:
     """The value of a NONMEM number (1, .5, 1E-3, 1.D0, INF); None if it is none."""
@@ -30,11 +33,23 @@ def number_of(token: Token, what: str) -> float:
     return value
 
 
+def estimate_of(token: Token, what: str = "an initial estimate") -> float:
+    """`number_of`, finite."""
+    value = number_of(token, what)
+    if not math.isfinite(value):
+        raise ModelSyntaxError(f"{token.text} is not {what}", hint="write a finite number", location=token.at)
+    return value
+
+
 def repeat_of(tokens: list[Token], i: int) -> tuple[int, int]:
     """(count, next index) of an ``xN`` after a closing parenthesis; (1, i) if there is none."""
     if i < len(tokens) and tokens[i].kind == "word" and (match := _REPEAT.match(tokens[i].text)):
         count = int(match.group(1))
         if count < 1:
             raise ModelSyntaxError("x0 repeats nothing", hint="write x1 or more", location=tokens[i].at)
+        if count > MOST:
+            raise ModelSyntaxError(
+                f"x{count} repeats too often", hint=f"write a number from 1 to {MOST}", location=tokens[i].at
+            )
         return count, i + 1
     return 1, i

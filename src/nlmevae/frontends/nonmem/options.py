@@ -10,7 +10,7 @@ from nlmevae.errors import Location, ModelSyntaxError
 from nlmevae.frontends.nonmem.records import Record, printable
 
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n\f]+|&(?=[ \t]*(?:;[^\r\n]*)?(?:\r|\n|$)))
+    r"""(?P<space>\s+|&(?=[ \t]*(?:;[^\r\n]*)?(?:\r|\n|$)))
       | (?P<comment>;[^\r\n]*)
       | (?P<quoted>'[^'\r\n]*'|"[^"\r\n]*")
       | (?P<mark>[(),=])

@@ -21,10 +21,13 @@ from nlmevae.frontends.nonmem.definitions import (
     settle_carried_over,
     skipped_code,
 )
+from nlmevae.frontends.nonmem.exits import with_exits
 from nlmevae.frontends.nonmem.included import with_included
+from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
-from nlmevae.frontends.nonmem.lower import Skipped, Vocabulary, check_no_statement, lower_with_remarks, with_exits
+from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
+from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
     Record,
@@ -37,8 +40,9 @@ from nlmevae.frontends.nonmem.records import (
 from nlmevae.frontends.nonmem.request import read_covariance_request, read_estimation, unmet_requests
 from nlmevae.frontends.nonmem.simulation_request import read_simulation
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
-from nlmevae.frontends.nonmem.structural import LINEAR, linear_model, n_compartments, ode_model
+from nlmevae.frontends.nonmem.structural import n_compartments, ode_model, structure
 from nlmevae.frontends.nonmem.subroutines import (
+    BUILT_IN_ADVANS,
     DES_ADVANS,
     DeclaredCompartment,
     Subroutines,
@@ -47,6 +51,7 @@ from nlmevae.frontends.nonmem.subroutines import (
 )
 from nlmevae.frontends.nonmem.table_request import TableNames, read_tables
 from nlmevae.frontends.nonmem.thetas import read_thetas
+from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     Column,
     CovarianceBlock,
@@ -230,8 +235,9 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
+    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
     program = Program(
-        pk=_code(stream, "PK", parts, compartments, skipped),
+        pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
@@ -242,7 +248,11 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
         head = one(stream, "DES").head
         structural, notes = ode_model(subroutines, declared, program, head, modelled_rate=modelled_rate)
     else:
-        structural, program, notes = linear_model(subroutines, program, modelled_rate=modelled_rate)
+        structural, program, notes = structure(subroutines, declared, program, modelled_rate=modelled_rate)
+    start.check_unread(structural.program_names, "the structural model")
+    for section, statements in (("$DES", program.des), ("$ERROR", program.error)):
+        start.check_unread(names_read(statements), section)
+    start.check_unread((o.key for record in stream.named("TABLE") for o in read_options(record)), "$TABLE")
     for name in sorted(structural.program_names & set(scope.maybe)):
         carried.append(replace(carried_over(name, scope, None), certain=False))
     return _settled(parts, program, structural, carried, notes, skipped)
@@ -269,19 +279,20 @@ def _settled(
 
 def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:
     """$MODEL and $DES go with some ADVANs and not with the others."""
-    name = f"ADVAN{subroutines.advan}"
-    for section in ("MODEL", "DES"):
+    name, built_in = f"ADVAN{subroutines.advan}", subroutines.advan in BUILT_IN_ADVANS
+    for section, needed in (("MODEL", not built_in), ("DES", subroutines.advan in DES_ADVANS)):
         records = stream.named(section)
-        if subroutines.advan in LINEAR and records:
+        if not needed and records:
+            why = "whose equations are built in" if built_in else "whose equations follow from its rate constants"
             raise SemanticError(
-                f"${section} does not go with {name}, whose equations are built in",
+                f"${section} does not go with {name}, {why}",
                 hint=f"remove ${section}, or use ADVAN13 to solve your own equations",
                 location=records[0].head,
             )
-        if subroutines.advan in DES_ADVANS and not records:
+        if needed and not records:
             hint = "add $MODEL COMP=(NAME) ..." if section == "MODEL" else "add $DES with DADT(n) = ..."
             raise SemanticError(f"{name} needs ${section}", hint=hint, location=subroutines.at)
-    return read_model_record(stream.named("MODEL")) if subroutines.advan in DES_ADVANS else ()
+    return () if built_in else read_model_record(stream.named("MODEL"))
 
 
 def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:

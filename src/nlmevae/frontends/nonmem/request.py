@@ -38,8 +38,19 @@ def _step(record: Record) -> EstimationStep:
         method=method,
         options=tuple(_pair(o) for o in options),
         evaluates_only=any(_evaluates_only(o) for o in options),
+        interaction=_interaction(options),
         at=record.head,
     )
+
+
+def _interaction(options: list[Option]) -> bool | None:
+    stated = None
+    for option in options:
+        if abbreviates(option.key, "INTERACTION"):
+            stated = True
+        elif option.key.startswith("NOI") and abbreviates(option.key, "NOINTERACTION"):
+            stated = False
+    return stated
 
 
 def _evaluates_only(option: Option) -> bool:

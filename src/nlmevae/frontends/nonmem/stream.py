@@ -21,6 +21,7 @@ _UNSUPPORTED = {
     "SUPERPROBLEM": "only one $PROBLEM is run; remove the record",
     "INDEX": "index variables of user-written code are not supported; remove the record",
     "DEFAULT": "remove the record",
+    "FINEDATA": "records between those of the data are not made; name the file that it would write in $DATA",
     "FORMAT": "remove the record",
     "STIELTJES": "remove the record",
 }

@@ -1,16 +1,17 @@
-"""Compartments, dosing parameters, and the equations of the linear models.
+"""Compartments, dosing parameters, and the equations of the models that are not written in $DES.
 
-For ADVAN1-4 two equivalent forms are made: the closed form's rate constants, assigned at the end of
+For linear models two equivalent forms are made: the closed form's rate constants, assigned by the end of
 $PK, and the same model as differential equations.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
-from nlmevae.frontends.nonmem.subroutines import DES_ADVANS, DeclaredCompartment, Subroutines
+from nlmevae.frontends.nonmem.general_linear import rate_flows
+from nlmevae.frontends.nonmem.linear_models import LINEAR, LinearModel, formula
+from nlmevae.frontends.nonmem.subroutines import BUILT_IN_ADVANS, DES_ADVANS, DeclaredCompartment, Subroutines
 from nlmevae.ir import (
     Assign,
     Binary,
@@ -18,6 +19,7 @@ from nlmevae.ir import (
     Diagnostic,
     Expression,
     Negate,
+    Number,
     Program,
     Statement,
     StructuralModel,
@@ -27,157 +29,151 @@ from nlmevae.ir import (
     names_read,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Linear:
-    """A linear model: compartment names, rate constants in `StructuralModel.rate_constants` order,
-    flows (rate constant, from, to; to 0 is elimination), and for each TRANS the variables $PK must
-    assign with the quotients (rate constant, numerator, denominator) computed from them."""
-
-    closed_form: str
-    compartments: tuple[str, ...]
-    observed: int
-    rates: tuple[str, ...]
-    flows: tuple[tuple[str, int, int], ...]
-    trans: dict[int, tuple[tuple[str, ...], tuple[tuple[str, str, str], ...]]]
-
-
-#: NONMEM Users Guide VI, chapter VII: ADVAN1 to ADVAN4 and their TRANS.
-LINEAR: dict[int, _Linear] = {
-    1: _Linear(
-        closed_form="one",
-        compartments=("CENTRAL",),
-        observed=1,
-        rates=("K",),
-        flows=(("K", 1, 0),),
-        trans={1: (("K",), ()), 2: (("CL", "V"), (("K", "CL", "V"),))},
-    ),
-    2: _Linear(
-        closed_form="one_absorption",
-        compartments=("DEPOT", "CENTRAL"),
-        observed=2,
-        rates=("KA", "K"),
-        flows=(("KA", 1, 2), ("K", 2, 0)),
-        trans={1: (("KA", "K"), ()), 2: (("KA", "CL", "V"), (("K", "CL", "V"),))},
-    ),
-    3: _Linear(
-        closed_form="two",
-        compartments=("CENTRAL", "PERIPHERAL"),
-        observed=1,
-        rates=("K", "K12", "K21"),
-        flows=(("K", 1, 0), ("K12", 1, 2), ("K21", 2, 1)),
-        trans={
-            1: (("K", "K12", "K21"), ()),
-            3: (("CL", "V", "Q", "VSS"), (("K", "CL", "V"), ("K12", "Q", "V"), ("K21", "Q", "VSS-V"))),
-            4: (("CL", "V1", "Q", "V2"), (("K", "CL", "V1"), ("K12", "Q", "V1"), ("K21", "Q", "V2"))),
-        },
-    ),
-    4: _Linear(
-        closed_form="two_absorption",
-        compartments=("DEPOT", "CENTRAL", "PERIPHERAL"),
-        observed=2,
-        rates=("KA", "K", "K23", "K32"),
-        flows=(("KA", 1, 2), ("K", 2, 0), ("K23", 2, 3), ("K32", 3, 2)),
-        trans={
-            1: (("KA", "K", "K23", "K32"), ()),
-            3: (("KA", "CL", "V", "Q", "VSS"), (("K", "CL", "V"), ("K23", "Q", "V"), ("K32", "Q", "VSS-V"))),
-            4: (("KA", "CL", "V2", "Q", "V3"), (("K", "CL", "V2"), ("K23", "Q", "V2"), ("K32", "Q", "V3"))),
-        },
-    ),
-}
-
 _DOSING = re.compile(r"(S|F|ALAG|D|R)(\d+)\Z")
-_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag"}
-_MODELLED = {"D": "infusion duration", "R": "infusion rate"}
+_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag", "D": "duration", "R": "rate"}
+#: Other names of S and F of the output compartment (NONMEM help, OUTPUT FRACTION PARAMETER, ADVAN1).
+_OF_OUTPUT = ("S0", "SO", "F0", "FO")
+_MICHAELIS_MENTEN = "-VM*A1/(KM+A1)"
 
 
 def n_compartments(subroutines: Subroutines, declared: tuple[DeclaredCompartment, ...]) -> int:
     """Number of compartments, the output compartment not counted."""
-    return len(declared) if subroutines.advan in DES_ADVANS else len(LINEAR[subroutines.advan].compartments)
+    if subroutines.advan not in BUILT_IN_ADVANS:
+        return len(declared)
+    return len(LINEAR[subroutines.advan].compartments) if subroutines.advan in LINEAR else 1
 
 
-def linear_model(
-    subroutines: Subroutines, program: Program, *, modelled_rate: bool
+def structure(
+    subroutines: Subroutines, declared: tuple[DeclaredCompartment, ...], program: Program, *, modelled_rate: bool
 ) -> tuple[StructuralModel, Program, list[Diagnostic]]:
-    """Structure of an ADVAN1-4 model and its program with rate constants and equations added.
+    """Structure of a model that is not written in $DES, and its program with rate constants and equations added.
+
+    Args:
+        declared: compartments of $MODEL; empty for the built-in models.
 
     Raises:
-        UnsupportedError: a TRANS that is not translated.
-        SemanticError: $PK does not assign what the TRANS needs.
+        UnsupportedError: a name that can be read in two ways.
+        SemanticError: a TRANS that does not exist; $PK does not assign what the model needs.
     """
+    if subroutines.advan in LINEAR:
+        return _linear_model(subroutines, program, modelled_rate=modelled_rate)
+    if subroutines.trans != 1:
+        raise _no_trans(subroutines, (1,))
+    if subroutines.advan == 10:
+        return _michaelis_menten(subroutines, program, modelled_rate=modelled_rate)
+    return _general_linear(subroutines, declared, program, modelled_rate=modelled_rate)
+
+
+def _linear_model(
+    subroutines: Subroutines, program: Program, *, modelled_rate: bool
+) -> tuple[StructuralModel, Program, list[Diagnostic]]:
     linear = LINEAR[subroutines.advan]
     if subroutines.trans not in linear.trans:
-        raise _no_trans(subroutines, linear)
-    needed, quotients = linear.trans[subroutines.trans]
-    assigned = names_assigned(program.pk)
-    for name in needed:
-        if name not in assigned:
-            raise SemanticError(
-                f"ADVAN{subroutines.advan} TRANS{subroutines.trans} needs {name}, and $PK does not assign it",
-                hint=f"assign {', '.join(needed)} in $PK, or choose another TRANS",
-                location=subroutines.at,
-            )
-    taken = assigned | names_read(program.pk) | names_read(program.error) | names_assigned(program.error)
-    computed = {rate for rate, _, _ in quotients}
-    name_of = {r: _free_name(r, taken) if r in computed else r for r in linear.rates}
+        raise _no_trans(subroutines, tuple(linear.trans))
+    needed, formulas = linear.trans[subroutines.trans]
+    _check_assigned(f"ADVAN{subroutines.advan} TRANS{subroutines.trans}", needed, program, subroutines.at)
+    name_of = _rate_names(linear, {rate for rate, _ in formulas}, program)
     rate_statements = tuple(
-        Assign(name_of[rate], _quotient(above, below, subroutines.at), at=subroutines.at)
-        for rate, above, below in quotients
+        Assign(name_of[rate], formula(text, name_of, subroutines.at), at=subroutines.at) for rate, text in formulas
     )
-    compartments, notes = _compartments(linear.compartments, program.pk, modelled_rate=modelled_rate)
+    compartments, notes = _compartments(
+        linear.compartments, program.pk, central=linear.observed, modelled_rate=modelled_rate
+    )
     structural = StructuralModel(
         compartments=compartments,
         closed_form=linear.closed_form,
         rate_constants=tuple(name_of[r] for r in linear.rates),
+        flows=linear.flows,
         default_dose=1,
         default_observation=linear.observed,
-        rtol=None if subroutines.tol is None else 10.0**-subroutines.tol,
+        rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan} TRANS{subroutines.trans}",
     )
-    des = _linear_equations(linear, name_of, subroutines.at)
+    des = _linear_equations(structural, subroutines.at)
     return structural, Program(pk=program.pk + rate_statements, des=des, error=program.error), notes
 
 
-def _no_trans(subroutines: Subroutines, linear: _Linear) -> SemanticError | UnsupportedError:
-    known = ", ".join(f"TRANS{n}" for n in linear.trans)
-    message = f"ADVAN{subroutines.advan} with TRANS{subroutines.trans}"
-    if subroutines.trans in (5, 6) and subroutines.advan in (3, 4):
-        rates = ", ".join(linear.rates)
-        return UnsupportedError(
-            f"{message} is not supported", hint=f"compute {rates} in $PK and use TRANS1", location=subroutines.at
-        )
-    return SemanticError(f"{message} does not exist", hint=f"use one of {known}", location=subroutines.at)
+def _general_linear(
+    subroutines: Subroutines, declared: tuple[DeclaredCompartment, ...], program: Program, *, modelled_rate: bool
+) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+    flows = rate_flows(program.pk, len(declared), subroutines.at)
+    compartments, notes = _compartments(tuple(c.name for c in declared), program.pk, modelled_rate=modelled_rate)
+    structural = StructuralModel(
+        compartments=compartments,
+        closed_form="linear",
+        rate_constants=tuple(flow.rate for flow in flows),
+        flows=tuple((flow.source, flow.to) for flow in flows),
+        default_dose=_default(declared, "DEFDOSE", "DEPOT"),
+        default_observation=_default(declared, "DEFOBSERVATION", "CENTRAL"),
+        rtol=_rtol(subroutines),
+        solver_name=f"ADVAN{subroutines.advan}",
+    )
+    des = _linear_equations(structural, subroutines.at)
+    return structural, Program(pk=program.pk, des=des, error=program.error), notes
 
 
-def _free_name(rate: str, taken: frozenset[str]) -> str:
-    """A name for a computed rate constant that no user variable has."""
-    while rate in taken:
-        rate += "_"
-    return rate
+def _michaelis_menten(
+    subroutines: Subroutines, program: Program, *, modelled_rate: bool
+) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+    """ADVAN10: VM in amount per time, KM an amount (NONMEM Users Guide VI, VII.C.10)."""
+    _check_assigned("ADVAN10", ("VM", "KM"), program, subroutines.at)
+    compartments, notes = _compartments(("CENTRAL",), program.pk, central=1, modelled_rate=modelled_rate)
+    structural = StructuralModel(compartments=compartments, rtol=_rtol(subroutines), solver_name="ADVAN10")
+    slope = formula(_MICHAELIS_MENTEN, {"A1": "A(1)"}, subroutines.at)
+    des = (Assign("DADT(1)", slope, at=subroutines.at),)
+    return structural, Program(pk=program.pk, des=des, error=program.error), notes
 
 
-def _quotient(above: str, below: str, at: Location) -> Expression:
-    first, _, second = below.partition("-")
-    denominator: Expression = Symbol(first, at=at)
-    if second:
-        denominator = Binary("-", denominator, Symbol(second, at=at), at=at)
-    return Binary("/", Symbol(above, at=at), denominator, at=at)
+def _rtol(subroutines: Subroutines) -> float | None:
+    return None if subroutines.tol is None else 10.0**-subroutines.tol
 
 
-def _linear_equations(linear: _Linear, name_of: dict[str, str], at: Location) -> tuple[Statement, ...]:
-    """dA(i)/dt = sum of what flows in - sum of what flows out."""
+def _no_trans(subroutines: Subroutines, known: tuple[int, ...]) -> SemanticError:
+    return SemanticError(
+        f"ADVAN{subroutines.advan} with TRANS{subroutines.trans} does not exist",
+        hint=f"use one of {', '.join(f'TRANS{n}' for n in known)}",
+        location=subroutines.at,
+    )
+
+
+def _check_assigned(model: str, needed: tuple[str, ...], program: Program, at: Location) -> None:
+    assigned = names_assigned(program.pk)
+    for name in needed:
+        if name not in assigned:
+            raise SemanticError(
+                f"{model} needs {name}, and $PK does not assign it",
+                hint=f"assign {', '.join(needed)} in $PK, or choose another TRANS",
+                location=at,
+            )
+
+
+def _rate_names(linear: LinearModel, computed: set[str], program: Program) -> dict[str, str]:
+    """Variable of each rate constant; one that is computed gets a name no variable of the user has."""
+    taken = names_assigned(program.pk) | names_read(program.pk)
+    taken |= names_read(program.error) | names_assigned(program.error)
+    name_of = {}
+    for rate in linear.rates:
+        name_of[rate] = rate
+        while rate in computed and name_of[rate] in taken:
+            name_of[rate] += "_"
+    return name_of
+
+
+def _linear_equations(structural: StructuralModel, at: Location) -> tuple[Statement, ...]:
+    """dA(i)/dt = sum of what flows in - sum of what flows out; 0 where nothing flows."""
     statements = []
-    for i in range(1, len(linear.compartments) + 1):
+    flows = tuple(zip(structural.rate_constants, structural.flows, strict=True))
+    for i in range(1, len(structural.compartments) + 1):
         total: Expression | None = None
-        for rate, source, to in linear.flows:
+        for rate, (source, to) in flows:
             if i not in (source, to):
                 continue
-            flow = Binary("*", Symbol(name_of[rate], at=at), Symbol(f"A({source})", at=at), at=at)
+            flow = Binary("*", Symbol(rate, at=at), Symbol(f"A({source})", at=at), at=at)
             if total is None:
                 total = flow if to == i else Negate(flow, at=at)
             else:
                 total = Binary("+" if to == i else "-", total, flow, at=at)
-        statements.append(Assign(f"DADT({i})", total, at=at))
+        statements.append(Assign(f"DADT({i})", total or Number(0.0, at=at), at=at))
     return tuple(statements)
 
 
@@ -212,7 +208,7 @@ def ode_model(
         default_dose=_default(declared, "DEFDOSE", "DEPOT"),
         default_observation=_default(declared, "DEFOBSERVATION", "CENTRAL"),
         stiff=DES_ADVANS[subroutines.advan],
-        rtol=None if subroutines.tol is None else 10.0**-subroutines.tol,
+        rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan}",
     )
     return structural, notes
@@ -231,9 +227,13 @@ def _default(declared: tuple[DeclaredCompartment, ...], option: str, name: str) 
 
 
 def _compartments(
-    names: tuple[str, ...], pk: tuple[Statement, ...], *, modelled_rate: bool
+    names: tuple[str, ...], pk: tuple[Statement, ...], *, central: int | None = None, modelled_rate: bool
 ) -> tuple[tuple[Compartment, ...], list[Diagnostic]]:
-    """Compartments with the dosing parameters $PK assigns, and notes on those without effect."""
+    """Compartments with the dosing parameters $PK assigns, and notes on those without effect.
+
+    Args:
+        central: the compartment whose scale has the second name SC; None where the model has none.
+    """
     fields: dict[int, dict[str, str]] = {n: {} for n in range(1, len(names) + 1)}
     notes: dict[str, Diagnostic] = {}
     for statement in assignments(pk):
@@ -241,6 +241,10 @@ def _compartments(
         if target.startswith("A_0("):
             fields[int(target[4:-1])]["initial"] = target
             continue
+        if target == "SC":
+            _scale_of_central(fields, central, statement.at)
+        if target in _OF_OUTPUT:
+            notes[target] = _output_compartment(target, len(names), statement.at)
         match = _DOSING.match(target)
         if match is None:
             continue
@@ -249,23 +253,37 @@ def _compartments(
             notes[target] = _output_compartment(target, len(names), statement.at)
         if number not in fields:
             continue
-        if kind in _FIELDS:
+        if kind not in ("D", "R") or modelled_rate:  # without RATE in the data they are variables like any other
+            if fields[number].get("scale") == "SC" and kind == "S":
+                raise _two_scales(target, statement.at)
             fields[number][_FIELDS[kind]] = target
-        elif modelled_rate:
-            raise UnsupportedError(
-                f"{target} (modelled {_MODELLED[kind]}) is not supported",
-                hint="give the rate of every infusion in the data item RATE",
-                location=statement.at,
-            )
     compartments = tuple(Compartment(name=name, number=n, **fields[n]) for n, name in enumerate(names, start=1))
     return compartments, list(notes.values())
 
 
+def _scale_of_central(fields: dict[int, dict[str, str]], central: int | None, at: Location | None) -> None:
+    if central is None:
+        raise UnsupportedError(
+            "SC names no compartment of this model", hint="write the compartment's number: S1, S2, ...", location=at
+        )
+    if fields[central].get("scale") not in (None, "SC"):
+        raise _two_scales(fields[central]["scale"], at)
+    fields[central]["scale"] = "SC"
+
+
+def _two_scales(other: str, at: Location | None) -> SemanticError:
+    return SemanticError(f"SC and {other} are the same scale", hint="assign one of them", location=at)
+
+
 def _output_compartment(target: str, count: int, at: Location | None) -> Diagnostic:
+    """It is off unless a record turns it on, and nothing else reads its parameters."""
+    kind = {"S": "scale", "F": "output fraction"}[target[0]]
     return Diagnostic(
         code="output-compartment",
-        severity="warning",
-        message=f"{target} belongs to the output compartment and has no effect: the model has {count}",
+        severity="note" if target in _OF_OUTPUT else "warning",
+        message=f"{target} belongs to the output compartment and has no effect: the model has {count}"
+        if target not in _OF_OUTPUT
+        else f"{target}, the {kind} of the output compartment, has no effect: no record observes it",
         hint=f"if a compartment's parameter is meant, number it from 1 to {count}",
         location=at,
     )

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
 
-#: Solutions by formula, and solutions of $DES; True: a stiff solver.
-LINEAR_ADVANS = (1, 2, 3, 4)
+#: Built-in models; general linear models ($MODEL and rate constants); solutions of $DES, True: a stiff solver.
+BUILT_IN_ADVANS = (1, 2, 3, 4, 10, 11, 12)
+GENERAL_LINEAR_ADVANS = (5, 7)
 DES_ADVANS = {6: False, 8: True, 9: True, 13: True, 14: True, 15: True}
 
-_WRITE_DES = "write the model as differential equations: ADVAN13 with $MODEL and $DES"
 _UNSUPPORTED_ADVANS = {
-    5: f"ADVAN5 (general linear) is not supported; {_WRITE_DES}",
-    7: f"ADVAN7 (general linear) is not supported; {_WRITE_DES}",
-    10: f"ADVAN10 (Michaelis-Menten elimination) is not supported; {_WRITE_DES}, DADT(1) = -VM*A(1)/(KM+A(1))",
-    11: f"ADVAN11 (three compartments) is not supported; {_WRITE_DES}",
-    12: f"ADVAN12 (three compartments with absorption) is not supported; {_WRITE_DES}",
     16: "ADVAN16 (delay differential equations) is not supported; use transit compartments in $DES",
     17: "ADVAN17 (delay and algebraic equations) is not supported; use transit compartments in $DES",
     18: "ADVAN18 (delay differential equations) is not supported; use transit compartments in $DES",
 }
-_IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS")
-_DIGITS = ("TOL", "NRD", "ATOL", "SSTOL", "SSATOL")
+_IGNORED = ("ATOL", "SSATOL", "SSTOL", "SS1", "SS2", "SS3", "SS4", "SS6", "SS9", "SS", "DP")
 _FIRST_NAMES = re.compile(r"(ADVAN|TRANS)(\d+)\Z")
 
 
@@ -64,10 +59,10 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     found: dict[str, int] = {}
     places: dict[str, Location] = {}
     for record in records:
-        for option in _with_values(read_options(record)):
+        for option in _joined(_separated(read_options(record)), "TOL", "NRD", "ATOL", "SSTOL", "SSATOL"):
             _subroutine(option, found, places)
     for record in tolerances:
-        for option in _with_values(read_options(record)):
+        for option in _joined(_separated(read_options(record)), "TOL", "NRD", "ATOL", "SSTOL", "SSATOL"):
             if option.value is None and option.key.isdigit():
                 found["TOL"] = int(option.key)
             else:
@@ -80,27 +75,41 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     if advan in _UNSUPPORTED_ADVANS:
         message, _, hint = _UNSUPPORTED_ADVANS[advan].partition("; ")
         raise UnsupportedError(message, hint=hint, location=at)
-    if advan not in LINEAR_ADVANS and advan not in DES_ADVANS:
-        known = ", ".join(f"ADVAN{n}" for n in (*LINEAR_ADVANS, *DES_ADVANS))
+    solved = sorted((*BUILT_IN_ADVANS, *GENERAL_LINEAR_ADVANS, *DES_ADVANS))
+    if advan not in solved:
+        known = ", ".join(f"ADVAN{n}" for n in solved)
         raise UnsupportedError(f"ADVAN{advan} is not supported", hint=f"use one of {known}", location=at)
     return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
 
 
-def _with_values(options: list[Option]) -> list[Option]:
-    """``TOL 9`` and ``TOL9`` are ``TOL=9``."""
-    joined: list[Option] = []
+def _separated(options: list[Option]) -> list[Option]:
+    """``TOL9`` is ``TOL=9``."""
+    found: list[Option] = []
     for option in options:
         digits = re.fullmatch(r"(TOL|NRD|ATOL)(\d+)", option.key)
-        if digits and option.value is None:  # TOL9
+        if digits and option.value is None:
             token = replace(option.token, text=digits.group(1))
-            joined.append(Option(token, digits.group(2), option.token.start, assigned=True))
+            option = Option(token, digits.group(2), option.token.start, assigned=True)
+        found.append(option)
+    return found
+
+
+def _joined(options: list[Option], *keys: str) -> Iterator[Option]:
+    """``TOL 6`` and ``COMP (NAME)``: the value of one of `keys` stands after a blank, without "="."""
+    rest = iter(options)
+    for option in rest:
+        if option.value is not None or not abbreviates(option.key, *keys):
+            yield option
             continue
-        before = joined[-1] if joined else None
-        if before is not None and before.value is None and before.key in _DIGITS and option.key.isdigit():
-            joined[-1] = Option(before.token, option.token.text, option.token.start, assigned=True)
+        following = next(rest, None)
+        if following is None:
+            yield option
+        elif following.token.kind == "(":
+            yield Option(option.token, following.value, following.value_start)
+        elif following.value is None and following.key.isdigit():
+            yield Option(option.token, following.token.text, following.token.start)
         else:
-            joined.append(option)
-    return joined
+            yield from (option, following)
 
 
 def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
@@ -112,7 +121,7 @@ def _subroutine(option: Option, found: dict[str, int], places: dict[str, Locatio
     if match:
         name, number = match.group(1), int(match.group(2))
         if found.get(name, number) != number:
-            raise SemanticError(f"$SUBROUTINES names two {name}s", hint="keep one", location=option.at)
+            raise SemanticError(f"$SUBROUTINES names two {name}s", hint="keep one of them", location=option.at)
         found[name], places[name] = number, option.at
     elif key in ("TOL", "NRD"):
         if not (option.value or "").isdigit():
@@ -141,7 +150,7 @@ def read_model_record(records: tuple[Record, ...]) -> tuple[DeclaredCompartment,
     """
     found = _ModelRecord()
     for record in records:
-        for option in read_options(record):
+        for option in _joined(read_options(record), "COMPARTMENTS"):
             _model_option(option, found)
     head = records[0].head
     if found.count is not None and found.count < len(found.compartments):

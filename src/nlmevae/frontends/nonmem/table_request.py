@@ -83,6 +83,8 @@ def _flag(option: Option, names: TableNames) -> str | None:
         return None
     if option.key in _FLAGS:
         return option.key
+    if option.key == "WRES":  # the item, not an abbreviated WRESCHOL
+        return None
     return next((name for name in _FLAGS if abbreviates(option.key, name)), None)
 
 

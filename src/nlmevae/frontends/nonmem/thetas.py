@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from nlmevae.errors import Location, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.labels import label_from_comment, unique_labels
-from nlmevae.frontends.nonmem.numbers import number_of, repeat_of
+from nlmevae.frontends.nonmem.numbers import estimate_of, number_of, repeat_of
 from nlmevae.frontends.nonmem.options import Token, abbreviates, closing, comment_after, groups, scan
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.ir import PopulationParameter
@@ -93,7 +93,7 @@ def _word(token: Token, entries: list[_Entry], name: str | None) -> None:
     elif abbreviates(token.text, "ABORT", "NOABORT", "NOABORTFIRST", "UNINT"):
         pass
     else:
-        value = number_of(token, "an initial estimate")
+        value = estimate_of(token)
         entries.append(_Entry(value, -math.inf, math.inf, False, name, "", token.at))
 
 
@@ -115,6 +115,8 @@ def _bounded(tokens: list[Token], name: str | None) -> _Entry:
             hint="write one between the bounds: (low, init, up)",
             location=opening.at,
         )
+    if not math.isfinite(init):
+        raise ModelSyntaxError("the initial estimate is not finite", hint="write (low, init, up)", location=opening.at)
     low = -math.inf if lower is None or lower <= -_NO_BOUND else lower
     high = math.inf if upper is None or upper >= _NO_BOUND else upper
     fixed = fixed or low == init == high  # NM-TRAN: "FIXED is implied when all three values are equal"

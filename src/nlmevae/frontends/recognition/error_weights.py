@@ -88,7 +88,7 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
         keys += [("a", name), ("b", name)]
         columns += [value / w, value * f / w]
     matrix = np.array(columns).T
-    if not np.isfinite(matrix).all():  # beyond what numbers can hold
+    if not np.isfinite(matrix).all():  # squares of weights near the end of the range of numbers
         return None
     size = np.max(np.abs(matrix), axis=0)
     kept = np.flatnonzero(size > 0.0)
