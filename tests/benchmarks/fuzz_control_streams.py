@@ -4,9 +4,9 @@
 
 Takes the syntax fixtures and every control stream below the folders, changes tokens, lines, numbers and bytes, puts in
 records of other streams and words of their vocabulary, and reads the result. A defect is any exception that is not one
-of ours, more than 2 s, or a model that `nlmevae select` would write so that it reads back as another one (it writes the
-user's text with effects in it; without effects, the text itself). Data files beside a stream are changed, too. One line
-for each kind of defect; --out keeps the texts.
+of ours, more than 2 s of the processor, or a model that `nlmevae select` would write so that it reads back as another
+one (it writes the user's text with effects in it; without effects, the text itself). Data files beside a stream are
+changed, too. One line for each kind of defect; --out keeps the texts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ BYTES = (
 
 
 class SlowError(Exception):
-    """Reading took more than `LIMIT` seconds."""
+    """Reading took more than `LIMIT` seconds of the processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +188,11 @@ class time_limit:  # noqa: N801 - a context manager
         self.seconds = seconds
 
     def __enter__(self) -> None:
-        signal.signal(signal.SIGALRM, self._late)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        signal.signal(signal.SIGPROF, self._late)
+        signal.setitimer(signal.ITIMER_PROF, self.seconds)
 
     def __exit__(self, *error: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
 
     @staticmethod
     def _late(number: int, frame: object) -> None:

@@ -39,9 +39,11 @@ class Expression:
 
     def walk(self) -> Iterator[Expression]:
         """This node, then all nodes below it, left to right."""
-        yield self
-        for child in self.children():
-            yield from child.walk()
+        left: list[Expression] = [self]
+        while left:
+            node = left.pop()
+            yield node
+            left.extend(reversed(node.children()))
 
     def names(self) -> frozenset[str]:
         """Every name read by this expression."""

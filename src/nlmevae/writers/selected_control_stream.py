@@ -253,6 +253,12 @@ def _notes(stream: ControlStream) -> tuple[str, ...]:
 
 def _by_hand(writing: _Writing, names: list[str], reason: str) -> UnsupportedError:
     """The refusal, with the code to write."""
+    why = f": {reason}" if reason else ""
+    if not names:
+        return UnsupportedError(
+            f"the control stream cannot be compared with itself{why}",
+            hint="check that its code gives numbers at the initial estimates",
+        )
     place = writing.place(names[0])
     record = place.record.name
     steps = []
@@ -269,7 +275,6 @@ def _by_hand(writing: _Writing, names: list[str], reason: str) -> UnsupportedErr
         )
     mine = [e for e in writing.effects if e.candidate.parameter in names]
     thetas = "".join(f"\n       {value} ; {label}" for value, label in _start_values(writing.model, mine))
-    why = f": {reason}" if reason else ""
     return UnsupportedError(
         f"the effects on {', '.join(names)} cannot be written into the control stream{why}",
         hint=f"write them by hand: {'; '.join(steps)}\n     and at the end of $THETA:{thetas}",

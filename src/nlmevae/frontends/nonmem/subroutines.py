@@ -173,6 +173,10 @@ def _model_option(option: Option, found: _ModelRecord) -> None:
     if key in ("NCOMPS", "NCM") or abbreviates(key, "NCOMPARTMENTS"):
         if not (option.value or "").isdigit():
             raise ModelSyntaxError(f"{key} is a number", hint=f"write {key}=2", location=option.at)
+        if len(option.value) > 4:
+            raise ModelSyntaxError(
+                f"{key}={option.value} is no number of compartments", hint=f"write {key}=2", location=option.at
+            )
         found.count = int(option.value)
     elif abbreviates(key, "COMPARTMENTS") and option.value is not None:
         found.compartments.append(_compartment(option, len(found.compartments) + 1))

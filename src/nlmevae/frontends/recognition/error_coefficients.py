@@ -79,7 +79,8 @@ def _coefficient(model: Model, epsilon: str, term: Term, at: Location | None) ->
         return ErrorCoefficient(parameter=epsilon, kind="sigma", scale=term.factor * abs(theta.init))
     raise SemanticError(
         f"{theta.name} and the variance of {epsilon} are not identifiable: only their product acts on Y",
-        hint=f"fix the variance of {epsilon}: $SIGMA 1 FIX",
+        hint=f"fix the variance of {epsilon}: $SIGMA 1 FIX; where other records have {epsilon} without {theta.name}, "
+        "give these an EPS of their own in place of the product",
         location=at,
     )
 

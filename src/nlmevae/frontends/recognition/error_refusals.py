@@ -99,6 +99,8 @@ def _is_power(model: Model, found: ErrorPoints, k: int) -> bool:
     if usable.sum() < 3:
         return False
     x, y = np.log(f[usable]), np.log(np.abs(w[usable]))
+    if np.ptp(x) < 1e-6 * (1.0 + np.abs(x).max()):  # too narrow to tell a power
+        return False
     slope, level = np.polyfit(x, y, 1)
     return bool(np.max(np.abs(y - slope * x - level)) < 1e-8)
 
