@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from nlmevae.codegen.latent_form import latent_form
+from nlmevae.data.derived_items import run_records
 from nlmevae.decoder.make import make_decoder
-from nlmevae.diagnostics.record_program import RecordProgram, run_records
+from nlmevae.diagnostics.record_program import RecordProgram
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import make_problem
 from nlmevae.pipeline import prepare

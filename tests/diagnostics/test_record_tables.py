@@ -34,6 +34,7 @@ IRES = CONC - IPRED
 IWRES = IRES/W
 AUC = 100/CL
 DEPOT = A(1)
+VARS = SIGMA(1,1) + 10*OMEGA(2,2) + 100*OMEGA(1,2)
 Y = IPRED + W*EPS(1)
 $THETA (0, 2) (0, 20) (0, 1.5) (0, 0.3)
 $OMEGA 0.09 0.04
@@ -100,6 +101,12 @@ def test_variables_of_the_code_have_their_values_at_every_record(run, at):
     assert first["IWRES"] == pytest.approx((first["CONC"] - first["IPRED"]) / w)
     assert first["DEPOT"][1] == 100  # after its dose
     assert first["DEPOT"][4] == pytest.approx(50 + 100 * np.exp(-1.5 * 12))
+
+
+def test_variances_have_their_values_at_the_estimates(run, at):
+    moved = replace(at.population, omega=np.diag([0.09, 0.07]))
+    asked = replace(asking(at, "VARS"), population=moved)
+    assert columns(record_tables(asked, run.dataset)[0])["VARS"] == pytest.approx(1 + 10 * 0.07)
 
 
 def test_a_value_that_is_not_assigned_yet_is_nan_and_said(run, at):

@@ -73,7 +73,7 @@ def _effect(parameter, covariate, form, columns, missing, beta) -> SelectedEffec
 # oracle -------------------------------------------------------------------------------------------
 def event_table(model: Model) -> EventTable:
     """One subject with one observation; all a latent form wants to know is the names."""
-    covariates = tuple(c.name for c in model.data.columns if c.role == "covariate")
+    covariates = tuple(c.name for c in model.data.columns if c.role in ("covariate", "derived"))
     read = names_read(model.program.error) & model.data_items - set(covariates)
     items = tuple(sorted(read))
     nothing, one = np.zeros(0), np.zeros(1)

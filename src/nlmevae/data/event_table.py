@@ -6,6 +6,7 @@ import numpy as np
 
 from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.derived_items import check_derived
 from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
 from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
@@ -28,6 +29,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
     observed = dataset.mdv == 0
     covariates, record_items = item_names(model, rows, observed, dataset.subject_ptr)
     ptr = dataset.subject_ptr
+    check_derived(model, rows, record_items, observed)
+    check_derived(model, rows, covariates, observed | bool(model.structural.compartments))
     subject = np.repeat(np.arange(dataset.n_subjects), np.diff(ptr))
     order = record_order(dataset)
     if model.structural.compartments:
@@ -75,13 +78,15 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
     """The dataset with the roles its columns have in the model."""
     used = tuple(k for k, c in enumerate(model.data.columns) if c.role != "drop")
     columns = tuple(model.data.columns[k] for k in used)
+    used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
     if tuple(c.name for c in columns) != dataset.columns:
         raise DataError(
             f"the data were read with the columns {' '.join(dataset.columns)}, not those of this model's $INPUT",
             hint="read the data with this model",
         )
-    if not np.all(np.isfinite(dataset.values)):
-        row, column = (int(k[0]) for k in np.nonzero(~np.isfinite(dataset.values)))
+    wrong = ~np.isfinite(dataset.values) & np.array([c.role != "derived" for c in columns])
+    if wrong.any():
+        row, column = (int(k[0]) for k in np.nonzero(wrong))
         raise DataError(
             f"{dataset.columns[column]} is not finite on line {dataset.lines[row]}", hint='write "." for missing values'
         )

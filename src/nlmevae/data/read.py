@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from nlmevae.data import record_notes
+from nlmevae.data.acting_items import check_acting_items
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.derived_items import with_derived
 from nlmevae.data.filters import Records, apply_filters
 from nlmevae.data.numbers import NULL_TEXTS, parse_clock, parse_real, to_numbers
 from nlmevae.data.roles import Rows, check_columns, event_types
@@ -53,6 +55,9 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
         _check_observed(rows, mdv)
     if model.structural.compartments:
         _check_times(rows, ptr, evid)
+    check_acting_items(rows, ptr, mdv)
+    notes = [*notes, *width_notes, *filter_notes, *record_notes.notes(model, rows, ptr, labels, evid, mdv)]
+    rows = with_derived(model, rows, ptr)
     dataset = Dataset(
         path=str(path),
         columns=tuple(c.name for c in rows.columns),
@@ -63,7 +68,7 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
         subject_labels=labels,
         evid=evid,
         mdv=mdv,
-        diagnostics=(*notes, *width_notes, *filter_notes, *record_notes.notes(model, rows, ptr, labels, evid, mdv)),
+        diagnostics=tuple(notes),
     )
     return dataset
 
@@ -94,9 +99,9 @@ def _split(spec: DataSpec, path: Path, lines: list[str]) -> tuple[Records, list[
 
 def _fit_width(spec: DataSpec, records: Records) -> tuple[Records, list[Diagnostic]]:
     """Every record as long as $INPUT: short ones end in null items, surplus items are not read."""
-    width = len(spec.columns)
+    width = len(spec.file_columns)
     counts = [len(row) for row in records.items]
-    absent = next((c for c in spec.columns[max(counts) :] if c.role != "drop"), None)
+    absent = next((c for c in spec.file_columns[max(counts) :] if c.role != "drop"), None)
     if absent is not None:
         hint = f"$INPUT names {width} items, the records of {records.path} have {max(counts)} at most"
         if max(counts) == 1 and ";" in records.items[0][0]:
@@ -112,12 +117,12 @@ def _numbers(spec: DataSpec, records: Records) -> Rows:
     Raises:
         DataError: an item is no number, or is larger than `LARGEST`.
     """
-    used = tuple(k for k, c in enumerate(spec.columns) if c.role != "drop")
+    used = tuple(k for k, c in enumerate(spec.file_columns) if c.role != "drop")
     texts = list(zip(*records.items, strict=True))
     values = np.empty((len(records.lines), len(used)))
     missing = np.empty(values.shape, dtype=bool)
     for j, k in enumerate(used):
-        parse = parse_clock if spec.columns[k].role in ("time", "ii") else parse_real
+        parse = parse_clock if spec.file_columns[k].role in ("time", "ii") else parse_real
         values[:, j] = to_numbers(texts[k], spec.null_value, parse)
         missing[:, j] = [text in NULL_TEXTS for text in texts[k]]
     bad = ~(np.abs(values) <= LARGEST)
@@ -126,7 +131,7 @@ def _numbers(spec: DataSpec, records: Records) -> Rows:
         raise _bad_item(spec, records, row, used[int(np.argmax(bad[row]))])
     return Rows(
         path=records.path,
-        columns=tuple(spec.columns[k] for k in used),
+        columns=tuple(spec.file_columns[k] for k in used),
         items=used,
         values=values,
         missing=missing,
@@ -135,7 +140,7 @@ def _numbers(spec: DataSpec, records: Records) -> Rows:
 
 
 def _bad_item(spec: DataSpec, records: Records, row: int, item: int) -> DataError:
-    text, line, name = records.items[row][item], records.lines[row], spec.columns[item].name
+    text, line, name = records.items[row][item], records.lines[row], spec.file_columns[item].name
     at = locate(records.path, line, item)
     if parse_real(text) is not None:
         return DataError(
@@ -144,7 +149,7 @@ def _bad_item(spec: DataSpec, records: Records, row: int, item: int) -> DataErro
             location=at,
         )
     hint = 'correct it, or write "." if it is missing'
-    if spec.columns[item].role == "covariate":
+    if spec.file_columns[item].role == "covariate":
         hint += f"; if the model does not read the column, drop it with {name}=DROP in $INPUT"
     if row == 0 and text.strip('"')[:1].isalpha() and line == 1:
         hint = "if this line is a header, add IGNORE=@ to $DATA"

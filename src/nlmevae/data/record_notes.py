@@ -41,7 +41,7 @@ def about_lines(spec: DataSpec, path: str, lines: list[str], blank: list[int], k
 def _about_header(spec: DataSpec, path: str, line: int, items: list[str]) -> list[Diagnostic]:
     """A header column that $INPUT has at another position: columns are bound by position."""
     header = [item.strip("\"'#@ ").upper() for item in items]
-    names = [c.name.upper() for c in spec.columns]
+    names = [c.name.upper() for c in spec.file_columns]
     for k, name in enumerate(names):
         if k < len(header) and name != header[k] and header[k] in names and spec.columns[k].role != "drop":
             message = f"item {k + 1} of $INPUT is {name}, but the header of the data file says {header[k]}"
@@ -52,7 +52,7 @@ def _about_header(spec: DataSpec, path: str, line: int, items: list[str]) -> lis
 
 def about_widths(spec: DataSpec, records: Records, counts: list[int]) -> list[Diagnostic]:
     """Records shorter or longer than $INPUT."""
-    width, found = len(spec.columns), []
+    width, found = len(spec.file_columns), []
     short = [k for k, n in enumerate(counts) if n < width]
     if short:
         line = records.lines[short[0]]

@@ -74,7 +74,7 @@ def check_columns(model: Model) -> None:
                 location=at,
             )
     for column in columns:
-        if column.role not in ("covariate", "drop") and roles.count(column.role) > 1:
+        if column.role not in ("covariate", "derived", "inert", "drop") and roles.count(column.role) > 1:
             raise SemanticError(
                 f"two $INPUT items are {column.role.upper()}", hint="DROP one of them", location=column.at or at
             )

@@ -15,7 +15,7 @@ def design_text(problem: Problem, dataset: Dataset) -> DesignText:
     Args:
         dataset: the data the event table of `problem` was made from.
     """
-    columns = problem.model.data.columns
+    columns = problem.model.data.file_columns
     subject = np.repeat(np.arange(dataset.n_subjects), np.diff(dataset.subject_ptr))
     texts = []
     for column in columns:

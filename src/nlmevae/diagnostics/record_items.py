@@ -15,6 +15,7 @@ from nlmevae.diagnostics.record_program import RecordProgram, Values
 from nlmevae.diagnostics.weighted_residuals import linearised_at, weighted_residuals
 from nlmevae.errors import UnsupportedError
 from nlmevae.estimation.at_estimates import AtEstimates
+from nlmevae.ir import matrix_elements
 from nlmevae.results.diagnostics import ObservationDiagnostics
 
 POPULATION, INDIVIDUAL = ("PRED", "NPRED", "PREDI"), ("IPRED", "CIPRED", "CIPREDI")
@@ -67,6 +68,7 @@ class RecordItems:
             dataset=dataset,
             table=at.problem.table,
             thetas=at.population.thetas[: len(model.thetas)],
+            elements=matrix_elements("OMEGA", at.population.omega) | matrix_elements("SIGMA", at.population.sigma),
             threads=getattr(at.problem.decoder, "threads", 1),
         )
         obstacle, individual, typical = "", {}, {}

@@ -9,18 +9,18 @@ where NONMEM would print 0 or what the previous subject left behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.derived_items import run_records
 from nlmevae.data.event_table import dataset_rows, observed_compartment
 from nlmevae.data.events import EventTable
 from nlmevae.data.record_states import states_table
 from nlmevae.decoder.make import make_decoder
-from nlmevae.ir import Assign, Model, Program, Statement, Symbol, names_assigned, names_read
-from nlmevae.ir.evaluate import run
+from nlmevae.ir import Assign, Model, Program, Symbol, names_read
 
 Values = dict[str, np.ndarray]
 #: Of differences in EPS: the error where Y is exponential in EPS is a sixth of its square.
@@ -29,12 +29,13 @@ EPS_STEP = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordProgram:
-    """A model with its data and population THETAs (n_theta,)."""
+    """A model with its data, population THETAs (n_theta,) and, where code reads them, ``SIGMA(1,1)`` and the like."""
 
     model: Model
     dataset: Dataset
     table: EventTable
     thetas: np.ndarray
+    elements: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
 
     def values(self, etas: np.ndarray) -> Values:
@@ -72,6 +73,7 @@ class RecordProgram:
         items = [c for c in self.model.data.columns if c.role != "drop"]
         inputs = {name: self.dataset.column(c.name) for c in items for name in (c.name, c.synonym) if name}
         inputs |= {t.name: np.full(n, value) for t, value in zip(self.model.thetas, self.thetas, strict=True)}
+        inputs |= {name: np.full(n, value) for name, value in self.elements.items()}
         inputs |= {name: etas[subject, k] for k, name in enumerate(self.model.etas)}
         return inputs | {name: np.zeros(n) for name in self.model.epsilons}
 
@@ -126,29 +128,3 @@ def _states_model(model: Model, thetas: np.ndarray) -> Model:
         structural=replace(model.structural, compartments=compartments),
         program=Program(des=model.program.des, error=(Assign("Y", Symbol("F")),)),
     )
-
-
-def run_records(statements: tuple[Statement, ...], ptr: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Values:
-    """Name -> (n_rows,) of everything `statements` assign, evaluated record after record in every subject.
-
-    Args:
-        ptr: (N + 1,) row range of each subject.
-        inputs: name -> (n_rows,) what code may read besides.
-    """
-    assigned = sorted(names_assigned(statements))
-    read = [name for name in names_read(statements) if name in inputs]
-    n_rows, counts = int(ptr[-1]), np.diff(ptr)
-    values = {name: np.full(n_rows, np.nan) for name in assigned}
-    for rank in range(int(counts.max(initial=0))):
-        rows = ptr[:-1][counts > rank] + rank
-        env = {name: inputs[name][rows] for name in read}
-        env |= {name: values[name][rows - 1] if rank else np.full(len(rows), _start(name)) for name in assigned}
-        after = run(statements, env)
-        for name in assigned:
-            values[name][rows] = after[name]
-    return values
-
-
-def _start(name: str) -> float:
-    """Before the first assignment; NM-TRAN: A_0(n) is 0 where $PK does not assign it."""
-    return 0.0 if name.startswith("A_0(") else float("nan")

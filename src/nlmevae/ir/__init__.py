@@ -1,7 +1,7 @@
 """WHAT a model is: frozen data, no algorithms (the reference evaluator apart)."""
 
 from nlmevae.ir.candidate import Candidate, CandidateColumn, SearchSpace
-from nlmevae.ir.data_spec import Column, DataFilter, DataSpec
+from nlmevae.ir.data_spec import Column, DataFilter, DataSpec, DerivedItems
 from nlmevae.ir.expression import (
     FUNCTIONS,
     Binary,
@@ -48,6 +48,13 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
+from nlmevae.ir.variance_elements import (
+    constant_elements,
+    initial_elements,
+    is_variance_element,
+    matrix_elements,
+    stated_elements,
+)
 
 __all__ = [
     "FUNCTIONS",
@@ -66,6 +73,7 @@ __all__ = [
     "CovariateEffect",
     "DataFilter",
     "DataSpec",
+    "DerivedItems",
     "Diagnostic",
     "ErrorCoefficient",
     "ErrorCorrelation",
@@ -102,4 +110,9 @@ __all__ = [
     "needed_for",
     "needed_names",
     "parameter_names",
+    "constant_elements",
+    "initial_elements",
+    "is_variance_element",
+    "matrix_elements",
+    "stated_elements",
 ]

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from nlmevae.errors import Location
+from nlmevae.ir.program import Statement
 
-Role = Literal["id", "time", "date", "dv", "mdv", "evid", "amt", "rate", "ii", "addl", "ss", "cmt", "covariate", "drop"]
+Role = Literal[
+    "id",
+    "time",
+    "date",
+    "dv",
+    "mdv",
+    "evid",
+    "amt",
+    "rate",
+    "ii",
+    "addl",
+    "ss",
+    "cmt",
+    "covariate",
+    "derived",
+    "inert",
+    "drop",
+]
 FilterOperator = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One $INPUT item, by position. `name` is what programs read, `synonym` the other spelling."""
+    """One $INPUT item, by position. `name` is what programs read, `synonym` the other spelling. The role "derived" is
+    that of an item that is no column of the file, see `DerivedItems`; "inert" that of a reserved item whose
+    values must ask for nothing."""
 
     name: str
     role: Role
@@ -34,14 +55,32 @@ class DataFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedItems:
+    """Data items computed from data items record after record, see `data.derived_items`.
+
+    Attributes:
+        statements: run at every record of a subject in order; what one does not assign keeps its value.
+        variables: item -> the variable of the user's code whose value it is.
+        kept: variables that keep a value from one record to the next and have none at a subject's first record.
+        partial: items that may have no value on records that do not use them.
+    """
+
+    statements: tuple[Statement, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    partial: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataSpec:
     """Attributes:
     path: as written, relative to the model file.
-    columns: in file order.
+    columns: in file order, then those that are derived.
     ignore_character: "@" (first non-blank is a letter or @), "#", any other single character; None if absent.
     ignore, accept: a row is dropped when any `ignore` holds, or when `accept` is given and none of it holds.
     null_value: what "." and blanks mean (NONMEM: 0).
     records: read at most this many records.
+    derived: how the derived columns are computed; None if there are none.
     """
 
     path: str
@@ -51,4 +90,10 @@ class DataSpec:
     accept: tuple[DataFilter, ...] = ()
     null_value: float = 0.0
     records: int | None = None
+    derived: DerivedItems | None = None
     at: Location | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def file_columns(self) -> tuple[Column, ...]:
+        """The columns of the file."""
+        return tuple(c for c in self.columns if c.role != "derived")

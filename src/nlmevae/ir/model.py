@@ -18,11 +18,13 @@ from nlmevae.ir.structural import StructuralModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReference:
-    """Where the model came from; `text` is the file, byte for byte."""
+    """Where the model came from; `text` is the file, byte for byte, with the text of other files in place of what
+    includes them (`included`: their paths)."""
 
     format: Literal["nonmem", "monolix", "python"]
     path: str
     text: str
+    included: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Model:
         fingerprint can use each other's estimates."""
         parts = (
             self.executed,
+            self.data.derived,
             self.structural,
             self.individual_parameters,
             self.observations,

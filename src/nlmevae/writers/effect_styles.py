@@ -89,7 +89,8 @@ def place_of(model: Model, source: SourceText, record: Record, parameter: Indivi
     statements = tuple(s for s in code if s.at is not None and record.body <= offset_of(source, s.at) < record.end)
     carried = _carriers(statements, parameter)
     needed = needed_names(statements, (parameter.name,))
-    assigned = tuple(assignments(statements))
+    # loops and lists make several statements of one text
+    assigned = tuple({a.at or id(a): a for a in assignments(statements)}.values())
     mu = f"MU_{re.sub(r'[^0-9]', '', parameter.eta)}"
     return Place(
         source=source,

@@ -137,6 +137,8 @@ class _Writing:
 
     @classmethod
     def begin(cls, model: Model, effects: Sequence[SelectedEffect], folder: str | Path | None) -> _Writing:
+        if model.source.included:  # places in the one text that is written, not in the files it comes from
+            model = parse_control_stream(model.source.text, model.source.path)
         source = source_text(model.source.text, model.source.path)
         stream, _ = first_problem(split_records(source))
         by_name = {p.name: p for p in model.individual_parameters}

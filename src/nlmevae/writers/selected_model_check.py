@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.frontends.recognition.points import sample_etas, sample_items, sample_thetas
-from nlmevae.ir import Candidate, CandidateColumn, IndividualParameter, Model, names_assigned, names_read
+from nlmevae.ir import (
+    Candidate,
+    CandidateColumn,
+    IndividualParameter,
+    Model,
+    initial_elements,
+    names_assigned,
+    names_read,
+)
 from nlmevae.ir.evaluate import run
 
 N_POINTS = 400
@@ -107,6 +115,7 @@ def _values(old: Model, new: Model, effects: Sequence[WrittenEffect]) -> str:
         **sample_thetas(new, N_POINTS, rng, fixed="held"),
         **sample_items(new, N_POINTS, rng),
         **sample_etas(new, N_POINTS, rng),
+        **initial_elements(new),
         **{name: rng.standard_normal(N_POINTS) for name in new.epsilons},
     }
     for effect in effects:

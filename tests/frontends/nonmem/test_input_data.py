@@ -110,11 +110,17 @@ def test_options_that_change_the_records_are_refused(option):
         lower(DATA=f"d.csv {option}")
 
 
-@pytest.mark.parametrize("item", ["REPL_", "RPT_", "XVID1", "XVID5", "L2", "CALL"])
+@pytest.mark.parametrize("item", ["REPL_", "L1"])
 def test_items_that_change_what_a_record_does_are_refused_unless_dropped(item):
     with pytest.raises(UnsupportedError, match=item):
         lower(INPUT=f"ID TIME DV {item}")
     assert lower(INPUT=f"ID TIME DV {item}=DROP").data.columns[3].role == "drop"
+
+
+@pytest.mark.parametrize("item", ["RPT_", "XVID1", "XVID5", "L2", "CALL", "CONT", "REPEAT=RPT_"])
+def test_items_that_may_ask_for_nothing_have_a_role_of_their_own(item):
+    column = lower(INPUT=f"ID TIME DV {item}").data.columns[3]
+    assert (column.role, column.name) == ("inert", item.rpartition("=")[2])
 
 
 def test_code_that_drops_records_is_refused():

@@ -17,7 +17,20 @@ from nlmevae.errors import ModelSyntaxError, UnsupportedError
 from nlmevae.frontends.nonmem.records import Record, printable
 
 _VERBATIM = re.compile(r"^[ \t]*\"([^\r\n]*)", re.MULTILINE)
-_HARMLESS_VERBATIM = re.compile(r"\s*(!.*)?$|(FIRST|MAIN|LAST)\s*$", re.IGNORECASE)
+_HARMLESS_VERBATIM = re.compile(
+    r"\s*(!.*)?$|\s*(FIRST|MAIN|LAST)\s*(!.*)?$"
+    r"|\s*(USE|SAVE|IMPLICIT|EXTERNAL|INTRINSIC)\b(?!\s*[=(])"
+    r"|\s*IMAX\s*=\s*\d+\s*(!.*)?$"  # how many evaluations NONMEM's integrator may take
+    r"|\s*(DOUBLE\s+PRECISION|REAL\s*\*\s*8|REAL\s*\([^)]*\))[^=]*$"
+    r"|\s*(IF\s*\(.*\)\s*)?(WRITE|OPEN|CLOSE)\s*\(|\s*(IF\s*\(.*\)\s*)?PRINT\s*[*\('\"]",  # output
+    re.IGNORECASE,
+)
+#: Declarations that change what is stored in the variables they name.
+_DECLARATION = re.compile(
+    r"\s*(?:(?:INTEGER|REAL|LOGICAL|CHARACTER|COMPLEX)\b(?:\s*\*\s*\d+|\s*\([^)]*\))?|DIMENSION\b|COMMON\s*/\s*\w*\s*/)"
+    r"[\s:]*(?P<names>[A-Z][^=]*)$",
+    re.IGNORECASE,
+)
 _ONLY_OBSERVATIONS = re.compile(
     r"\(?[ \t]*(ONLY[ \t]+OBS\w*|OBS\w*[ \t]+ONLY)([ \t]+ONLY)?[ \t]*\)?(?=[ \t]*(;|\r|\n|$))", re.IGNORECASE
 )
@@ -34,14 +47,18 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr", start=["program", "expression"], maybe_placeholders=False)
 
 
-def parse_code(record: Record) -> Tree:
-    """The syntax tree of a code record; token offsets count from the start of the file.
+def parse_code(record: Record, *more: Record) -> Tree:
+    """The syntax tree of a code record, and of others of its name behind it as one; token offsets count from the start
+    of the file.
 
     Raises:
         ModelSyntaxError: not legal code, with the place and the remedy.
         UnsupportedError: verbatim code, calling protocol phrases.
     """
     code = _code_text(record)
+    for other in more:
+        text = _code_text(other)
+        code += "\n" * (len(code) < other.body) + " " * (other.body - len(code) - 1) + text[other.body :]
     try:
         return _parser().parse(code + "\n", start="program")
     except UnexpectedInput as error:
@@ -57,8 +74,11 @@ def _code_text(record: Record) -> str:
     """Everything before the code as blanks, then the code with verbatim comments blanked."""
     source = record.source
     body = source.text[record.body : record.end]
+    continued = False
     for match in _VERBATIM.finditer(body):
-        if not _HARMLESS_VERBATIM.match(match.group(1)):
+        inert = continued or _is_inert(match.group(1), source.text[record.body : record.end])
+        continued = inert and match.group(1).rstrip().endswith("&")
+        if not inert:
             raise UnsupportedError(
                 "verbatim Fortran code cannot be run",
                 hint='write the statement as abbreviated code, without the leading "',
@@ -78,6 +98,19 @@ def _code_text(record: Record) -> str:
             location=source.location(offset, len(phrase.group().strip())),
         )
     return " " * record.body + body
+
+
+def _is_inert(line: str, code: str) -> bool:
+    """A verbatim line that no prediction depends on: comments, declarations, output. A declaration may cut the
+    values of its variables (INTEGER, single precision) or share them, so code must not use them."""
+    if _HARMLESS_VERBATIM.match(line):
+        return True
+    declared = _DECLARATION.match(line.partition("!")[0].rstrip())
+    if not declared:
+        return False
+    names = re.findall(r"[A-Z]\w*", re.sub(r"\([^)]*\)", "", declared.group("names")), re.IGNORECASE)
+    plain = _VERBATIM.sub("", re.sub(r";[^\r\n]*", "", code))
+    return not any(re.search(rf"\b{name}\b", plain, re.IGNORECASE) for name in names)
 
 
 def _blank(text: str, start: int, end: int) -> str:
@@ -116,6 +149,10 @@ def _character_hint(character: str) -> str:
 
 def _structure_error(record: Record, code: str, offset: int, kind: str) -> ModelSyntaxError | None:
     """Errors of block structure: ELSE, ELSEIF, ENDIF where no IF is open."""
+    if kind == "_ENDDO":
+        return _error(
+            record, offset, 5, "ENDDO without a DO WHILE before it", "add DO WHILE (...), or remove this line"
+        )
     words = {"_ENDIF": "ENDIF", "_ELSE": "ELSE", "_ELSEIF": "ELSEIF"}
     if kind not in words:
         return None

@@ -1,8 +1,9 @@
 """Which names have a value where code reads them.
 
 A name read before any path assigns it is an error. A name that only some paths assign keeps, in NONMEM,
-the value of an earlier record; that is not executed here, so where the condition is about the record
-itself (dose or observation, time) and the model needs the value, it is refused. Other conditional
+the value of an earlier record. Where the condition is about the record itself (dose or observation, time)
+and the model needs the value, it is derived from the data (`carried_values`), or refused if it depends on
+parameters. Other conditional
 assignments (``IF (SEX.EQ.1) X = ..`` then ``IF (SEX.EQ.2) X = ..``) are left to the run, where a subject
 that takes none of them has no value.
 """
@@ -14,8 +15,22 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.carried_values import Derived, data_variables, derive, needed_over_records
+from nlmevae.frontends.nonmem.known_values import decided
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
-from nlmevae.ir import Assign, Diagnostic, Expression, If, Program, Statement, StructuralModel, Symbol
+from nlmevae.frontends.nonmem.vocabulary import Skipped
+from nlmevae.ir import (
+    Assign,
+    Diagnostic,
+    Expression,
+    If,
+    Program,
+    Statement,
+    StructuralModel,
+    Symbol,
+    assignments,
+    names_read,
+)
 
 
 @dataclass(slots=True)
@@ -34,11 +49,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """A read of a variable that would need the value of an earlier record."""
+    """A read of a variable that would need the value of an earlier record.
+
+    `certain`: its condition is about the record itself, so that records on which it does not hold are to be expected.
+    """
 
     name: str
     conditions: frozenset[str]
     at: Location | None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +69,14 @@ class Names:
         dropped: data items that are dropped.
         given: names the section itself offers (F, T).
         hints: name -> what to do when it is read without a value.
+        zero: data items that are 0 on every observation, where only observations use what the section computes.
     """
 
     data_items: frozenset[str]
     dropped: frozenset[str]
     given: frozenset[str] = frozenset()
     hints: Mapping[str, str] = field(default_factory=dict)
+    zero: frozenset[str] = frozenset()
 
 
 def check_definitions(
@@ -76,27 +97,33 @@ class _Checker:
         self.section = section
         self.names = names
         self.carried: list[CarriedOver] = []
+        self.written: dict[str, frozenset[str]] = {}  # assigned further up, in whatever arm -> its conditions
 
     def run(self, statements: tuple[Statement, ...], scope: Scope, conditions: frozenset[str]) -> Scope:
         for statement in statements:
             if isinstance(statement, Assign):
                 self.read(statement.value, scope)
                 self.assign(statement, scope)
+                self.written[statement.target] = self.written.get(statement.target, frozenset()) | conditions
             else:
                 scope = self.branch(statement, scope, conditions)
         return scope
 
     def branch(self, statement: If, scope: Scope, conditions: frozenset[str]) -> Scope:
-        ends = []
-        seen = conditions
+        """The scope after an IF; arms that no observation takes only leave what later records may keep."""
+        ends, others = [], []
+        seen, reached = conditions, True
+        known = dict.fromkeys(self.names.zero, 0.0)
         for condition, body in statement.arms:
             self.read(condition, scope)
-            seen = seen | condition.names()
-            ends.append(self.run(body, scope.copy(), seen))
-        ends.append(self.run(statement.orelse, scope.copy(), seen))
+            holds = decided(condition, known) if reached else False
+            seen = seen | (condition.names() if isinstance(holds, bool) else holds.names())
+            (others if holds is False else ends).append(self.run(body, scope.copy(), seen))
+            reached = reached and holds is not True
+        (ends if reached else others).append(self.run(statement.orelse, scope.copy(), seen))
         always = set.intersection(*(end.always for end in ends))
         maybe: dict[str, frozenset[str]] = {}
-        for end in ends:
+        for end in (*ends, *others):
             for name, why in end.maybe.items():
                 maybe[name] = maybe.get(name, frozenset()) | why
             for name in end.always - always:
@@ -129,12 +156,13 @@ class _Checker:
         name = node.name
         if name in scope.always or name in self.names.data_items or name in self.names.given:
             return
-        if name.startswith(("THETA(", "ETA(", "EPS(", "A(")):
+        if name.startswith(("THETA(", "ETA(", "EPS(", "A(", "OMEGA(", "SIGMA(")):
             return
         if name in scope.maybe:
-            conditions = scope.maybe[name] & RECORD_ITEMS
-            if conditions:
-                self.carried.append(CarriedOver(name, conditions, node.at))
+            self.carried.append(carried_over(name, scope, node.at))
+            return
+        if self.written.get(name, frozenset()) & RECORD_ITEMS:  # in another arm of the same IF
+            self.carried.append(CarriedOver(name, self.written[name] & RECORD_ITEMS, node.at))
             return
         raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 
@@ -154,25 +182,101 @@ class _Checker:
         return f"did you mean {close[0]}?" if close else f"assign {name} first, or add it to $INPUT"
 
 
-def refuse_carried_over(carried: list[CarriedOver], program: Program, structural: StructuralModel) -> list[Diagnostic]:
-    """Notes for carried-over variables only tables use.
+def carried_over(name: str, scope: Scope, at: Location | None) -> CarriedOver:
+    conditions = scope.maybe[name] & RECORD_ITEMS
+    return CarriedOver(name, conditions or scope.maybe[name], at, certain=bool(conditions))
+
+
+def settle_carried_over(
+    carried: list[CarriedOver], program: Program, structural: StructuralModel, data_items: frozenset[str]
+) -> tuple[Derived | None, list[Diagnostic]]:
+    """Variables the model needs from earlier records as derived data items, and notes on those only tables use.
 
     Raises:
-        UnsupportedError: the prediction or the residual error needs one.
+        UnsupportedError: one that the model needs depends on more than data.
     """
     needed = needed_names(program, structural)
+    pool = data_variables(program, data_items)
+    of_records = record_values(program)
+    wanted, partial = set(), set()
     notes: dict[str, Diagnostic] = {}
     for item in carried:
+        if item.name in needed and item.name in pool:
+            if item.certain or item.name in of_records:
+                wanted.add(item.name)
+            continue
+        if not item.certain:
+            continue
         cause = " and ".join(sorted(item.conditions))
         message = f"{item.name} is only assigned under a condition on {cause}: elsewhere it would keep its value"
         hint = f"compute {item.name} as a data column, or assign it before the IF"
         if item.name in needed:
-            raise UnsupportedError(f"{message} from an earlier record", hint=hint, location=item.at)
+            raise UnsupportedError(
+                f"{message} from an earlier record, which depends on parameters", hint=hint, location=item.at
+            )
         notes[item.name] = Diagnostic(
             code="carried-over", severity="note", message=f"{message}; it is not used by the model", hint=hint,
             location=item.at,
         )  # fmt: skip
-    return list(notes.values())
+    partial = wanted - {item.name for item in carried if item.certain}
+    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, structural.program_names)
+    return derived, list(notes.values()) + (_observed_values(derived) if derived is not None else [])
+
+
+def _observed_values(derived: Derived) -> list[Diagnostic]:
+    """A warning where derived items are computed from observed values, which simulations replace."""
+    statements, variables = derived.items.statements, derived.items.variables
+    found = {v for name, v in variables.items() if "DV" in names_read(needed_over_records(statements, {name}))}
+    if not found:
+        return []
+    names = ", ".join(sorted(found))
+    return [
+        Diagnostic(
+            code="derived-from-observations",
+            severity="warning",
+            message=f"{names}: computed from DV of this or earlier records; simulations keep the values of the data, "
+            "where NONMEM takes simulated ones",
+            hint="give the value as a data column of its own if that is what is meant",
+        )
+    ]
+
+
+def record_values(program: Program) -> frozenset[str]:
+    """Variables assigned a value of the record itself (TIME, DV, AMT ...)."""
+    found = assignments((*program.pk, *program.error))
+    return frozenset(a.target for a in found if a.value.names() & RECORD_ITEMS)
+
+
+def skipped_code(skipped: list[Skipped], program: Program, structural: StructuralModel) -> list[Diagnostic]:
+    """Warnings on statements for ICALL.EQ.4 that simulations here do not run.
+
+    Raises:
+        UnsupportedError: the model needs a value that such a statement assigns before the estimation and that nothing
+            assigns unconditionally.
+    """
+    needed = needed_names(program, structural)
+    sure = {s.target for part in (program.pk, program.des, program.error) for s in part if isinstance(s, Assign)}
+    notes = []
+    for arm in skipped:
+        kept = sorted((arm.names & needed) - sure)
+        if arm.before and kept:
+            raise UnsupportedError(
+                f"{kept[0]} is assigned at initialisation (ICALL 0 or 1) and only under conditions later",
+                hint=f"assign {kept[0]} without a condition before its IFs",
+                location=arm.at,
+            )
+        acts = sorted(arm.names & needed)
+        if arm.simulating and acts:
+            notes.append(
+                Diagnostic(
+                    code="simulation-code",
+                    severity="warning",
+                    message=f"code for simulation (ICALL 4) assigns {', '.join(acts)}: it is not run",
+                    hint="simulate draws from the model that is estimated",
+                    location=arm.at,
+                )
+            )
+    return notes
 
 
 def needed_names(program: Program, structural: StructuralModel) -> frozenset[str]:

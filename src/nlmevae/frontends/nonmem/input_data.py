@@ -19,19 +19,14 @@ ROLES = {
 
 _DROP = ("DROP", "SKIP")
 
+#: Data items with a meaning this engine does not execute, accepted where their values ask for nothing
+#: (`data.acting_items`).
+_PERHAPS_ACTING = ("L2", "CALL", "RPT_", "CONT", "XVID1", "XVID2", "XVID3", "XVID4", "XVID5")
+
 #: Data items with a meaning this engine does not execute -> what to do.
 _UNSUPPORTED_ITEMS = {
-    "L2": "residual errors of several records cannot be correlated; drop the column with L2=DROP: endpoints are then "
-    "independent given the random effects, and a $SIGMA BLOCK across them has no effect",
     "L1": "name the column that tells subjects apart ID",
-    "CALL": "calls at chosen records are not supported; drop the column: CALL=DROP",
-    "RPT_": "repetition of records is not supported; drop the column: RPT_=DROP",
-    "CONT": "continuation records are not supported; write one line for each record",
     "REPL_": "repetition of subjects is not supported; drop the column: REPL_=DROP",
-    **{
-        f"XVID{n}": f"repeated observation records are not supported; drop the column: XVID{n}=DROP"
-        for n in range(1, 6)
-    },
 }
 _IGNORED_OPTIONS = (
     "NOWIDE", "WIDE", "REWIND", "NOREWIND", "NOOPEN", "CHECKOUT", "BLANKOK", "LAST20", "NOOMIT",
@@ -81,7 +76,10 @@ def _column(option: Option) -> Column:
             raise UnsupportedError(
                 f"the data item {name} is not supported", hint=_UNSUPPORTED_ITEMS[name], location=option.at
             )
-    return Column(name=first, role=ROLES.get(first, "covariate"), synonym=second, at=option.at)
+    role = "inert" if {first, second} & set(_PERHAPS_ACTING) else ROLES.get(first, "covariate")
+    if role == "inert" and second in _PERHAPS_ACTING:
+        first, second = second, first
+    return Column(name=first, role=role, synonym=second, at=option.at)
 
 
 def _check_columns(columns: list[Column], record: Record) -> None:

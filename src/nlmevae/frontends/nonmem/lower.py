@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from lark import Token, Tree
 
-from nlmevae.errors import Location, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
+from nlmevae.errors import Location, ModelError, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.element_lists import by_values, lists_in
+from nlmevae.frontends.nonmem.exits import EXIT_FLAGS
 from nlmevae.frontends.nonmem.initial_conditions import INITIAL_FLAG
-from nlmevae.frontends.nonmem.records import SourceText
+from nlmevae.frontends.nonmem.known_values import (
+    BEFORE,
+    SIMULATING,
+    WHILE_ESTIMATING,
+    decided,
+    forget,
+    known_value,
+    possible,
+)
+from nlmevae.frontends.nonmem.protected_functions import PROTECTED
 from nlmevae.frontends.nonmem.reserved import (
     FUNCTION_NAMES,
     PROTECTED_FUNCTIONS,
     UNSUPPORTED_ELEMENTS,
     UNSUPPORTED_NAMES,
 )
+from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     FUNCTIONS,
     Assign,
@@ -40,33 +51,17 @@ _COMPARE = {
 }  # fmt: skip
 _REFUSED = {
     "CALL": "subroutine calls cannot be run; write the formula instead",
-    "EXIT": "EXIT cannot be run; remove the statement, bounds on THETA keep the estimates legal",
-    "DO": "loops cannot be run; write the statements out",
-    "ENDDO": "loops cannot be run; write the statements out",
-    "INCLUDE": "included files are not read; put their statements here",
+    "EXIT": "write EXIT n k in $PK, $ERROR or $PRED; bounds on THETA keep the estimates legal",
+    "DO": "write the loop as DO WHILE (I.LE.n)",
+    "INCLUDE": "write the name of the file alone behind it: INCLUDE file.txt",
 }
+#: Limits of what a loop may become.
+MOST_ROUNDS, MOST_STATEMENTS = 1000, 20000
+#: Statements that only write files.
+_OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
+_EXIT = re.compile(r"EXIT([ \t]+\d+){0,2}[ \t]*\Z", re.IGNORECASE)
+_ELEMENTS = ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", "OMEGA", "SIGMA")
 _ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
-    """What names mean while one code record is lowered.
-
-    Attributes:
-        section: "PK", "DES", "ERROR" or "PRED".
-        counts: number of THETA, ETA, EPS and A (compartments).
-        synonyms: other spelling of a data item -> the one programs keep.
-        replacements: $ABBR REPLACE and parameter labels: ``ETA_CL`` -> ``ETA(1)``, ``THETA(CL)`` -> ``THETA(1)``.
-        parameters: of expressions that read population parameters and nothing else, what each may be called ->
-            its name; None for code.
-    """
-
-    source: SourceText
-    section: str
-    counts: Mapping[str, int]
-    synonyms: Mapping[str, str] = field(default_factory=dict)
-    replacements: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] | None = None
 
 
 def lower_expression(tree: Tree, vocabulary: Vocabulary) -> Expression:
@@ -81,7 +76,13 @@ def lower_code(tree: Tree, vocabulary: Vocabulary) -> tuple[Statement, ...]:
         UnsupportedError: a statement, name or function that cannot be executed.
         SemanticError: an index out of range, a condition used as a value or the reverse, an unknown function.
     """
-    return _Lowering(vocabulary).body(tree)
+    return lower_with_remarks(tree, vocabulary)[0]
+
+
+def lower_with_remarks(tree: Tree, vocabulary: Vocabulary) -> tuple[tuple[Statement, ...], tuple[Skipped, ...]]:
+    """`lower_code`, and what was left out because estimation never runs it."""
+    lowering = _Lowering(vocabulary)
+    return lowering.body(tree), tuple(lowering.skipped)
 
 
 def is_condition(expression: Expression) -> bool:
@@ -89,49 +90,151 @@ def is_condition(expression: Expression) -> bool:
 
 
 class _Lowering:
-    """One method per kind of syntax node."""
+    """One method per kind of syntax node; `known` are the values known at the place that is read."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self.known: dict[str, float] = dict(WHILE_ESTIMATING)
+        self.skipped: list[Skipped] = []
+        self.deciding = 0
 
     # statements -----------------------------------------------------------------------------------
 
     def body(self, tree: Tree) -> tuple[Statement, ...]:
-        return tuple(self.statement(child) for child in tree.children)
+        return tuple(statement for child in tree.children for statement in self.statements(child))
 
-    def statement(self, tree: Tree) -> Statement:
+    def statements(self, tree: Tree) -> tuple[Statement, ...]:
+        """What one statement of the text becomes: loops are written out, what estimation never runs is left out."""
         match tree.data:
             case "assign":
-                target, value = tree.children
-                name, at = self.target(target)
-                return Assign(name, self.value(value), at=at)
+                return (self.assignment(tree),)
             case "if_logical":
                 head, condition, simple = tree.children
-                return If(((self.condition(condition), (self.statement(simple),)),), at=self.at(head))
+                return self.conditional([(condition, simple)], None, self.at(head))
             case "if_block":
-                return self.if_block(tree)
+                head, condition, body, *rest = tree.children
+                arms = [(condition, body)] + [tuple(part.children) for part in rest if part.data == "elseif"]
+                orelse = next((part.children[0] for part in rest if part.data == "else_arm"), None)
+                return self.conditional(arms, orelse, self.at(head))
+            case "do_while":
+                return self.loop(tree)
+            case _ if _OUTPUT.match(str(tree.children[0])):
+                return ()
+            case _ if _EXIT.match(str(tree.children[0])) and self.vocabulary.section in EXIT_FLAGS:
+                return self.exit(tree.children[0])
             case _:
                 raise self.refusal(tree.children[0])
 
-    def if_block(self, tree: Tree) -> If:
-        head, condition, body, *rest = tree.children
-        arms = [(self.condition(condition), self.body(body))]
-        orelse: tuple[Statement, ...] = ()
-        for part in rest:
-            if part.data == "elseif":
-                arms.append((self.condition(part.children[0]), self.body(part.children[1])))
+    def exit(self, token: Token) -> tuple[Statement, ...]:
+        """EXIT: NONMEM gives up the prediction; `with_exits` makes it not finite."""
+        at = self.at(token)
+        return (Assign(EXIT_FLAGS[self.vocabulary.section], Number(1.0, at=at), at=at),)
+
+    def assignment(self, tree: Tree) -> Statement:
+        target, value = tree.children
+        name, at = self.target(target)
+        statement = Assign(name, self.value(value), at=at)
+        number = known_value(statement.value, self.known)
+        if number is None:
+            self.known.pop(name, None)
+        else:
+            self.known[name] = number
+        return by_values(statement, self.vocabulary.lists)
+
+    def conditional(self, arms: list[tuple[Tree, Tree]], orelse: Tree | None, at: Location) -> tuple[Statement, ...]:
+        """An IF without the arms that no estimation runs; nothing, or an arm alone, where that is decided."""
+        before = dict(self.known)
+        kept: list[tuple[Expression, tuple[Statement, ...]]] = []
+        final: tuple[Statement, ...] = ()
+        settled: Expression | None = None
+        for written, body in arms:
+            condition = self.condition(written)
+            if settled is not None:
+                self.skip(Not(settled), body, before, at)
+                continue
+            self.refuse_list(condition)
+            holds = decided(condition, before)
+            if holds is False:
+                self.skip(condition, body, before, at)
+            elif holds is True:
+                settled, final = condition, self.arm(body, before)
             else:
-                orelse = self.body(part.children[0])
-        return If(tuple(arms), orelse, at=self.at(head))
+                kept.append((holds, self.arm(body, before)))
+        if orelse is not None and settled is not None:
+            self.skip(Not(settled), orelse, before, at)
+        elif orelse is not None:
+            final = self.arm(orelse, before)
+        self.known = before
+        if not kept:
+            if final:
+                self.known = self.after
+            return final
+        if not final and not any(body for _, body in kept):
+            return ()
+        statement = If(tuple(kept), final, at=at)
+        forget(self.known, (statement,))
+        return (statement,)
+
+    def arm(self, body: Tree, before: dict[str, float]) -> tuple[Statement, ...]:
+        self.known = dict(before)
+        found = self.body(body) if body.data in ("body", "program") else self.statements(body)
+        self.after = self.known
+        return found
+
+    def skip(self, condition: Expression, body: Tree, known: dict[str, float], at: Location) -> None:
+        """Remember what an arm would assign at other values of ICALL."""
+        names = set()
+        for assign in body.iter_subtrees_topdown():
+            if assign.data == "assign":
+                with contextlib.suppress(ModelError):  # what is not run need not be legal here
+                    names.add(self.target(assign.children[0])[0])
+        self.skipped.append(
+            Skipped(
+                names=frozenset(names),
+                before=possible(condition, known, BEFORE),
+                simulating=possible(condition, known, SIMULATING),
+                at=at,
+            )
+        )
+
+    def loop(self, tree: Tree) -> tuple[Statement, ...]:
+        """DO WHILE written out."""
+        head, written, body = tree.children
+        found: list[Statement] = []
+        for _ in range(MOST_ROUNDS):
+            holds = decided(self.condition(written), self.known)
+            if not isinstance(holds, bool):
+                raise UnsupportedError(
+                    "this DO WHILE runs for a number of rounds that depends on data or parameters",
+                    hint="give its counter a number before it and compare it with a number: I=1, DO WHILE (I.LE.4)",
+                    location=self.at(head),
+                )
+            if not holds:
+                return tuple(found)
+            found += self.body(body)
+            if len(found) > MOST_STATEMENTS:
+                break
+        raise UnsupportedError(
+            f"this DO WHILE runs for more than {MOST_ROUNDS} rounds or {MOST_STATEMENTS} statements",
+            hint="count its variable up in the loop, or write the sum as a formula",
+            location=self.at(head),
+        )
+
+    def refuse_list(self, condition: Expression) -> None:
+        for names in lists_in(condition, self.vocabulary.lists).values():
+            raise UnsupportedError(
+                f"{names[0]} is chosen by a data item and stands in a condition",
+                hint=f"assign it to a variable first: X={names[0]}, and compare X",
+                location=condition.at,
+            )
 
     def refusal(self, token: Token) -> UnsupportedError:
         words = str(token).split()
         first = re.match(r"[A-Za-z]+", words[0]).group().upper()
-        name = {"END": "ENDDO", "GO": "GOTO"}.get(first, first)
-        shown = "DO WHILE" if first.startswith("DO") and "WHILE" in str(token).upper() else name
+        name = {"GO": "GOTO"}.get(first, first)
         hint = _REFUSED.get(name, f"{name} cannot be run; remove the statement")
         location = self.vocabulary.source.location(token.start_pos, len(str(token).rstrip()))
-        return UnsupportedError(f"{shown} is not supported", hint=hint, location=location)
+        return UnsupportedError(f"{name} is not supported", hint=hint, location=location)
 
     def target(self, tree: Tree) -> tuple[str, Location]:
         token = tree.children[0]
@@ -139,13 +242,33 @@ class _Lowering:
         name = self.element_name(token, tree.children[1:]) if tree.data == "target_element" else token.upper()
         name = self.vocabulary.replacements.get(name, name)
         name = self.vocabulary.synonyms.get(name, name)
-        if _ELEMENT.match(name):
+        match = _ELEMENT.match(name)
+        if match and match.group(1) in self.vocabulary.arrays:
+            return self.array_element(name, at), at
+        if match:
             return self.target_element(name, at), at
-        if name in UNSUPPORTED_NAMES:
-            raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        if name in UNSUPPORTED_NAMES or name in WHILE_ESTIMATING:
+            hint = UNSUPPORTED_NAMES.get(name, "NONMEM sets it; assign a variable with another name")
+            raise UnsupportedError(f"{name} is not supported", hint=hint, location=at)
         if name == INITIAL_FLAG:
             raise SemanticError(f"{name} cannot be assigned", hint="only read it: IF (A_0FLG.EQ.1)", location=at)
         return name, at
+
+    def array_element(self, name: str, at: Location) -> str:
+        """An element of an array of $ABBREVIATED DECLARE, its index checked."""
+        base, index = _ELEMENT.match(name).groups()
+        sizes = self.vocabulary.arrays[base]
+        numbers = index.split(",")
+        inside = len(numbers) == len(sizes) and all(
+            n.isdigit() and 1 <= int(n) <= size for n, size in zip(numbers, sizes, strict=True)
+        )
+        if not inside:
+            raise SemanticError(
+                f"{name} does not exist: $ABBREVIATED declares {base}({','.join(map(str, sizes))})",
+                hint="use an index inside the declared size, or declare more",
+                location=at,
+            )
+        return name
 
     def target_element(self, name: str, at: Location) -> str:
         base = name.partition("(")[0]
@@ -177,7 +300,9 @@ class _Lowering:
         return expression
 
     def condition(self, node: Tree | Token) -> Expression:
+        self.deciding += 1
         expression = self.expression(node)
+        self.deciding -= 1
         if not is_condition(expression):
             raise SemanticError(
                 "a number stands where a condition is needed",
@@ -223,11 +348,27 @@ class _Lowering:
             return self.function(FUNCTION_NAMES[name], arguments, at)
         if self.vocabulary.parameters is not None:
             return self.parameter(self.element_name(token, arguments), at)
+        if name in PROTECTED:
+            return self.protected(name, arguments, at)
         if name in PROTECTED_FUNCTIONS:
             raise UnsupportedError(
                 f"{name} is not supported", hint=f"write {PROTECTED_FUNCTIONS[name]} instead", location=at
             )
-        if name not in ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", *UNSUPPORTED_ELEMENTS):
+        if name in self.vocabulary.arrays:
+            return Symbol(self.array_element(self.element_name(token, arguments), at), at=at)
+        if name not in (
+            "THETA",
+            "ETA",
+            "EPS",
+            "ERR",
+            "A",
+            "DADT",
+            "A_0",
+            "A_INITIAL",
+            "OMEGA",
+            "SIGMA",
+            *UNSUPPORTED_ELEMENTS,
+        ):
             raise self.unknown_function(name, at)
         return self.symbol(self.element_name(token, arguments), at)
 
@@ -239,6 +380,13 @@ class _Lowering:
                 f"{name} takes {count}, not {len(arguments)}", hint="check the commas between them", location=at
             )
         return Call(name, tuple(self.value(a) for a in arguments), at=at)
+
+    def protected(self, name: str, arguments: tuple[Tree, ...], at: Location) -> Expression:
+        if len(arguments) != 1:
+            raise SemanticError(
+                f"{name} takes 1 argument, not {len(arguments)}", hint="check the commas between them", location=at
+            )
+        return PROTECTED[name](self.value(arguments[0]), at)
 
     def unknown_function(self, name: str, at: Location) -> NlmevaeError:
         close = get_close_matches(name, FUNCTION_NAMES, n=1)
@@ -255,16 +403,24 @@ class _Lowering:
         """``THETA(CL)``, ``ETA(2)``: the spelling, upper case."""
         texts = []
         for argument in arguments:
-            leaf = argument.children[0] if isinstance(argument, Tree) and argument.data in ("number", "name") else None
-            if leaf is None or (argument.data == "number" and not str(leaf).isdigit()):
-                raise SemanticError(
-                    f"the index of {token.upper()} is computed",
-                    hint=f"write a whole number: {token.upper()}(1)",
-                    location=self.at(token),
-                )
-            texts.append(leaf.upper() if argument.data == "name" else str(int(leaf)))
+            leaf = argument.children[0] if isinstance(argument, Tree) and argument.data == "name" else None
+            if leaf is not None and leaf.upper() not in self.known:
+                texts.append(leaf.upper())
+            else:
+                texts.append(str(self.index(token, argument)))
         base = {"A_INITIAL": "A_0"}.get(token.upper(), token.upper())
         return f"{base}({','.join(texts)})"
+
+    def index(self, token: Token, argument: Tree) -> int:
+        """A whole number: written, or known here because a loop counts it."""
+        number = known_value(self.value(argument), self.known)
+        if number is None or number != int(number) or number < 0:
+            raise SemanticError(
+                f"the index of {token.upper()} is computed",
+                hint=f"write a whole number: {token.upper()}(1)",
+                location=self.at(token),
+            )
+        return int(number)
 
     def parameter(self, name: str, at: Location) -> Expression:
         """A population parameter by its name or label."""
@@ -287,8 +443,14 @@ class _Lowering:
         if re.fullmatch(r"[0-9.].*", name):
             return Number(float(name.replace("D", "E")), at=at)
         name = vocabulary.synonyms.get(name, name)
+        if name in vocabulary.lists:
+            return Symbol(name, at=at)
+        if name in WHILE_ESTIMATING:
+            return Number(WHILE_ESTIMATING[name], at=at) if self.deciding == 0 else Symbol(name, at=at)
         if _ELEMENT.match(name):
-            return Symbol(self.checked(name, at), at=at)
+            name = self.checked(name, at)
+            value = vocabulary.constants.get(name)
+            return Symbol(name, at=at) if value is None else Number(value, at=at)
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
         if name == INITIAL_FLAG and vocabulary.section != "PK":
@@ -302,6 +464,8 @@ class _Lowering:
         base = {"ERR": "EPS"}.get(base, base)
         if base in UNSUPPORTED_ELEMENTS:
             raise UnsupportedError(f"{base}({index}) is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
+        if base in ("OMEGA", "SIGMA"):
+            return self.variance_element(base, index, at)
         self.check_section(base, f"{base}({index})", at)
         if not index.isdigit():
             raise SemanticError(
@@ -325,6 +489,20 @@ class _Lowering:
                 location=at,
             )
         return f"{base}({int(index)})"
+
+    def variance_element(self, base: str, index: str, at: Location) -> str:
+        """``SIGMA(2,1)``, the row not below the column."""
+        count = self.vocabulary.counts.get({"OMEGA": "ETA", "SIGMA": "EPS"}[base], 0)
+        numbers = [int(n) if n.isdigit() else 0 for n in index.split(",")]
+        if len(numbers) == 1:  # SIGMA(1) is the variance of EPS(1)
+            numbers *= 2
+        if len(numbers) != 2 or not all(1 <= n <= count for n in numbers):
+            raise SemanticError(
+                f"{base}({index}) does not exist: ${base} has {count} rows",
+                hint=f"write row and column: {base}(1,1) is the variance of the first effect",
+                location=at,
+            )
+        return f"{base}({max(numbers)},{min(numbers)})"
 
     def check_section(self, base: str, name: str, at: Location) -> None:
         section = self.vocabulary.section

@@ -8,8 +8,9 @@ from lark.exceptions import UnexpectedInput
 
 from nlmevae.errors import ModelSyntaxError, SemanticError
 from nlmevae.frontends.nonmem.code import expression_tree
-from nlmevae.frontends.nonmem.lower import Vocabulary, lower_expression
+from nlmevae.frontends.nonmem.lower import lower_expression
 from nlmevae.frontends.nonmem.records import source_text
+from nlmevae.frontends.nonmem.vocabulary import Vocabulary
 from nlmevae.ir import Expression
 
 

@@ -5,23 +5,28 @@ text --records--> records --options, code--> ir pieces --definitions--> checked 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, SemanticError
-from nlmevae.frontends.nonmem.abbreviations import read_replacements
+from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
 from nlmevae.frontends.nonmem.code import parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
     Names,
     Scope,
+    carried_over,
     check_definitions,
-    refuse_carried_over,
+    settle_carried_over,
+    skipped_code,
 )
+from nlmevae.frontends.nonmem.exits import with_exits
+from nlmevae.frontends.nonmem.included import with_included
 from nlmevae.frontends.nonmem.initial_conditions import initial_state
+from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
-from nlmevae.frontends.nonmem.lower import Vocabulary, check_no_statement, lower_code
+from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
@@ -46,9 +51,11 @@ from nlmevae.frontends.nonmem.subroutines import (
 )
 from nlmevae.frontends.nonmem.table_request import TableNames, read_tables
 from nlmevae.frontends.nonmem.thetas import read_thetas
+from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     Column,
     CovarianceBlock,
+    DerivedItems,
     Diagnostic,
     Model,
     PopulationParameter,
@@ -56,9 +63,13 @@ from nlmevae.ir import (
     SourceReference,
     Statement,
     StructuralModel,
+    constant_elements,
     names_assigned,
     names_read,
 )
+
+#: Roles of items that are 0 on every observation of a compartmental model.
+ZERO_ON_OBSERVATIONS = ("evid", "mdv", "amt", "rate", "addl", "ii", "ss")
 
 
 def read_control_stream(path: str | Path) -> Model:
@@ -87,29 +98,34 @@ def lower_control_stream(source: SourceText) -> Model:
     Raises:
         ModelError: see `read_control_stream`.
     """
+    source = with_included(source)
     stream, notes = first_problem(split_records(source))
     notes += check_records(stream)
     columns = read_columns(stream.named("INPUT"))
     parts = _Parts.read(stream, columns)
-    structural, program, more = _structure(stream, parts)
+    structure = _structure(stream, parts)
+    program = structure.program
     _check_effects_used(parts, program)
+    read = names_read(program.pk) | names_read(program.des) | names_read(program.error) | parts.data_items
+    notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)
+    parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
     tables = read_tables(stream.named("TABLE"), parts.table_names(program))
     return Model(
         name=Path(source.path).stem,
-        source=SourceReference(format="nonmem", path=source.path, text=source.text),
+        source=SourceReference(format="nonmem", path=source.path, text=source.text, included=source.included),
         problem=_title(one(stream, "PROBLEM")),
-        data=read_data(one(stream, "DATA"), columns),
+        data=replace(read_data(one(stream, "DATA"), columns), columns=structure.columns, derived=structure.derived),
         thetas=parts.thetas,
         omega=parts.omega,
         sigma=parts.sigma,
-        structural=structural,
+        structural=structure.structural,
         program=program,
         estimation=estimation,
         covariance=read_covariance_request(stream.named("COVARIANCE")),
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
-        diagnostics=tuple(notes + more + unmet_requests(stream.named("COVARIANCE"), tables)),
+        diagnostics=tuple(notes + structure.notes + unmet_requests(stream.named("COVARIANCE"), tables)),
     )
 
 
@@ -127,6 +143,7 @@ class _Parts:
     omega: tuple[CovarianceBlock, ...]
     sigma: tuple[CovarianceBlock, ...]
     replacements: dict[str, str]
+    abbreviations: Abbreviations
 
     @classmethod
     def read(cls, stream: ControlStream, columns: tuple[Column, ...]) -> _Parts:
@@ -136,9 +153,17 @@ class _Parts:
         if eps_names:
             eps_names |= {name.replace("EPS(", "ERR(", 1): number for name, number in eps_names.items()}
         named = theta_names | eta_names | eps_names
-        replaced = read_replacements(stream.named("ABBREVIATED"))
-        replacements = named | {left: named.get(right, right) for left, right in replaced.items()}
-        return cls(columns=columns, thetas=thetas, omega=omega, sigma=sigma, replacements=replacements)
+        items = frozenset(n for c in columns if c.role != "drop" for n in (c.name, c.synonym) if n)
+        abbreviations = read_abbreviations(stream.named("ABBREVIATED"), items)
+        replaced = abbreviations.replacements
+        return cls(
+            columns=columns,
+            thetas=thetas,
+            omega=omega,
+            sigma=sigma,
+            replacements=named | {left: named.get(right, right) for left, right in replaced.items()},
+            abbreviations=abbreviations,
+        )
 
     def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:
         return Vocabulary(
@@ -152,6 +177,9 @@ class _Parts:
             },
             synonyms={c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"},
             replacements=self.replacements,
+            constants=constant_elements("OMEGA", self.omega) | constant_elements("SIGMA", self.sigma),
+            lists=self.abbreviations.lists,
+            arrays=self.abbreviations.arrays,
         )
 
     def table_names(self, program: Program) -> TableNames:
@@ -166,35 +194,55 @@ class _Parts:
     def data_items(self) -> frozenset[str]:
         return frozenset(c.name for c in self.columns if c.role != "drop")
 
+    def items_of(self, *roles: str) -> frozenset[str]:
+        """Data items with one of these roles."""
+        return frozenset(n for c in self.columns if c.role in roles for n in (c.name, c.synonym) if n)
+
     @property
     def dropped(self) -> frozenset[str]:
         return frozenset(c.name for c in self.columns if c.role == "drop")
 
 
-def _code(stream: ControlStream, section: str, parts: _Parts, compartments: int) -> tuple[Statement, ...]:
-    record = one(stream, section)
+def _code(
+    stream: ControlStream, section: str, parts: _Parts, compartments: int, skipped: list[Skipped]
+) -> tuple[Statement, ...]:
+    record, *more = stream.named(section)
     vocabulary = parts.vocabulary(stream.source, section, compartments)
-    statements = lower_code(parse_code(record), vocabulary)
+    statements, left_out = lower_with_remarks(parse_code(record, *more), vocabulary)
     check_no_statement(statements, section, record.head)
+    skipped += left_out
     return statements
 
 
-def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, Program, list[Diagnostic]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Structure:
+    """Compartments and code; `columns` and `derived` with the data items that code derives from others."""
+
+    structural: StructuralModel
+    program: Program
+    columns: tuple[Column, ...]
+    derived: DerivedItems | None
+    notes: list[Diagnostic]
+
+
+def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
+    skipped: list[Skipped] = []
     if stream.named("PRED"):
-        program = Program(error=_code(stream, "PRED", parts, 0))
+        program = with_exits(Program(error=_code(stream, "PRED", parts, 0, skipped)))
         structural = StructuralModel()
-        return structural, program, _check_formula(stream, parts, program, structural)
+        return _settled(parts, program, structural, _check_formula(stream, parts, program), [], skipped)
     subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(_code(stream, "PK", parts, compartments))
+    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
     program = Program(
         pk=start.pk,
-        des=_code(stream, "DES", parts, compartments) if by_equations else (),
-        error=_code(stream, "ERROR", parts, compartments),
+        des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
+        error=_code(stream, "ERROR", parts, compartments, skipped),
     )
-    carried = _check_compartmental(stream, parts, program)
+    program = with_exits(program)
+    scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:
         head = one(stream, "DES").head
@@ -205,7 +253,28 @@ def _structure(stream: ControlStream, parts: _Parts) -> tuple[StructuralModel, P
     for section, statements in (("$DES", program.des), ("$ERROR", program.error)):
         start.check_unread(names_read(statements), section)
     start.check_unread((o.key for record in stream.named("TABLE") for o in read_options(record)), "$TABLE")
-    return structural, program, notes + refuse_carried_over(carried, program, structural)
+    for name in sorted(structural.program_names & set(scope.maybe)):
+        carried.append(replace(carried_over(name, scope, None), certain=False))
+    return _settled(parts, program, structural, carried, notes, skipped)
+
+
+def _settled(
+    parts: _Parts,
+    program: Program,
+    structural: StructuralModel,
+    carried: list[CarriedOver],
+    notes: list[Diagnostic],
+    skipped: list[Skipped],
+) -> _Structure:
+    """Values of earlier records as derived data items."""
+    derived, more = settle_carried_over(carried, program, structural, parts.data_items)
+    return _Structure(
+        structural=structural,
+        program=program if derived is None else derived.program,
+        columns=parts.columns if derived is None else (*parts.columns, *derived.columns),
+        derived=derived.items if derived is not None and derived.columns else None,
+        notes=notes + more + skipped_code(skipped, program, structural),
+    )
 
 
 def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[DeclaredCompartment, ...]:
@@ -226,34 +295,38 @@ def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[Declared
     return () if built_in else read_model_record(stream.named("MODEL"))
 
 
-def _check_formula(
-    stream: ControlStream, parts: _Parts, program: Program, structural: StructuralModel
-) -> list[Diagnostic]:
-    names = Names(data_items=parts.data_items, dropped=parts.dropped)
+def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
+    given = frozenset({"NEWIND"})
+    names = Names(data_items=parts.data_items, dropped=parts.dropped, given=given, zero=parts.items_of("mdv"))
     _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
     _check_prediction(program, one(stream, "PRED").head)
-    return refuse_carried_over(carried, program, structural)
+    return carried
 
 
-def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
+def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> tuple[Scope, list[CarriedOver]]:
     """Definitions through $PK, $DES and $ERROR, in the order they run."""
     data, dropped = parts.data_items, parts.dropped
-    pk, carried = check_definitions(program.pk, "PK", Names(data_items=data, dropped=dropped), Scope(set()))
+    pk, carried = check_definitions(
+        program.pk, "PK", Names(data_items=data, dropped=dropped, given=frozenset({"NEWIND"})), Scope(set())
+    )
     if program.des:
         names = Names(
             data_items=data - {"TIME"},
             dropped=dropped,
-            given=frozenset({"T"}),
+            given=frozenset({"T", "NEWIND"}),
             hints={"TIME": "inside $DES the time is T"},
         )
         _, more = check_definitions(program.des, "DES", names, pk)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    names = Names(data_items=data, dropped=dropped, given=frozenset({"F"}), hints=hints)
+    given = frozenset({"F", "NEWIND"})
+    names = Names(
+        data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
+    )
     _, more = check_definitions(program.error, "ERROR", names, pk)
     _check_prediction(program, one(stream, "ERROR").head)
-    return carried + more
+    return pk, carried + more
 
 
 def _check_prediction(program: Program, at: Location) -> None:

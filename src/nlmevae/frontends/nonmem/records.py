@@ -35,15 +35,35 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """From `start` the text is that of the file `origin` from its offset `offset` on."""
+
+    start: int
+    origin: SourceText
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceText:
-    """The whole file. `line_starts` are the offsets where lines begin."""
+    """The whole file. `line_starts` are the offsets where lines begin; `segments`: where its parts stand, if other
+    files are included in it."""
 
     path: str
     text: str
     line_starts: tuple[int, ...] = field(repr=False)
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """Paths of the files that are included."""
+        return tuple(dict.fromkeys(s.origin.path for s in self.segments if s.origin.path != self.path))
 
     def location(self, offset: int, length: int = 1) -> Location:
-        """The place of `offset` (from 0) in the file."""
+        """The place of `offset` (from 0) in the file it comes from."""
+        if self.segments:
+            starts = [segment.start for segment in self.segments]
+            segment = self.segments[max(0, bisect.bisect_right(starts, offset) - 1)]
+            return segment.origin.location(segment.offset + offset - segment.start, length)
         line = bisect.bisect_right(self.line_starts, offset)
         start = self.line_starts[line - 1]
         end = self.line_starts[line] if line < len(self.line_starts) else len(self.text)
@@ -110,8 +130,11 @@ def read_source(path: str | Path) -> SourceText:
 
 
 def source_text(text: str, path: str) -> SourceText:
-    starts = (0, *(match.end() for match in _LINE_END.finditer(text)))
-    return SourceText(path, text, starts)
+    return SourceText(path, text, line_starts(text))
+
+
+def line_starts(text: str) -> tuple[int, ...]:
+    return (0, *(match.end() for match in _LINE_END.finditer(text)))
 
 
 def split_records(source: SourceText) -> ControlStream:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 #: Names NONMEM gives a meaning this engine does not execute -> what to do instead.
 UNSUPPORTED_NAMES: dict[str, str] = {
-    "NEWIND": "code that depends on the record's place in the subject is not supported; compute the value as a "
-    "data column",
     "NEWL2": "code that depends on level two records is not supported; remove it",
-    "ICALL": "the code is only run for estimation; remove the statements for other values of ICALL",
-    "IREP": "simulation is not supported; remove the statement",
     "NIREP": "simulation is not supported; remove the statement",
-    "IPROB": "only one $PROBLEM is run; remove the statement",
     "NPROB": "only one $PROBLEM is run; remove the statement",
     "PNEWIF": "parallel control is not supported; remove the statement",
     "ISFINL": "the code is only run for estimation; remove the statement",
-    "COMACT": "copying passes are not supported; compute the value as a data column",
     "COMSAV": "copying passes are not supported; compute the value as a data column",
     "COMRES": "copying passes are not supported; remove the statement",
     "MIXNUM": "mixture models are not supported; fit one population",
@@ -50,8 +44,6 @@ UNSUPPORTED_ELEMENTS: dict[str, str] = {
     "MIXP": UNSUPPORTED_NAMES["MIXP"],
     "COM": "copying passes are not supported; compute the value as a data column",
     "P": "read the variable assigned in $PK by its name",
-    "OMEGA": "the value of OMEGA cannot be read by code; write the number or use a THETA",
-    "SIGMA": "the value of SIGMA cannot be read by code; write the number or use a THETA",
     "TNPRI": "prior distributions are not supported; remove $PRIOR",
     "LEVET": "random effects between levels are not supported; use one level of ETAs",
     "DA": "code of derivatives is not supported; remove it",
@@ -78,13 +70,11 @@ FUNCTION_NAMES: dict[str, str] = {
     "PHI": "PHI", "GAMLN": "GAMLN",
 }  # fmt: skip
 
-#: Protected functions -> the plain one to write.
-PROTECTED_FUNCTIONS: dict[str, str] = {
-    "PEXP": "EXP", "PLOG": "LOG", "PLOG10": "LOG10", "PSQRT": "SQRT", "PTAN": "TAN", "PASIN": "ASIN", "PACOS": "ACOS",
-}  # fmt: skip
+#: Protected functions that are not known (the others: `protected_functions`) -> the plain one to write.
+PROTECTED_FUNCTIONS: dict[str, str] = {"PTAN": "TAN"}
 
 #: Data items whose value belongs to one record, so that a variable assigned under a condition on them
 #: would have to keep its value from record to record.
 RECORD_ITEMS = frozenset(
-    {"TIME", "DATE", "DAT1", "DAT2", "DAT3", "DV", "MDV", "EVID", "AMT", "RATE", "II", "ADDL", "SS"}
+    {"NEWIND", "TIME", "DATE", "DAT1", "DAT2", "DAT3", "DV", "MDV", "EVID", "AMT", "RATE", "II", "ADDL", "SS"}
 )

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.prior import refuse_prior
 from nlmevae.frontends.nonmem.records import ControlStream, Record
 from nlmevae.ir import Diagnostic
 
 _UNSUPPORTED = {
     "MIX": "mixture models are not supported; fit one population",
-    "PRIOR": "prior distributions are not supported; remove $PRIOR and its parameter records",
     "AES": "algebraic equations are not supported; solve them in $DES or $ERROR",
     "AESINITIAL": "algebraic equations are not supported; solve them in $DES or $ERROR",
     "AES0": "algebraic equations are not supported; solve them in $DES or $ERROR",
-    "INFN": "initialisation code is not run; compute its results as data columns",
     "LEVEL": "random effects between levels are not supported; use one level of ETAs",
     "CONTR": "user-written contributions to the objective function are not supported; remove the record",
     "BIND": "binding of data items to parameters is not supported; remove the record",
-    "INCLUDE": "included files are not read; put their text here",
+    "INCLUDE": "write one file name: $INCLUDE file.txt",
     "SUPERPROBLEM": "only one $PROBLEM is run; remove the record",
     "INDEX": "index variables of user-written code are not supported; remove the record",
     "DEFAULT": "remove the record",
@@ -26,9 +25,6 @@ _UNSUPPORTED = {
     "FORMAT": "remove the record",
     "STIELTJES": "remove the record",
 }
-#: Records of prior distributions, legal only with $PRIOR.
-_PRIOR_RECORDS = ("THETAP", "THETAPV", "OMEGAP", "OMEGAPD", "SIGMAP", "SIGMAPD", "TTDF", "OLKJDF", "OVARF", "SLKJDF",
-                  "SVARF")  # fmt: skip
 _NOTED = {
     "SIMULATION": "note: run by `nlmevae simulate`, which takes seed and number of data sets from it",
     "NONPARAMETRIC": "note: the nonparametric step is not run; the record is kept",
@@ -42,7 +38,7 @@ _NOTED = {
     "RCOV": "note: a covariance matrix of estimates is not read",
     "RCOVI": "note: a covariance matrix of estimates is not read",
 }
-_SINGLE = ("DATA", "PK", "PRED", "DES", "ERROR")
+_SINGLE = ("DATA", "PRED", "DES")
 
 
 def first_problem(stream: ControlStream) -> tuple[ControlStream, list[Diagnostic]]:
@@ -74,12 +70,7 @@ def check_records(stream: ControlStream) -> list[Diagnostic]:
             raise UnsupportedError(
                 f"${record.name} is not supported", hint=_UNSUPPORTED[record.name], location=record.head
             )
-        if record.name in _PRIOR_RECORDS:
-            raise UnsupportedError(
-                f"${record.name} (a prior distribution) is not supported",
-                hint=_UNSUPPORTED["PRIOR"],
-                location=record.head,
-            )
+    refuse_prior(stream)
     _check_single(stream)
     _check_present(stream)
     return [_note(record) for record in stream.records if record.name in _NOTED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nlmevae.errors import Location, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
@@ -59,10 +59,10 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
     found: dict[str, int] = {}
     places: dict[str, Location] = {}
     for record in records:
-        for option in _joined(read_options(record), "TOL", "NRD"):
+        for option in _joined(_separated(read_options(record)), "TOL", "NRD", "ATOL", "SSTOL", "SSATOL"):
             _subroutine(option, found, places)
     for record in tolerances:
-        for option in read_options(record):
+        for option in _joined(_separated(read_options(record)), "TOL", "NRD", "ATOL", "SSTOL", "SSATOL"):
             if option.value is None and option.key.isdigit():
                 found["TOL"] = int(option.key)
             else:
@@ -80,6 +80,18 @@ def read_subroutines(records: tuple[Record, ...], tolerances: tuple[Record, ...]
         known = ", ".join(f"ADVAN{n}" for n in solved)
         raise UnsupportedError(f"ADVAN{advan} is not supported", hint=f"use one of {known}", location=at)
     return Subroutines(advan, found.get("TRANS", 1), found.get("TOL"), places.get("TRANS", at))
+
+
+def _separated(options: list[Option]) -> list[Option]:
+    """``TOL9`` is ``TOL=9``."""
+    found: list[Option] = []
+    for option in options:
+        digits = re.fullmatch(r"(TOL|NRD|ATOL)(\d+)", option.key)
+        if digits and option.value is None:
+            token = replace(option.token, text=digits.group(1))
+            option = Option(token, digits.group(2), option.token.start, assigned=True)
+        found.append(option)
+    return found
 
 
 def _joined(options: list[Option], *keys: str) -> Iterator[Option]:
@@ -103,6 +115,8 @@ def _joined(options: list[Option], *keys: str) -> Iterator[Option]:
 def _subroutine(option: Option, found: dict[str, int], places: dict[str, Location]) -> None:
     key = option.key
     text = (option.value or "").upper() if key in ("ADVAN", "TRANS") or abbreviates(key, "SUBROUTINES") else key
+    if key in ("ADVAN", "TRANS") and text.isdigit():
+        text = key + text
     match = _FIRST_NAMES.match(text)
     if match:
         name, number = match.group(1), int(match.group(2))

@@ -28,7 +28,7 @@ from nlmevae.frontends.recognition.individual_level import MIN_POINTS
 from nlmevae.frontends.recognition.points import Points
 from nlmevae.frontends.recognition.record_kinds import spellings, truth_of
 from nlmevae.frontends.recognition.sigma_blocks import block_of, covariance_of
-from nlmevae.ir import Diagnostic, Expression, Model, Number, ObservationModel
+from nlmevae.ir import CovarianceBlock, Diagnostic, Expression, Model, Number, ObservationModel, initial_elements
 from nlmevae.ir.evaluate import evaluate
 
 _FORMS = (
@@ -41,6 +41,9 @@ _LARGE = tuple(sign * 10.0**k for k in range(9, 0, -1) for sign in (1.0, -1.0))
 _SMALL = (2.0, 3.0, 4.0, -1.0)
 _EXACT, _ROUNDING = 1e-8, 1e-13  # relative, and absolute: 1 - PHI(x) cancels
 _INFORMATIVE = 1e-9  # probabilities this far from 0 and 1 tell limits apart
+
+
+Limits = tuple[Expression | None, Expression | None, Expression | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def find_censoring(
         if found is None:
             continue
         free = [name for name in partner.weights if not block_of(model, name).fixed]
-        if free:
+        if free and not _follows_sigma(model, here, changes, limits, found, rng):
             estimated = free[0]
             continue
         lower, upper, floor = found
@@ -105,7 +108,7 @@ def find_censoring(
         raise UnsupportedError(
             f"the probability of records with {records} has W for their standard deviation, but the variance of "
             f"{estimated} is estimated too",
-            hint="write $SIGMA 1 FIX, so that W itself is the standard deviation",
+            hint="write $SIGMA 1 FIX, so that W itself is the standard deviation, or write SQRT(SIGMA(n,n)) into it",
             location=at,
         )
     raise UnsupportedError(
@@ -132,7 +135,33 @@ def _sd(model: Model, found: ErrorPoints, w: np.ndarray) -> np.ndarray:
         return np.sqrt(np.einsum("ip,ij,jp->p", w, sigma, w))
 
 
-Limits = tuple[Expression | None, Expression | None, Expression | None]
+def _follows_sigma(
+    model: Model,
+    found: ErrorPoints,
+    changes: Points,
+    candidates: list[tuple[Expression, np.ndarray]],
+    expected: Limits,
+    rng: np.random.Generator,
+) -> bool:
+    """The code reads SIGMA(n,n) by name: with other variances than the initial ones it still has the same limits."""
+    for _ in range(2):
+        free = [block for block in model.sigma if not block.fixed and block.same_as is None]
+        factors = {id(block): rng.uniform(0.3, 3.0) for block in free}
+        sigma = tuple(_scaled(model, block, factors) for block in model.sigma)
+        other = replace(model, sigma=sigma)
+        here = replace(found, points={**found.points, **initial_elements(other)})
+        probability, _ = run_again(other, here, {})
+        f, w = run_again(other, here, changes)
+        if _match(probability, f, _sd(other, here, w), candidates) != expected:
+            return False
+    return True
+
+
+def _scaled(model: Model, block: CovarianceBlock, factors: dict[int, float]) -> CovarianceBlock:
+    """The block with all its elements multiplied; one that is SAME as another follows it."""
+    source = block if block.same_as is None else model.sigma[block.same_as]
+    factor = factors.get(id(source), 1.0)
+    return replace(block, matrix=tuple(tuple(factor * value for value in row) for row in block.matrix))
 
 
 def _match(

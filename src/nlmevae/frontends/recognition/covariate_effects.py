@@ -8,7 +8,7 @@ from nlmevae.frontends.recognition.individual_level import IndividualLevel, run_
 from nlmevae.frontends.recognition.individual_parameters import TypicalValue
 from nlmevae.frontends.recognition.points import grid, sample_items, sample_thetas
 from nlmevae.frontends.recognition.transforms import constant_along, gaussian_slope, to_gaussian
-from nlmevae.ir import CovariateEffect, PopulationParameter
+from nlmevae.ir import CovariateEffect, PopulationParameter, initial_elements
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
 
@@ -46,7 +46,7 @@ def _effects_of(
     column = next(c for c in model.data.columns if covariate in (c.name, c.synonym))
     names = [name for name in (column.name, column.synonym) if name]
     points = grid({k: v for k, v in base.items() if k not in names}, dict.fromkeys(names, moved))
-    points.update(dict.fromkeys((*model.etas, *model.epsilons), 0.0))
+    points.update(dict.fromkeys((*model.etas, *model.epsilons), 0.0) | initial_elements(model))
     directions = (covariate, *(t.name for t in thetas))
     wanted = {(v.candidate.name, v.candidate.index) for v in readers}
     last = max(index for _, index in wanted)

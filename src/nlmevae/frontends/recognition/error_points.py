@@ -15,7 +15,7 @@ from nlmevae.frontends.recognition.points import (
     sample_items,
     sample_thetas,
 )
-from nlmevae.ir import Model, Statement, names_read, needed_for
+from nlmevae.ir import Model, Statement, initial_elements, names_read, needed_for
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import run, seeded
 
@@ -54,6 +54,7 @@ def sample_error_inputs(
         **sample_etas(model, N_POINTS, rng),
         **(sample_items(model, N_POINTS, rng, record="observation") if items is None else items),
         **dict.fromkeys(model.epsilons, 0.0),
+        **initial_elements(model),
     }
     count = len(model.structural.compartments)
     names = [f"A({n})" for n in range(1, count + 1)] + (["F"] if count else [])

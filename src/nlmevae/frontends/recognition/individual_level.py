@@ -23,7 +23,7 @@ from nlmevae.frontends.recognition.points import (
     sample_items,
     sample_thetas,
 )
-from nlmevae.ir import If, Model, Statement, assignments, names_assigned, needed_names
+from nlmevae.ir import If, Model, Statement, assignments, initial_elements, names_assigned, needed_names
 from nlmevae.ir.evaluate import run, seeded
 
 N_THETA_DRAWS = 8
@@ -122,7 +122,7 @@ def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLe
     candidates = find_candidates(model)
     n = N_THETA_DRAWS * N_COVARIATE_DRAWS
     points = grid(sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng))
-    points.update(dict.fromkeys(model.epsilons, 0.0))
+    points.update(dict.fromkeys(model.epsilons, 0.0) | initial_elements(model))
     etas = tuple(e for e in model.etas if e not in model.zero_etas)
     wanted = {(c.name, c.index) for found in candidates.values() for c in found}
     last = max((index for _, index in wanted), default=-1)

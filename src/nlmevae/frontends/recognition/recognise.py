@@ -11,6 +11,7 @@ from nlmevae.frontends.recognition.individual_level import run_individual_level
 from nlmevae.frontends.recognition.individual_parameters import find_parameters
 from nlmevae.frontends.recognition.residual_error import FoundErrors, find_residual_errors
 from nlmevae.frontends.recognition.typical_values import decide_scales
+from nlmevae.frontends.recognition.variance_elements import refuse_variance_elements
 from nlmevae.ir import Model, PopulationParameter
 
 #: the random points are the same in every run: a model is accepted always or never
@@ -26,6 +27,7 @@ def recognise(model: Model) -> Model:
         SemanticError: an effect that acts on nothing, or coefficients that cannot be told apart.
     """
     rng = np.random.default_rng(_SEED)
+    refuse_variance_elements(model, final=False)
     with np.errstate(all="ignore"):  # points outside the domain of a LOG give NaN and are left out
         errors = find_residual_errors(model, np.random.default_rng(_SEED))
         level = run_individual_level(model, rng)
@@ -36,7 +38,7 @@ def recognise(model: Model) -> Model:
     parameters = tuple(
         replace(p, covariates=tuple(c for c in p.covariates if (p.name, c) in influences)) for p in scaled.parameters
     )
-    return replace(
+    recognised = replace(
         model,
         thetas=_with_error_roles(scaled.thetas, errors),
         sigma=errors.sigma,
@@ -45,6 +47,8 @@ def recognise(model: Model) -> Model:
         observations=errors.observations,
         diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *errors.diagnostics),
     )
+    refuse_variance_elements(recognised, final=True)
+    return recognised
 
 
 def _with_error_roles(thetas: tuple[PopulationParameter, ...], errors: FoundErrors) -> tuple[PopulationParameter, ...]:
