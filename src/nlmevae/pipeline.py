@@ -129,6 +129,7 @@ def fit(
     """
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
+    chosen = with_stated_seed(chosen, prepared.model, settings)
     expressions = parse_derived(prepared.model, derive)
     if not write and out is None:
         return run_fit(prepared, chosen, progress=progress, derive=expressions)
@@ -174,6 +175,13 @@ def make_settings(options: dict[str, Any], *, also: tuple[str, ...] = ()) -> Fit
             hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join((*also, *known))}"
             raise SettingsError(f"there is no setting {name!r}", hint=hint)
     return FitSettings(**options)
+
+
+def with_stated_seed(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
+    """The settings with the seed that the model's text states ($ESTIMATION SEED), unless it is among those `given`."""
+    if model.seed is None or "seed" in given:
+        return settings
+    return dataclasses.replace(settings, seed=model.seed)
 
 
 def open_files(
@@ -346,6 +354,7 @@ def select(
         parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,
         missing=missing, levels=levels, reference=reference,
     )  # fmt: skip
+    chosen = with_stated_seed(chosen, prepared.model, settings)
     if not write and out is None:
         return run_selection(prepared, chosen, selection, progress=progress)
     files = open_selection_files(prepared, out=out, overwrite=overwrite)

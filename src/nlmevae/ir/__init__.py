@@ -40,9 +40,11 @@ from nlmevae.ir.program import (
     needed_names,
 )
 from nlmevae.ir.request import (
+    NONMEM_RAW_FORMAT,
     CovarianceRequest,
     Diagnostic,
     EstimationStep,
+    RawOutput,
     SimulationRequest,
     TableFormat,
     TableRequest,
@@ -115,4 +117,6 @@ __all__ = [
     "is_variance_element",
     "matrix_elements",
     "stated_elements",
+    "RawOutput",
+    "NONMEM_RAW_FORMAT",
 ]

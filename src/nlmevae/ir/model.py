@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from nlmevae.errors import SemanticError
@@ -12,7 +12,7 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
-from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, SimulationRequest, TableRequest
+from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, RawOutput, SimulationRequest, TableRequest
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -83,6 +83,17 @@ class Model:
     def evaluates_only(self) -> bool:
         """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
         return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
+
+    @property
+    def seed(self) -> int | None:
+        """Of the last estimation step that has one."""
+        return next((step.seed for step in reversed(self.estimation) if step.seed is not None), None)
+
+    @property
+    def raw_output(self) -> RawOutput:
+        """The last file an estimation step names; what a step does not say of it holds from the one before."""
+        said = [(f.name, getattr(step.output, f.name)) for step in self.estimation for f in fields(RawOutput)]
+        return RawOutput(**{name: value for name, value in said if value is not None})
 
     @property
     def interaction(self) -> bool:
