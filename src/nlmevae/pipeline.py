@@ -193,11 +193,16 @@ def open_files(
         OutputError: they cannot be written, or a file that is not ours would be lost.
     """
     from nlmevae.writers.run_files import RunFiles
+    from nlmevae.writers.table_files import TableFiles
 
     model = prepared.model
     folder = RunFolder.beside(model.source.path or model.name, out)
-    folder.prepare(overwrite=overwrite, inputs=[model.source.path, prepared.dataset.path])
-    return RunFiles(folder, model, n_obs_total=prepared.table.n_known)
+    inputs = [model.source.path, prepared.dataset.path, *model.source.included]
+    folder.prepare(overwrite=overwrite, inputs=inputs)
+    files = RunFiles(folder, model, n_obs_total=prepared.table.n_known)
+    tables = TableFiles(folder, model.tables)
+    files.raw_output.prepare(overwrite=overwrite, inputs=inputs, tables=(*tables.paths, tables.manifest))
+    return files
 
 
 def run_fit(

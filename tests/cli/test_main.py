@@ -125,6 +125,23 @@ def test_the_seed_is_that_of_the_control_stream_unless_one_is_given(run, estimat
     assert seen[0].seed == seed
 
 
+def test_the_file_that_the_control_stream_names_is_written_once_more(run, estimator, capsys):
+    run.write_text(run.read_text() + "$ESTIMATION METHOD=SAEM FILE=raw.csv FORMAT=,1PE15.8 NOTITLE\n")
+    raw = run.parent / "raw.csv"
+    for _ in range(2):  # the second run knows the file of the first
+        assert main(["fit", str(run)]) == 0
+        assert str(raw) in capsys.readouterr().out
+        lines = [line.split(",") for line in raw.read_text().splitlines()]
+        assert (lines[0][0], lines[0][-1]) == ("ITERATION", "OBJ")
+        assert [int(line[0]) for line in lines[1:]] == iterations(run.with_suffix(".ext"))
+    assert main(["fit", str(run), "--out", str(run.parent / "new")]) == 0
+    assert (run.parent / "new" / "raw.csv").read_text() == raw.read_text()
+    raw.write_text("another program's\n")
+    assert main(["fit", str(run)]) == 2
+    assert raw.read_text() == "another program's\n"
+    assert "--overwrite" in capsys.readouterr().err
+
+
 def test_options_reach_the_estimator(run, estimator):
     seen = []
     estimator(seen=seen)

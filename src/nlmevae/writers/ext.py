@@ -46,6 +46,9 @@ FINAL, STANDARD_ERRORS, EIGENVALUES, CONDITION, SD_CORRELATION, SD_STANDARD_ERRO
     -1000000000, -1000000001, -1000000002, -1000000003, -1000000004, -1000000005, -1000000006, -1000000007,
 )  # fmt: skip
 
+#: Iteration or number of a special row, parameters in column order, objective as text.
+ExtRow = tuple[int, np.ndarray, str]
+
 #: NONMEM's column for "no standard error" (fixed or not estimated).
 NOT_ESTIMATED = 1e10
 
@@ -92,7 +95,7 @@ class ExtStream:
         if len(row.parameters) != len(self._labels):
             raise ValueError(f"{len(row.parameters)} parameters for {len(self._labels)} columns of {self.path}")
         self._iteration = max(row.iteration, self._iteration + 1)
-        lines = [_iteration_line(self._iteration, row, self._n_obs_total)]
+        lines = [_line(*_iteration_row(self._iteration, row, self._n_obs_total))]
         try:
             if self._stream is None:
                 self._stream = self.path.open("w", encoding="utf-8", newline="\n")
@@ -121,43 +124,51 @@ def write_ext(path: Path, result: FitResult) -> None:
 def ext_text(result: FitResult) -> str:
     """The file's content: every iteration of the trace, the final iteration, the special rows."""
     labels = parameter_labels(n_theta=len(result.thetas), n_eps=len(result.sigma), n_eta=len(result.omega))
-    lines, iteration = _head_lines(labels), -1
+    return "\n".join([*_head_lines(labels), *(_line(*row) for row in ext_rows(result))]) + "\n"
+
+
+def ext_rows(result: FitResult) -> list[ExtRow]:
+    """Every row of the table, in order."""
+    rows, iteration = [], -1
     for row in result.trace:
         iteration = max(row.iteration, iteration + 1)
-        lines.append(_iteration_line(iteration, row, result.n_known))
-    lines += _final_lines(result, iteration + 1)
-    return "\n".join(lines) + "\n"
+        rows.append(_iteration_row(iteration, row, result.n_known))
+    return rows + _final_rows(result, iteration + 1)
+
+
+def ext_title() -> str:
+    """The first line."""
+    return title_line(METHOD_TITLE, goal="FINAL VALUE OF OBJECTIVE FUNCTION")
 
 
 def _head_lines(labels: Sequence[str]) -> list[str]:
-    title = title_line(METHOD_TITLE, goal="FINAL VALUE OF OBJECTIVE FUNCTION")
-    return [title, header_line(["ITERATION", *labels, "OBJ"])]
+    return [ext_title(), header_line(["ITERATION", *labels, "OBJ"])]
 
 
-def _iteration_line(iteration: int, row: TraceRow, n_obs_total: int) -> str:
-    return _line(iteration, row.parameters, objective(row.objective - n_obs_total * LOG_2PI))
+def _iteration_row(iteration: int, row: TraceRow, n_obs_total: int) -> ExtRow:
+    return iteration, row.parameters, objective(row.objective - n_obs_total * LOG_2PI)
 
 
 def _line(iteration: int, values: np.ndarray, objective_text: str) -> str:
     return f"{iteration:13d}" + "".join(number(float(v)) for v in values) + objective_text
 
 
-def _final_lines(result: FitResult, iteration: int) -> list[str]:
+def _final_rows(result: FitResult, iteration: int) -> list[ExtRow]:
     final, text, zero = result_vector(result), objective(final_objective(result)), objective(0.0)
     codes = np.zeros(len(final))
     codes[:1] = _TERMINATION_CODE[result.status]
-    lines = [_line(iteration, final, text), _line(FINAL, final, text)]
+    rows = [(iteration, final, text), (FINAL, final, text)]
     known = result.uncertainty if result.uncertainty is not None and result.uncertainty.method != "none" else None
     if known is not None:
-        lines.append(_line(STANDARD_ERRORS, _or_not_estimated(known.standard_errors), zero))
-        lines.append(_line(EIGENVALUES, _padded(known.eigenvalues, len(final)), zero))
-        lines.append(_line(CONDITION, _condition(known, len(final)), zero))
-    lines.append(_line(SD_CORRELATION, _sd_correlation(result), zero))
+        rows.append((STANDARD_ERRORS, _or_not_estimated(known.standard_errors), zero))
+        rows.append((EIGENVALUES, _padded(known.eigenvalues, len(final)), zero))
+        rows.append((CONDITION, _condition(known, len(final)), zero))
+    rows.append((SD_CORRELATION, _sd_correlation(result), zero))
     if known is not None:
         errors = _or_not_estimated(known.sd_standard_errors)
         errors[: len(result.thetas)] = 0.0
-        lines.append(_line(SD_STANDARD_ERRORS, errors, zero))
-    return [*lines, _line(FIXED, _fixed_flags(result), zero), _line(TERMINATION, codes, zero)]
+        rows.append((SD_STANDARD_ERRORS, errors, zero))
+    return [*rows, (FIXED, _fixed_flags(result), zero), (TERMINATION, codes, zero)]
 
 
 def result_vector(result: FitResult) -> np.ndarray:

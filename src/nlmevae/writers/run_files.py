@@ -16,6 +16,7 @@ from nlmevae.writers.ets import write_ets
 from nlmevae.writers.ext import ExtStream, write_ext
 from nlmevae.writers.individuals_csv import write_individuals_csv
 from nlmevae.writers.phi import write_phi
+from nlmevae.writers.raw_output import RawOutputFile
 from nlmevae.writers.results_json import write_results_json
 from nlmevae.writers.shk import write_shk
 
@@ -45,7 +46,8 @@ def run_writers(folder: RunFolder, result: FitResult) -> list[tuple[Path, Callab
 
 
 class RunFiles:
-    """Writes the files of one run into `folder`, which must be prepared (`RunFolder.prepare`).
+    """Writes the files of one run into `folder`, which must be prepared (`RunFolder.prepare`), and the file that
+    $ESTIMATION names (`raw_output`), which must be prepared, too.
 
     Files of an earlier run stay until the first iteration arrives, then all of them go: files of two runs
     never stand side by side. Of two runs at once in one folder the one that ends last leaves its files, all
@@ -54,6 +56,7 @@ class RunFiles:
 
     def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
         self.folder = folder
+        self.raw_output = RawOutputFile(folder, model.raw_output)
         self._stream = ExtStream(
             folder.ext,
             n_theta=len(model.thetas),
@@ -69,7 +72,7 @@ class RunFiles:
             return
         try:
             if self._stream.n_rows == 0:
-                self.folder.remove_previous()
+                self._remove_previous()
             self._stream.append(row)
         except (OSError, OutputError):
             self._streaming = False
@@ -84,7 +87,7 @@ class RunFiles:
         self.close()
         if self._stream.n_rows == 0:
             with contextlib.suppress(OSError):  # the writers below say what is wrong
-                self.folder.remove_previous()
+                self._remove_previous()
         first_error: OutputError | None = None
         written = set()
         for path, write in run_writers(self.folder, result):
@@ -93,9 +96,17 @@ class RunFiles:
                 written.add(path)
             except OutputError as error:
                 first_error = first_error or error
+        try:
+            raw_output = self.raw_output.write(result)
+        except OutputError as error:
+            first_error = first_error or error
         if first_error is not None:
             raise first_error
-        return tuple(path for path in self.folder.files if path in written)
+        return (*(path for path in self.folder.files if path in written), *raw_output)
+
+    def _remove_previous(self) -> None:
+        self.folder.remove_previous()
+        self.raw_output.remove_previous()
 
     def close(self) -> None:
         """Close `.ext` as it is (the fit ended with an exception)."""
