@@ -71,6 +71,24 @@ def test_a_step_that_estimates_nothing_is_recognised(text, expected):
 
 
 @pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        (["METHOD=1 MAXEVAL=0", "METHOD=1 LAPLACE"], True),
+        (["METHOD=1 MAXEVAL=0", "LAPLACE"], True),
+        (["METHOD=1 MAXEVAL=0", "METHOD=COND MAXEVAL=99"], False),
+        (["METHOD=1 MAXEVAL=0", "METHOD=SAEM"], False),
+        (["METHOD=IMP EONLY=1", "METHOD=IMPMAP"], True),
+        (["METHOD=IMP EONLY=1", "METHOD=IMPMAP EONLY=0"], False),
+        (["METHOD=IMP EONLY=1", "METHOD=BAYES"], False),
+        (["METHOD=IMP EONLY=1", "METHOD=1"], False),
+    ],
+)
+def test_evaluations_hold_from_step_to_step_among_methods_that_know_them(records, expected):
+    """NM-TRAN carries options over to the next record; a method passes over those it does not read."""
+    assert model(*records).evaluates_only is expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("FORMAT=s1PE15.8", TableFormat(width=15, decimals=8)),
@@ -107,7 +125,9 @@ def test_an_unknown_option_stops_with_the_nearest_name(text, near):
     assert caught.value.location.column == 15
 
 
-@pytest.mark.parametrize("text", ["LIKE", "-2LL", "-2LLIKELIHOOD", "ZERO=(1)", "TTDF=4", "OLKJDF=2", "SLKJDF=1"])
+@pytest.mark.parametrize(
+    "text", ["LIKE", "-2LL", "-2LLIKELIHOOD", "ZERO=(1)", "TTDF=4", "OLKJDF=2", "SLKJDF=1", "BOOTDATA=1"]
+)
 def test_what_changes_the_maximum_stops(text):
     with pytest.raises(UnsupportedError):
         step(f"METHOD=1 {text}")

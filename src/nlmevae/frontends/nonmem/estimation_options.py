@@ -12,6 +12,10 @@ from difflib import get_close_matches
 from nlmevae.errors import ModelSyntaxError, UnsupportedError
 from nlmevae.frontends.nonmem.options import Option, abbreviates
 
+#: METHOD of the classical methods, which read MAXEVALS, and of those that read EONLY.
+CLASSICAL = ("0", "ZERO", "1", "CONDITIONAL", "HYBRID")
+EM = ("ITS", "IMP", "IMPMAP", "SAEM", "DIRECT")
+
 #: A user-defined likelihood: Y is no prediction.
 LIKELIHOOD = ("LIKELIHOOD", "-2LOGLIKELIHOOD", "-2LLIKELIHOOD", "-2LL")
 
@@ -36,9 +40,10 @@ NOT_APPLICABLE = (
     "DF", "DFS", "STDOBJ", "CTYPE", "CITER", "CNSAMP", "CINTERVAL", "CALPHA", "CONSTRAIN", "CLOCKSEED",
     "RANMETHOD", "MAPITER", "MAPITERS", "MAPINTER", "MAPCOV", "MUM", "GRD", "THIN", "OVARF", "SVARF",
     "BAYES_PHI_STORE", "PHITYPE", "ETASAMPLES", "EVALSHORT", "SELECT", "TBLN", "DERCONT", "KAPPA", "IKAPPA",
-    "MADAPT", "MASSRESET", "LEVWT", "LEVCENTER", "PARAFILE", "PARAFPRINT", "FPARAFILE",
+    "MADAPT", "MASSRESET", "PMADAPT", "PKAPPA", "TPU", "GRDQ", "WISHTYPE",
+    "PSCALE_MAX", "PSCALE_MIN", "LEVWT", "LEVCENTER", "PARAFILE", "PARAFPRINT", "FPARAFILE",
 )  # fmt: skip
-_FAMILIES = ("NUTS_", "ISAMPLE_M", "PSAMPLE_M", "OSAMPLE_M")
+_FAMILIES = ("NUTS", "ISAMPLE_M", "PSAMPLE_M", "OSAMPLE_M")
 
 #: Distributions of parameters: with them the maximum of the likelihood is not what is asked for.
 _PRIORS = ("TTDF", "OLKJDF", "SLKJDF")
@@ -73,6 +78,14 @@ def estimation_option(option: Option) -> str:
             hint="remove ZERO and METHOD=HYBRID to estimate with all of them, or take the ETAs out of the model",
             location=option.at,
         )
+    if option.key == "BOOTDATA":
+        if switched_on(option):
+            raise UnsupportedError(
+                "$ESTIMATION BOOTDATA=1: nlmevae does not draw subjects, so there are none that were not drawn",
+                hint="remove BOOTDATA to estimate from all subjects",
+                location=option.at,
+            )
+        return option.key
     if option.key in _PRIORS:
         if switched_on(option):
             raise UnsupportedError(
@@ -83,7 +96,7 @@ def estimation_option(option: Option) -> str:
         return option.key
     if option.key.startswith(_FAMILIES):
         return option.key
-    return _full_name(option, "ESTIMATION", (*USED, *NOT_APPLICABLE), (*_PRIORS, "ZERO", *LIKELIHOOD))
+    return _full_name(option, "ESTIMATION", (*USED, *NOT_APPLICABLE), (*_PRIORS, "ZERO", "BOOTDATA", *LIKELIHOOD))
 
 
 def covariance_option(option: Option) -> str:

@@ -8,14 +8,16 @@ from typing import Literal
 
 from nlmevae.errors import ModelSyntaxError
 from nlmevae.frontends.nonmem.estimation_options import (
+    CLASSICAL,
     COVARIANCE_USED,
+    EM,
     USED,
     as_written,
     covariance_option,
     estimation_option,
     switched_on,
 )
-from nlmevae.frontends.nonmem.options import Option, read_options
+from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.frontends.nonmem.table_request import number_format
 from nlmevae.ir import (
@@ -33,27 +35,28 @@ _DELIMITERS = {"S": " ", "T": "\t", ",": ",", "C": ","}
 
 
 def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
-    """One step for each record; METHOD is 0 (first order) where none is written.
+    """One step for each record; METHOD is 0 (first order) where none is written. Like it, MAXEVALS and EONLY hold from
+    step to step, among the methods that read them.
 
     Raises:
         UnsupportedError: an option that changes the model or what is maximised (LIKELIHOOD, -2LL, ZERO, priors).
         ModelSyntaxError: NONMEM has no such option, or SEED is no whole number.
     """
-    return tuple(_step(record) for record in records)
+    held: dict[str, Option] = {}
+    return tuple(_step(record, held) for record in records)
 
 
-def _step(record: Record) -> EstimationStep:
+def _step(record: Record, held: dict[str, Option]) -> EstimationStep:
+    """`held`: METHOD, MAXEVALS and EONLY of the steps before, to which this step adds its own."""
     options = read_options(record)
     named = [(estimation_option(option), option) for option in options]
-    method = "0"
-    for name, option in named:
-        if name == "METHOD" and option.value is not None:
-            method = option.value
+    held |= {name: option for name, option in named if name in ("METHOD", "MAXEVALS", "EONLY")}
+    method = (held["METHOD"].value if "METHOD" in held else None) or "0"
     samples_only = method.upper() == "CHAIN"  # draws initial estimates, from or to its FILE
     return EstimationStep(
         method=method,
         options=tuple(_pair(o) for o in options),
-        evaluates_only=any(_evaluates_only(name, o) for name, o in named),
+        evaluates_only=any(_evaluates_only(name, o) for name, o in (*named, *_read_from(held, method).items())),
         interaction=_interaction(named),
         seed=None if samples_only else _seed(named),
         output=RawOutput() if samples_only else _raw_output(named),
@@ -65,6 +68,12 @@ def _step(record: Record) -> EstimationStep:
 def _interaction(named: list[tuple[str, Option]]) -> bool | None:
     stated = [name == "INTERACTION" for name, _ in named if name in ("INTERACTION", "NOINTERACTION")]
     return stated[-1] if stated else None
+
+
+def _read_from(held: dict[str, Option], method: str) -> dict[str, Option]:
+    """What the method reads of MAXEVALS and EONLY."""
+    read = "MAXEVALS" if abbreviates(method, *CLASSICAL) else "EONLY" if method.upper() in EM else ""
+    return {name: option for name, option in held.items() if name == read}
 
 
 def _evaluates_only(name: str, option: Option) -> bool:
