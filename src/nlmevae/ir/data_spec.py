@@ -42,6 +42,7 @@ class DataSpec:
     ignore, accept: a row is dropped when any `ignore` holds, or when `accept` is given and none of it holds.
     null_value: what "." and blanks mean (NONMEM: 0).
     records: read at most this many records.
+    last20: years of two digits up to this are 20nn; None: NM-TRAN's default, 50.
     """
 
     path: str
@@ -51,4 +52,5 @@ class DataSpec:
     accept: tuple[DataFilter, ...] = ()
     null_value: float = 0.0
     records: int | None = None
+    last20: int | None = None
     at: Location | None = field(default=None, compare=False, repr=False)
