@@ -181,8 +181,8 @@ def explicit_doses(
     """Every dose, reset and steady state as one event.
 
     Additional doses keep the order of their record, so at the time of a later record they come first.
-    Those after the subject's last record are left out (no record sees them), and so are those at or
-    after a later reset or steady state (SS 1 and 3), which cancels them.
+    Those after the subject's last record are left out (no record sees them), and so are those after a later reset or
+    steady state (SS 1 and 3), which cancels them; one at its very time comes before it.
 
     Args:
         subject, time, order: (n_rows,); `time` never decreases within a subject.
@@ -224,7 +224,7 @@ def explicit_doses(
 
 
 def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.ndarray, ii: np.ndarray) -> np.ndarray:
-    """(n_given,) how many intervals fit up to the subject's last record, or end before its next reset; `resets` are
+    """(n_given,) how many intervals fit up to the subject's last record or its next reset; `resets` are
     the rows of all records that cancel what is still to come."""
     last = np.searchsorted(subject, subject[given], side="right") - 1
     interval = np.where(ii > 0, ii, 1.0)
@@ -232,7 +232,7 @@ def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.n
     if len(resets):
         following = np.searchsorted(resets, given, side="right")
         row = resets[np.minimum(following, len(resets) - 1)]
-        before = np.ceil((time[row] - time[given]) / interval - _SAME_TIME) - 1
+        before = np.floor((time[row] - time[given]) / interval + _SAME_TIME)
         cancelled = (following < len(resets)) & (subject[row] == subject[given])
         room = np.where(cancelled, np.minimum(room, before), room)
     return room
