@@ -47,6 +47,7 @@ from nlmevae.ir.request import (
     TableFormat,
     TableRequest,
 )
+from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
 from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
 
 __all__ = [
@@ -101,5 +102,7 @@ __all__ = [
     "names_read",
     "needed_for",
     "needed_names",
+    "opposite_signs",
     "parameter_names",
+    "summed_thetas",
 ]
