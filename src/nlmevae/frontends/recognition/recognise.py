@@ -53,7 +53,7 @@ def _sign_notes(model: Model, errors: FoundErrors) -> list[Diagnostic]:
         Diagnostic(
             code="residual-sign",
             severity="note",
-            message=f"{t.label} keeps the sign of its initial estimate: the residual error is a sum of parts of one sign",
+            message=f"{t.label} keeps the sign of its initial estimate: the residual error is a sum of one sign",
             hint="a bound of 0 says so in the control stream",
             location=t.at,
         )
