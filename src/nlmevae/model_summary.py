@@ -32,8 +32,8 @@ _DOSE_KINDS = {
     EventKind.INFUSION: "infusion",
     EventKind.INFUSION_DURATION: "infusion of estimated duration",
     EventKind.INFUSION_RATE: "infusion of estimated rate",
-    EventKind.STEADY_STATE: "steady-state dose",
-    EventKind.STEADY_STATE_ADD: "steady-state dose, added",
+    EventKind.STEADY_STATE: "steady state before a dose",
+    EventKind.STEADY_STATE_ADD: "steady state before a dose, added",
 }
 
 _CLOSED_FORMS = {
@@ -155,9 +155,7 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
     """What backend "auto" runs; the rule of `decoder.make`, which a test compares with this one."""
     if form.n_compartments == 0:
         return "formula"
-    given = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
-    by_formula = form.closed_form is not None and set(table.ev_kind.tolist()) <= given
-    return "closed_form" if by_formula else "compiled"
+    return "compiled" if form.closed_form is None else "closed_form"
 
 
 def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nlmevae.data.events import EventKind
 from nlmevae.data.times import observation_times
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.model_summary import DoseGroup, distribution_words, dose_groups, error_sentence, structure_sentence
@@ -82,7 +81,7 @@ def _dose_times(run: PreparedRun) -> tuple[np.ndarray, ...]:
     for i in range(table.n_subjects):
         events = slice(table.ev_ptr[i], table.ev_ptr[i + 1])
         own = slice(table.ob_ptr[i], table.ob_ptr[i + 1])
-        doses = table.ev_time[events][table.ev_kind[events] != EventKind.RESET]
+        doses = table.ev_time[events][table.ev_is_dose[events]]
         times.append(doses if np.array_equal(shown[own], table.ob_time[own]) else np.zeros(0))
     return tuple(times)
 

@@ -90,7 +90,7 @@ ONLY_IN = {
         "nlmevae.frontends.nonmem.lower",
         "nlmevae.frontends.nonmem.parameter_expression",
     },
-    ("decoder", "llvmlite"): {"nlmevae.decoder.engine"},  # calls into generated code from numba
+    ("decoder", "llvmlite"): {"nlmevae.decoder.engine_records"},  # calls into generated code from numba
     ("decoder", "torchode"): {"nlmevae.decoder.ode_torch"},
     ("codegen", "torch"): {"nlmevae.codegen.print_torch"},
     ("codegen", "scipy"): {"nlmevae.codegen.print_numpy"},  # erfc, gammaln in generated numpy code

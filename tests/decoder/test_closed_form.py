@@ -8,7 +8,6 @@ import pytest
 from tests.helpers.forms import bolus, infusion, make_table, reset
 from tests.helpers.linear_forms import N_COMPARTMENTS, RATES, linear_form, simulate
 
-from nlmevae.data.events import EventKind
 from nlmevae.decoder.base import SolveStatus
 from nlmevae.decoder.closed_form import ClosedFormDecoder
 from nlmevae.errors import UnsupportedError
@@ -259,11 +258,8 @@ def test_no_observations_at_all(many):
 
 
 # refusals --------------------------------------------------------------------------------------------------
-def test_events_and_compartments_it_does_not_know_are_refused():
+def test_compartments_it_does_not_have_are_refused():
     form = linear_form("one", observed=[1])
-    steady = (0.0, EventKind.STEADY_STATE, 1, 10.0, 0.0)
-    with pytest.raises(UnsupportedError, match="STEADY_STATE"):
-        ClosedFormDecoder(form, make_table([{"events": [steady], "observations": [(1.0, 1)]}]))
     with pytest.raises(UnsupportedError, match="does not have"):
         ClosedFormDecoder(form, make_table([{"events": [bolus(0.0, 1.0, 2)], "observations": [(1.0, 1)]}]))
     with pytest.raises(UnsupportedError, match="observe compartment 2"):

@@ -11,7 +11,6 @@ from tests.helpers.linear_forms import linear_form
 from tests.helpers.pk_models import event_table, oral_model
 
 from nlmevae.codegen.latent_form import latent_form
-from nlmevae.data.events import EventKind
 from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import SettingsError
 
@@ -92,13 +91,6 @@ def test_a_program_with_lag_and_bioavailability_runs_in_closed_form_as_it_does_i
 def test_an_impossible_back_end_is_refused_with_the_reason(form, table, backend, why):
     with pytest.raises(SettingsError, match=why):
         make_decoder(form, table, backend=backend)
-
-
-def test_events_without_a_formula_are_no_reason_for_the_closed_form():
-    steady = (0.0, EventKind.STEADY_STATE, 1, 10.0, 0.0)
-    table = make_table([SUBJECT | {"events": [steady]}])
-    with pytest.raises(SettingsError, match="boluses, infusions"):
-        make_decoder(linear(), table, backend="closed_form")
 
 
 def test_formula_models_predict_and_differentiate_each_observation():

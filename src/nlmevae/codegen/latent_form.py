@@ -45,11 +45,14 @@ class Latent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DosingTarget:
     """Where doses into one compartment go. `bioavailability` and `lag` are output names of
-    `individual` (None: 1 and 0)."""
+    `individual` (None: 1 and 0); `duration` and `rate` too, of infusions that leave them to the model (None: the
+    data have no such infusion into the compartment)."""
 
     compartment: int
     bioavailability: str | None = None
     lag: str | None = None
+    duration: str | None = None
+    rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,8 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
     """Derive the functions of `model`; `table` says which covariates are constant in each subject.
 
     Raises:
-        UnsupportedError: a delayed dose with a bioavailability that changes within a subject.
+        UnsupportedError: a modelled rate, or the bioavailability or modelled duration of a delayed dose, that changes
+            within a subject.
         SemanticError: a name has no value, or a random effect acts where recognition did not find it.
     """
     return _Builder(model, table).build()
@@ -145,7 +149,7 @@ class _Builder:
         latent_names = tuple(f"Z({k + 1})" for k in range(len(self.latents)))
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
-        self._check_lagged_bioavailability(individual_env)
+        self._check_changing_doses(individual_env, dosing)
         return LatentForm(
             model=self.model,
             latents=tuple(self.latents),
@@ -329,11 +333,19 @@ class _Builder:
         return tuple(outputs), reads
 
     def _dosing(self) -> tuple[tuple[DosingTarget, ...], set[str]]:
+        by_duration = set(self.table.ev_cmt[self.table.ev_rate == -2].tolist())
+        by_rate = set(self.table.ev_cmt[self.table.ev_rate == -1].tolist())
         targets = tuple(
-            DosingTarget(compartment=c.number, bioavailability=c.bioavailability, lag=c.lag)
+            DosingTarget(
+                compartment=c.number,
+                bioavailability=c.bioavailability,
+                lag=c.lag,
+                duration=c.duration if c.number in by_duration else None,
+                rate=c.rate if c.number in by_rate else None,
+            )
             for c in self.model.structural.compartments
         )
-        return targets, {n for t in targets for n in (t.bioavailability, t.lag) if n}
+        return targets, {n for t in targets for n in (t.bioavailability, t.lag, t.duration, t.rate) if n}
 
     def _resolver(self, env: dict[str, int], reads: set[str], state: set[str], items: tuple[str, ...]):
         """Names as inputs; those that come from the individual level are noted in `reads`."""
@@ -382,20 +394,24 @@ class _Builder:
                 hint="give each ETA to one parameter, as in CL = TVCL*EXP(ETA(1))",
             )
 
-    def _check_lagged_bioavailability(self, env: dict[str, int]) -> None:
-        """NONMEM gives a lagged dose the F of the record after it arrives (help, $BIND), decoders that of its own."""
-        changing = _changing_covariates(self.table)
-        for compartment in self.model.structural.compartments:
-            fraction = compartment.bioavailability
-            if not fraction or not compartment.lag:
-                continue
-            reads = sorted(changing & self.graph.inputs_of([env[fraction]]))
-            if reads:
-                raise UnsupportedError(
-                    f"{fraction} depends on {reads[0]}, which changes within a subject, and {compartment.lag} delays "
-                    "the doses: not supported",
-                    hint=f"put the fraction into AMT, or let {fraction} read a value that is constant in each subject",
+    def _check_changing_doses(self, env: dict[str, int], dosing: tuple[DosingTarget, ...]) -> None:
+        """NONMEM gives a lagged dose the F and D of the record after it arrives, and a running infusion the R of every
+        record (help, $BIND and dose event record); decoders take those of the dose's own record."""
+        for target in dosing:
+            if target.lag:
+                self._check_constant(
+                    env, target.bioavailability, f"{target.lag} delays the doses", "the fraction into AMT"
                 )
+                self._check_constant(env, target.duration, f"{target.lag} delays the doses", "the rate into RATE")
+            self._check_constant(env, target.rate, "it would change while an infusion runs", "the rate into RATE")
+
+    def _check_constant(self, env: dict[str, int], name: str | None, why: str, remedy: str) -> None:
+        reads = sorted(_changing_covariates(self.table) & self.graph.inputs_of([env[name]])) if name else []
+        if reads:
+            raise UnsupportedError(
+                f"{name} depends on {reads[0]}, which changes within a subject, and {why}: not supported",
+                hint=f"put {remedy}, or let {name} read a value that is constant in each subject",
+            )
 
 
 def _mu_name(k: int) -> str:

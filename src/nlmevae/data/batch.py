@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 
 FEATURES = ("time", "value", "time_since_dose", "log_cumulative_dose")
 
@@ -39,9 +39,9 @@ def padded(table: EventTable) -> PaddedObservations:
     elapsed = table.ob_time - table.start_time[table.ob_subject]
     longest = max(float(np.max(elapsed, initial=0.0)), np.finfo(float).tiny)
     columns = [elapsed / longest, _standardised(table.ob_value)]
-    if np.any(table.ev_kind != EventKind.RESET):
+    if table.ev_is_dose.any():
         since, given = dose_history(table)
-        mean = float(np.mean(table.ev_amt[table.ev_kind != EventKind.RESET]))
+        mean = float(np.mean(table.ev_amt[table.ev_is_dose]))
         columns += [since / longest, _standardised(np.log1p(given / mean))]
     features = np.zeros((*mask.shape, len(columns)))
     features[mask] = np.column_stack(columns)
@@ -70,7 +70,7 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 def dose_history(table: EventTable) -> tuple[np.ndarray, np.ndarray]:
     """(M,) time since the last dose (0 before the first) and amount given so far."""
     since, given = np.zeros(table.n_obs_total), np.zeros(table.n_obs_total)
-    dose = table.ev_kind != EventKind.RESET
+    dose = table.ev_is_dose
     for i in range(table.n_subjects):
         events = slice(int(table.ev_ptr[i]), int(table.ev_ptr[i + 1]))
         time, amount = table.ev_time[events][dose[events]], table.ev_amt[events][dose[events]]

@@ -1,4 +1,4 @@
-"""Dose records to explicit doses: infusions, additional doses, resets.
+"""Dose records to explicit doses: infusions, additional doses, resets, steady states.
 
 Rules: NONMEM Users Guide VI (PREDPP), chapter V (AMT, RATE, SS, II, ADDL, CMT).
 """
@@ -12,7 +12,7 @@ import numpy as np
 from nlmevae.data.events import EventKind
 from nlmevae.data.roles import Rows
 from nlmevae.errors import DataError, NlmevaeError, UnsupportedError
-from nlmevae.ir import Model
+from nlmevae.ir import Model, names_read
 
 #: Two times closer than this (relative) are one: what is left of the rounding of TIME + k * II.
 _SAME_TIME = 1e-9
@@ -28,39 +28,47 @@ class Doses:
     cmt: np.ndarray
     amt: np.ndarray
     rate: np.ndarray
+    ii: np.ndarray
     order: np.ndarray
 
 
 def check_dose_records(model: Model, rows: Rows, evid: np.ndarray) -> None:
     """Raises:
     DataError: dose items that define no dose, or stand on a record that is none.
-    UnsupportedError: steady state (SS), RATE -1 and -2, ADDL < 0, compartments switched off.
+    UnsupportedError: ADDL < 0, compartments switched off, steady state of equations that read the time.
     """
-    amt, rate, addl, ii, ss, cmt = (rows.of(role) for role in ("amt", "rate", "addl", "ii", "ss", "cmt"))
     dose = np.isin(evid, (1, 4))
-    n = len(model.structural.compartments)
     for role in ("amt", "rate", "addl", "ii", "ss"):
         _stop(
             rows, role, ~dose & (rows.of(role) != 0), DataError,
             "{name} is {value:g} on line {line}, which is no dose record", "set EVID to 1, or {name} to 0",
         )  # fmt: skip
+    _check_steady_states(model, rows)
+    _check_amounts(model, rows, dose)
+    _check_compartments(model, rows, evid, dose)
+
+
+def _check_amounts(model: Model, rows: Rows, dose: np.ndarray) -> None:
+    amt, rate, addl, ii, ss = (rows.of(role) for role in ("amt", "rate", "addl", "ii", "ss"))
     _stop(
-        rows, "ss", ss != 0, UnsupportedError,
-        "steady-state doses (SS = {value:g}, line {line}) are not supported yet",
-        "give the preceding doses as records, or as one dose with ADDL and II, so that steady state is reached",
+        rows, "rate", (rate < 0) & ~np.isin(rate, (-1, -2)), DataError,
+        "RATE is {value:g} on line {line}",
+        "use 0 for a bolus, RATE > 0 for an infusion, -1 or -2 where $PK gives its rate R or duration D",
     )  # fmt: skip
-    _stop(
-        rows, "rate", rate == -1, UnsupportedError,
-        "RATE = -1 (modelled rate R, line {line}) is not supported yet", "give the infusion rate as RATE > 0",
-    )  # fmt: skip
-    _stop(
-        rows, "rate", rate == -2, UnsupportedError,
-        "RATE = -2 (modelled duration D, line {line}) is not supported yet", "give the infusion rate as RATE > 0",
-    )  # fmt: skip
-    _stop(rows, "rate", rate < 0, DataError, "RATE is {value:g} on line {line}", "use 0 for a bolus, else RATE > 0")
+    compartments = model.structural.compartments
+    into = _dosed(model, rows)
+    for value, field, letter in ((-1, "rate", "R"), (-2, "duration", "D")):
+        without = [c.number for c in compartments if getattr(c, field) is None]
+        wrong = dose & (rate == value) & np.isin(into, without)
+        number = into[int(np.argmax(wrong))]
+        _stop(
+            rows, "rate", wrong, DataError,
+            "RATE is {value:g} on line {line}, and $PK does not assign " + f"{letter}{number}",
+            f"assign {letter}{number} in $PK, or give the rate in the data",
+        )  # fmt: skip
     _stop(rows, "amt", amt < 0, DataError, "AMT is {value:g} on line {line}", "a dose amount is positive")
     _stop(
-        rows, "amt", dose & (amt == 0), DataError,
+        rows, "amt", dose & (amt == 0) & (ss == 0), DataError,
         "the dose record on line {line} has no amount",
         "give AMT > 0, or set EVID to 2 on records without a dose",
     )  # fmt: skip
@@ -70,9 +78,46 @@ def check_dose_records(model: Model, rows: Rows, evid: np.ndarray) -> None:
     )  # fmt: skip
     _stop(rows, "addl", addl != np.floor(addl), DataError, "ADDL is {value:g} on line {line}", "ADDL counts doses")
     _stop(
-        rows, "ii", (addl > 0) & (ii <= 0), DataError,
+        rows, "addl", (addl > 0) & (ii <= 0), DataError,
         "ADDL without a positive interval II on line {line}", "set II to the time between doses",
     )  # fmt: skip
+    _stop(rows, "ii", ii < 0, DataError, "II is {value:g} on line {line}", "II is the time between doses")
+
+
+def _check_steady_states(model: Model, rows: Rows) -> None:
+    """What a record with SS must say (NONMEM help, SS dose event record)."""
+    amt, rate, addl, ii, ss = (rows.of(role) for role in ("amt", "rate", "addl", "ii", "ss"))
+    _stop(
+        rows, "ss", ~np.isin(ss, (0, 1, 2, 3)), DataError,
+        "SS is {value:g} on line {line}", "SS is 0, 1, 2 or 3",
+    )  # fmt: skip
+    steady = ss > 0
+    _stop(
+        rows, "ss", steady & ("T" in names_read(model.program.des)), UnsupportedError,
+        "SS = {value:g} (line {line}) with equations that depend on the time T: they have no steady state",
+        "take T out of $DES, or give the preceding doses as records",
+    )  # fmt: skip
+    _stop(
+        rows, "ii", steady & (amt > 0) & (ii <= 0), DataError,
+        "the steady-state dose on line {line} has no interval II", "set II to the time between doses",
+    )  # fmt: skip
+    _stop(
+        rows, "ii", steady & (amt == 0) & (ii != 0), DataError,
+        "the steady-state record on line {line} has an interval II and no amount",
+        "give AMT > 0; the steady state of a constant infusion has AMT 0 and II 0",
+    )  # fmt: skip
+    _stop(
+        rows, "rate", steady & (amt == 0) & (rate == -2), DataError,
+        "a constant infusion (AMT = 0, line {line}) has no duration to model", "use RATE > 0 or RATE = -1",
+    )  # fmt: skip
+    _stop(
+        rows, "addl", steady & (amt == 0) & (addl != 0), DataError,
+        "a constant infusion (AMT = 0, line {line}) has no additional doses", "set ADDL to 0",
+    )  # fmt: skip
+
+
+def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.ndarray) -> None:
+    cmt, n = rows.of("cmt"), len(model.structural.compartments)
     _stop(
         rows, "cmt", cmt < 0, UnsupportedError,
         "CMT = {value:g} (line {line}) switches a compartment off, which is not supported",
@@ -95,6 +140,12 @@ def check_dose_records(model: Model, rows: Rows, evid: np.ndarray) -> None:
     )  # fmt: skip
 
 
+def _dosed(model: Model, rows: Rows) -> np.ndarray:
+    """(n_rows,) compartment a dose of the record goes into."""
+    cmt = rows.of("cmt").astype(int)
+    return np.where(cmt == 0, model.structural.default_dose, cmt)
+
+
 def _stop(
     rows: Rows, role: str, wrong: np.ndarray, kind: type[NlmevaeError], message: str, hint: str, **values
 ) -> None:
@@ -110,43 +161,51 @@ def _stop(
 def explicit_doses(
     model: Model, rows: Rows, evid: np.ndarray, subject: np.ndarray, time: np.ndarray, order: np.ndarray
 ) -> Doses:
-    """Every dose and reset as one event.
+    """Every dose, reset and steady state as one event.
 
     Additional doses keep the order of their record, so at the time of a later record they come first.
     Those after the subject's last record are left out (no record sees them), and so are those at or
-    after a later reset, which cancels them.
+    after a later reset or steady state (SS 1 and 3), which cancels them.
 
     Args:
         subject, time, order: (n_rows,); `time` never decreases within a subject.
     """
-    resets = np.flatnonzero(np.isin(evid, (3, 4)))
-    given = np.flatnonzero(np.isin(evid, (1, 4)))
+    amt, rate, ss = rows.of("amt"), rows.of("rate"), rows.of("ss")
+    dose = np.isin(evid, (1, 4))
+    order = order + (evid == 4)  # the dose of EVID 4 follows its reset
+    resets, steady = np.flatnonzero(np.isin(evid, (3, 4))), np.flatnonzero(dose & (ss > 0))
+    given = np.flatnonzero(dose & (amt > 0))
     addl, ii = rows.of("addl")[given].astype(int), rows.of("ii")[given]
-    copies = np.where(addl > 0, np.clip(_room(given, resets, subject, time, ii), 0, addl), 0).astype(int) + 1
+    cancels = np.flatnonzero(np.isin(evid, (3, 4)) | (dose & np.isin(ss, (1, 3))))
+    copies = np.where(addl > 0, np.clip(_room(given, cancels, subject, time, ii), 0, addl), 0).astype(int) + 1
     source = np.repeat(given, copies)
     number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
     due = _at_records(time[source] + number * rows.of("ii")[source], number > 0, subject[source], subject, time)
-    cmt = rows.of("cmt").astype(int)
-    cmt = np.where(cmt == 0, model.structural.default_dose, cmt)
-    rate = rows.of("rate")
-    kind = np.where(rate > 0, EventKind.INFUSION, EventKind.BOLUS)
-    late = np.where(evid == 4, 1, 0)  # the dose of EVID 4 follows its reset
+    cmt = _dosed(model, rows)
+    kind = np.select(
+        [rate > 0, rate == -1, rate == -2],
+        [EventKind.INFUSION, EventKind.INFUSION_RATE, EventKind.INFUSION_DURATION],
+        EventKind.BOLUS,
+    )
+    steady_kind = np.where(ss[steady] == 2, EventKind.STEADY_STATE_ADD, EventKind.STEADY_STATE)
     blank = np.zeros(len(resets))
-    table = Doses(
-        subject=np.concatenate([subject[resets], subject[source]]),
-        time=np.concatenate([time[resets], due]),
-        kind=np.concatenate([np.full(len(resets), EventKind.RESET), kind[source]]),
-        cmt=np.concatenate([np.full(len(resets), model.structural.default_dose), cmt[source]]),
-        amt=np.concatenate([blank, rows.of("amt")[source]]),
-        rate=np.concatenate([blank, rate[source]]),
-        order=np.concatenate([order[resets], (order + late)[source]]),
+    table = Doses(  # a steady state comes before the dose of its record: the sort below keeps their order
+        subject=np.concatenate([subject[resets], subject[steady], subject[source]]),
+        time=np.concatenate([time[resets], time[steady], due]),
+        kind=np.concatenate([np.full(len(resets), EventKind.RESET), steady_kind, kind[source]]),
+        cmt=np.concatenate([np.full(len(resets), model.structural.default_dose), cmt[steady], cmt[source]]),
+        amt=np.concatenate([blank, amt[steady], amt[source]]),
+        rate=np.concatenate([blank, rate[steady], rate[source]]),
+        ii=np.concatenate([blank, rows.of("ii")[steady], np.zeros(len(source))]),
+        order=np.concatenate([order[resets] - (evid[resets] == 4), order[steady], order[source]]),
     )
     ranked = np.lexsort((table.order, table.time, table.subject))
     return Doses(**{name: getattr(table, name)[ranked] for name in Doses.__slots__})
 
 
 def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.ndarray, ii: np.ndarray) -> np.ndarray:
-    """(n_given,) how many intervals fit up to the subject's last record, or end before its next reset."""
+    """(n_given,) how many intervals fit up to the subject's last record, or end before its next reset; `resets` are
+    the rows of all records that cancel what is still to come."""
     last = np.searchsorted(subject, subject[given], side="right") - 1
     interval = np.where(ii > 0, ii, 1.0)
     room = np.floor((time[last] - time[given]) / interval + _SAME_TIME)

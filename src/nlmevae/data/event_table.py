@@ -22,7 +22,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
 
     Raises:
         DataError: a dose or observation record makes no sense for the model.
-        UnsupportedError: legal NONMEM records this version does not execute (SS, RATE < 0, ...).
+        UnsupportedError: legal NONMEM records this version does not execute (compartments switched off, ...).
     """
     rows = dataset_rows(model, dataset)
     observed = dataset.mdv == 0
@@ -49,7 +49,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ev_cmt=_array(doses.cmt, np.int16),
         ev_amt=_array(doses.amt, float),
         ev_rate=_array(doses.rate, float),
-        ev_ii=np.zeros(len(doses.time)),
+        ev_ii=_array(doses.ii, float),
         ev_order=_array(doses.order, np.int32),
         ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
         ob_time=_array(time[ob_row], float),

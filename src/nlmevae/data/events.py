@@ -16,8 +16,13 @@ class EventKind(enum.IntEnum):
     INFUSION_DURATION = 3  # RATE = -2: duration is the D_n parameter, rate = F * amount / D_n
     INFUSION_RATE = 4  # RATE = -1: rate is the R_n parameter, duration = F * amount / R_n
     RESET = 5
-    STEADY_STATE = 6
-    STEADY_STATE_ADD = 7
+    STEADY_STATE = 6  # the state becomes that under the implied doses before this one; all that was is cancelled
+    STEADY_STATE_ADD = 7  # that state is added to what there is
+
+
+#: Kinds that bring drug into a compartment.
+DOSE_KINDS = (EventKind.BOLUS, EventKind.INFUSION, EventKind.INFUSION_DURATION, EventKind.INFUSION_RATE)
+STEADY_KINDS = (EventKind.STEADY_STATE, EventKind.STEADY_STATE_ADD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +30,15 @@ class EventTable:
     """All arrays C-contiguous, rows of subject i are ptr[i]:ptr[i+1] (CSR). Times in data units.
 
     Events (E = all subjects): ADDL is already expanded into explicit doses, sorted by time with
-    record order kept at ties. A dose with reset (EVID 4) is a RESET then a dose.
+    record order kept at ties. A dose with reset (EVID 4) is a RESET then a dose, a steady-state dose (SS) a
+    STEADY_STATE, with the ev_cmt, ev_amt, ev_rate and ev_ii of the implied doses, then the dose itself. A STEADY_STATE
+    with ev_ii 0 is that of a constant infusion, which ends there.
     Observations (M = n_obs_total): rows with MDV = 0.
 
     Attributes:
         ev_ptr (N+1,) int32; ev_time (E,); ev_kind (E,) int8, see EventKind; ev_cmt (E,) int16 number
-            from 1; ev_amt (E,); ev_rate (E,); ev_ii (E,); ev_order (E,) int32, see ob_order.
+            from 1; ev_amt (E,); ev_rate (E,) as in the data, -1 and -2 included; ev_ii (E,), 0 except in steady states;
+            ev_order (E,) int32, see ob_order.
         ob_ptr (N+1,) int32; ob_time (M,); ob_value (M,) DV; ob_cmt (M,) int16 observed compartment,
             0 for a model without compartments; ob_row (M,) int32 row of the Dataset;
             ob_order (M,) int32: rank within the subject; at equal times the smaller of ev_order and
@@ -82,6 +90,16 @@ class EventTable:
     @property
     def n_obs_total(self) -> int:
         return len(self.ob_time)
+
+    @property
+    def ev_is_dose(self) -> np.ndarray:
+        """(E,) bool, events that bring drug into a compartment."""
+        return np.isin(self.ev_kind, DOSE_KINDS)
+
+    @property
+    def ev_is_steady(self) -> np.ndarray:
+        """(E,) bool, events that set or add a steady state."""
+        return np.isin(self.ev_kind, STEADY_KINDS)
 
     @property
     def censored(self) -> np.ndarray:

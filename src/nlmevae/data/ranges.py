@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 
 TIME, AMOUNT = "TIME", "AMT"
 
@@ -34,7 +34,7 @@ def _items(table: EventTable) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(name, subject of each value, values)."""
     subject, everyone = table.ob_subject, np.arange(table.n_subjects)
     items = [(TIME, subject, table.ob_time - table.start_time[subject])]
-    dose = table.ev_kind != EventKind.RESET
+    dose = table.ev_is_dose
     items.append((AMOUNT, np.repeat(everyone, np.diff(table.ev_ptr))[dose], table.ev_amt[dose]))
     holder = np.repeat(everyone, np.diff(table.cov_ptr))
     items += [(name, holder, table.cov[:, j]) for j, name in enumerate(table.covariate_names)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 from nlmevae.ir import Model
 
 
@@ -29,7 +29,7 @@ def time_after_dose(table: EventTable) -> np.ndarray:
     result = np.full(table.n_obs_total, np.nan)
     for i in range(table.n_subjects):
         events = slice(table.ev_ptr[i], table.ev_ptr[i + 1])
-        dose = table.ev_kind[events] != EventKind.RESET
+        dose = table.ev_is_dose[events]
         time, order = table.ev_time[events][dose], table.ev_order[events][dose]
         for row in range(table.ob_ptr[i], table.ob_ptr[i + 1]):
             at = table.ob_time[row]

@@ -16,6 +16,7 @@ class SolveStatus(enum.IntEnum):
     OK = 0
     MAX_STEPS = 1
     NON_FINITE = 2
+    NO_STEADY_STATE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

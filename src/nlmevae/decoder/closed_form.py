@@ -17,6 +17,7 @@ from nlmevae.codegen.execute import substitute
 from nlmevae.codegen.graph import Function
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventKind, EventTable
+from nlmevae.decoder import linear_doses as doses
 from nlmevae.decoder import linear_kernels as kernels
 from nlmevae.decoder import output_kernels
 from nlmevae.decoder.base import Decoder, Solution
@@ -27,16 +28,16 @@ from nlmevae.errors import UnsupportedError
 _BLOCK = 512
 _PADDING = 8  # columns of compiled calls come in multiples of this
 
-_ACTIONS = {EventKind.BOLUS: kernels.BOLUS, EventKind.INFUSION: kernels.INFUSION, EventKind.RESET: kernels.RESET}
+_ACTIONS = {kind: getattr(doses, kind.name) for kind in EventKind}
 
 
 class ClosedFormDecoder(Decoder):
-    """Any mix of boluses and infusions (fixed rate) into any compartment, resets, lags, bioavailabilities
+    """Any mix of boluses and infusions into any compartment, steady states, resets, lags, bioavailabilities
     and initial amounts; observations of any compartment.
 
     Raises:
         ValueError: the model has no closed form.
-        UnsupportedError: an event the closed form has no formula for.
+        UnsupportedError: a dose into, or an observation of, a compartment the model has not.
     """
 
     backend = "closed_form"
@@ -156,15 +157,21 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
     np.maximum.at(last, subject[sequence][positions], positions + 1)
     actions = np.array([_ACTIONS[EventKind(k)] for k in table.ev_kind], dtype=np.int64)
     place = np.arange(n_obs) - table.ob_ptr[:-1].astype(np.int64)[table.ob_subject]
-    what = np.zeros((len(time), 4), dtype=np.int64)
-    what[:, kernels.ORDER] = order
-    what[:n_events, kernels.ACTION], what[n_events:n_records, kernels.ACTION] = actions, kernels.OBSERVE
-    what[n_records:, kernels.ACTION] = kernels.CHANGE
-    what[:n_events, kernels.COMPARTMENT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
-    what[n_events:n_records, kernels.PLACE] = place
-    number = np.zeros((len(time), 3))
-    number[:, kernels.TIME] = time
-    number[:n_events, kernels.AMOUNT], number[:n_events, kernels.RATE] = table.ev_amt, table.ev_rate
+    what = np.zeros((len(time), 5), dtype=np.int64)
+    what[:, doses.ORDER] = order
+    what[:n_events, doses.ACTION], what[n_events:n_records, doses.ACTION] = actions, doses.OBSERVE
+    what[n_records:, doses.ACTION] = doses.CHANGE
+    what[:n_events, doses.COMPARTMENT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
+    what[n_events:n_records, doses.PLACE] = place
+    what[:n_events, doses.DOSE] = np.select(
+        [table.ev_rate > 0, table.ev_rate == -2, table.ev_rate == -1],
+        [doses.INFUSION, doses.INFUSION_DURATION, doses.INFUSION_RATE],
+        doses.BOLUS,
+    )
+    number = np.zeros((len(time), 4))
+    number[:, doses.TIME] = time
+    number[:n_events, doses.AMOUNT], number[:n_events, doses.RATE] = table.ev_amt, table.ev_rate
+    number[:n_events, doses.INTERVAL] = table.ev_ii
     return kernels.Schedule(
         first=first.astype(np.int64),
         last=last.astype(np.int64),
@@ -175,14 +182,8 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
 
 
 def _check_events(table: EventTable, n_compartments: int) -> None:
-    for kind in np.unique(table.ev_kind):
-        if EventKind(kind) not in _ACTIONS:
-            raise UnsupportedError(
-                f"The closed-form solution cannot execute {EventKind(kind).name} events.",
-                hint="Give doses as boluses or as infusions with a positive RATE.",
-            )
-    doses = table.ev_kind != EventKind.RESET
-    if np.any((table.ev_cmt[doses] < 1) | (table.ev_cmt[doses] > n_compartments)):
+    given = table.ev_kind != EventKind.RESET
+    if np.any((table.ev_cmt[given] < 1) | (table.ev_cmt[given] > n_compartments)):
         raise UnsupportedError(
             f"A dose goes into a compartment the model does not have (it has {n_compartments}).",
             hint="Check the CMT column of the dose records.",
@@ -208,10 +209,10 @@ def _observations(form: LatentForm, table: EventTable, schedule: kernels.Schedul
 
 def _segment_of_observations(schedule: kernels.Schedule) -> np.ndarray:
     """(M,) how often covariates have changed before it, in its subject."""
-    action = schedule.what[:, kernels.ACTION]
-    changed = np.concatenate([[0], np.cumsum(action == kernels.CHANGE)])
+    action = schedule.what[:, doses.ACTION]
+    changed = np.concatenate([[0], np.cumsum(action == doses.CHANGE)])
     before = np.repeat(changed[schedule.first], np.diff(np.append(schedule.first, len(action))))
-    observed = action == kernels.OBSERVE
+    observed = action == doses.OBSERVE
     return np.ascontiguousarray((changed[:-1] - before)[observed], dtype=np.int64)
 
 
@@ -244,7 +245,7 @@ def _link(form: LatentForm, schedule: kernels.Schedule, wrt: tuple[str, ...]) ->
     system = link_batch(system_function, wrt)
     active = sorted({k for i, k in system.pattern if i < n_system})
     linked = link_batch(output, (*(amounts[c] for c in wanted), *parameters) if wrt else ())
-    capacity = 2 + 2 * int((schedule.last - schedule.first).max(initial=0))
+    capacity = 4 + 2 * int((schedule.last - schedule.first).max(initial=0))
     return _Program(
         system=system,
         plan=_plan(form, system_function, system, n_system, active, np.array(wanted, dtype=np.int64), capacity),
@@ -306,6 +307,8 @@ def _system_function(form: LatentForm, parameters: list[str]) -> tuple[Function,
         *initial,
         *(individual[t.bioavailability] if t.bioavailability else one for t in form.dosing),
         *(individual[t.lag] if t.lag else zero for t in form.dosing),
+        *(individual[t.duration] if t.duration else zero for t in form.dosing),
+        *(individual[t.rate] if t.rate else zero for t in form.dosing),
     ]
     outputs = [(f"system {i}", node) for i, node in enumerate(nodes)]
     outputs += [(name, individual[name]) for name in parameters]

@@ -18,11 +18,14 @@ from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
 from nlmevae.decoder.compiled_model import CompiledModel, Tolerances, Workspace
 from nlmevae.decoder.formula import FormulaKernel
+from nlmevae.decoder.steady_state import SteadyStateSolver, unknown_states
 
 Method = Literal["auto", "explicit", "rosenbrock"]
 _PILOT_ROWS = 8
 #: A Rosenbrock step costs about this many explicit steps.
 _COST_OF_ROSENBROCK_STEP = 4.0
+#: Tolerances of steady states, as a share of those of the predictions, and the tightest that rounding allows.
+_STEADY_SHARE, _TIGHTEST = 0.01, 1e-13
 
 
 class CompiledDecoder(Decoder):
@@ -70,6 +73,7 @@ class CompiledDecoder(Decoder):
         self._models: dict[tuple[bool, bool], CompiledModel] = {}
         self._formulas: dict[bool, FormulaKernel] = {}
         self._idle: dict[tuple[bool, bool], list[Workspace]] = {}
+        self._steady = self._steady_solver() if table.ev_is_steady.any() else None
 
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         return self._solve(x, rows, sensitivities=False)
@@ -79,6 +83,8 @@ class CompiledDecoder(Decoder):
 
     def close(self) -> None:
         self._idle.clear()
+        if self._steady is not None:
+            self._steady.close()
         for linked in (*self._models.values(), *self._formulas.values()):
             linked.close()
         self._models.clear()
@@ -99,6 +105,20 @@ class CompiledDecoder(Decoder):
             self._repeat(solution, x, rows, exhausted, sensitivities=sensitivities)
             self.learned = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
         return solution
+
+    def _steady_solver(self) -> SteadyStateSolver:
+        """With tolerances well below those of the predictions: errors of one interval add up over all of them."""
+        rtol = max(_STEADY_SHARE * self.tolerances.rtol, _TIGHTEST)
+        atol = None if self.tolerances.atol is None else _STEADY_SHARE * self.tolerances.atol
+        model = self.form.model
+        stiff = self.method == "rosenbrock" or (model is not None and model.structural.stiff)
+
+        def make_flow(form: LatentForm, table: EventTable) -> CompiledDecoder:
+            method: Method = "rosenbrock" if stiff else self.method
+            options = {"max_steps": self.tolerances.max_steps, "threads": self.threads, "width": self.width}
+            return CompiledDecoder(form, table, rtol=rtol, atol=atol, method=method, **options)
+
+        return SteadyStateSolver(self.form, self.table, make_flow, rtol=rtol)
 
     def _pointer(self, rows: np.ndarray) -> np.ndarray:
         ptr = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -151,11 +171,14 @@ class CompiledDecoder(Decoder):
         model, ptr = self._model(key), self._pointer(rows)
         prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], model.n_wrt))
         status, n_steps = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
+        none = np.zeros(len(rows) + 1, dtype=np.int64)
+        states = unknown_states(none, self.form) if self._steady is None else self._steady.solve(x, rows)
+        arrays = model.steady_arrays(states)
 
         def run(start: int, end: int) -> None:
-            part = slice(start, end)
+            part, bounds = slice(start, end), slice(start, end + 1)
             results = (prediction, jacobian, status[part], n_steps[part])
-            self._run(key, x[part], rows[part], ptr[start : end + 1], results)
+            self._run(key, x[part], rows[part], ptr[bounds], results, (states.ptr[bounds], *arrays))
 
         chunks = min(self.threads, len(rows) // (4 * self.width))
         if chunks <= 1:
@@ -167,11 +190,19 @@ class CompiledDecoder(Decoder):
         jacobian = jacobian if sensitivities else None
         return Solution(prediction=prediction, jacobian=jacobian, status=status, n_steps=n_steps, ptr=ptr)
 
-    def _run(self, key: tuple[bool, bool], x: np.ndarray, rows: np.ndarray, ptr: np.ndarray, results: tuple) -> None:
+    def _run(
+        self,
+        key: tuple[bool, bool],
+        x: np.ndarray,
+        rows: np.ndarray,
+        ptr: np.ndarray,
+        results: tuple,
+        steady: tuple,
+    ) -> None:
         idle = self._idle[key]
         try:
             workspace = idle.pop()
         except IndexError:
             workspace = self._models[key].workspace(self.tolerances)
-        workspace.run(x, rows, ptr, results)
+        workspace.run(x, rows, ptr, results, steady)
         idle.append(workspace)

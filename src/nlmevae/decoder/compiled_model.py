@@ -1,5 +1,5 @@
 """What the engine reads, as arrays: the event table, sparse patterns, workspaces, and the record of their
-addresses (engine.PLAN)."""
+addresses (records.PLAN)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import numpy as np
 
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.link_llvm import MachineCode
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import DOSE_KINDS, STEADY_KINDS, EventTable
 from nlmevae.decoder import engine
+from nlmevae.decoder import engine_records as records
 from nlmevae.decoder.kernels import KERNELS, print_kernels
 from nlmevae.decoder.layout import Layout, make_layout
+from nlmevae.decoder.steady_state import SteadyStates
 from nlmevae.errors import UnsupportedError
 
-_FIELD = {name: i for i, name in enumerate(engine.PLAN.names)}
-_PER_CALL = ("n_rows", "n_predictions", "x", "rows", "ptr", "prediction", "jacobian", "status", "steps")
+_FIELD = {name: i for i, name in enumerate(records.PLAN.names)}
+_PER_CALL = ("n_rows", "n_predictions", "x", "rows", "ptr", "prediction", "jacobian", "status", "steps", "n_steady",
+             "steady_ptr", "steady", "steady_block", "steady_sens")  # fmt: skip
 _PER_CALL_FIELDS = np.array([_FIELD[name] for name in _PER_CALL])
 
 
@@ -51,6 +54,20 @@ class CompiledModel:
     def close(self) -> None:
         self.code.close()
 
+    def steady_arrays(self, steady: SteadyStates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steady states as the engine reads them: records.STEADY (P,), amounts and sensitivities in the order of a
+        state block (P, n_block), derivatives of rate and end of running infusions (P, 2, n_wrt)."""
+        n_pairs, wrt = len(steady.status), self.layout.wrt
+        known = np.zeros(n_pairs, dtype=records.STEADY)
+        known["rate"], known["ends"] = steady.rate, steady.ends
+        known["running"], known["status"] = steady.running, steady.status
+        sens = np.zeros((n_pairs, 2, len(wrt)))
+        pairs = np.array(self.layout.sensitivities, dtype=np.int64).reshape(-1, 2)
+        block = np.hstack([steady.amounts, steady.d_amounts[:, pairs[:, 0], pairs[:, 1]]] if wrt else [steady.amounts])
+        if wrt:
+            sens[:, 0], sens[:, 1] = steady.d_rate, steady.d_ends
+        return known, np.ascontiguousarray(block), sens
+
     def workspace(self, tolerances: Tolerances) -> Workspace:
         return Workspace(self._base, self.layout, self.width, self._capacity, tolerances)
 
@@ -72,15 +89,15 @@ class Workspace:
         work[scalar["max_steps"]] = tolerances.max_steps
         self._arrays = {
             "work": work,
-            "lanes": np.zeros(width, dtype=engine.LANE),
-            "pending": np.zeros((width, capacity), dtype=engine.PENDING),
+            "lanes": np.zeros(width, dtype=records.LANE),
+            "pending": np.zeros((width, capacity), dtype=records.PENDING),
             "pending_sens": np.zeros((width, capacity, 2, n_wrt)),
             "jump": np.zeros((width, n + n_wrt)),
         }
         self._fields = base.copy()
         for name, array in self._arrays.items():
             self._fields[_FIELD[name]] = _address(array)
-        self._plan = self._fields.view(engine.PLAN)
+        self._plan = self._fields.view(records.PLAN)
 
     def run(
         self,
@@ -88,10 +105,13 @@ class Workspace:
         rows: np.ndarray,
         ptr: np.ndarray,
         results: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+        steady: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     ) -> None:
-        """Solve `rows`; results = prediction, jacobian, status, n_steps (the latter two zero at the start)."""
+        """Solve `rows`; results = prediction, jacobian, status, n_steps (the latter two zero at the start);
+        steady = their range (R+1,) in the arrays that `steady_arrays` made."""
         arrays = (x, rows, ptr, *results)
-        self._fields[_PER_CALL_FIELDS] = [len(rows), len(results[0]), *map(_address, arrays)]
+        counts = len(rows), len(results[0])
+        self._fields[_PER_CALL_FIELDS] = [*counts, *map(_address, arrays), len(steady[1]), *map(_address, steady)]
         engine.run_rows(self._plan)
 
 
@@ -109,7 +129,7 @@ def _aligned_zeros(size: int, width: int) -> np.ndarray:
 def _base_plan(
     layout: Layout, code: MachineCode, arrays: dict[str, np.ndarray], width: int, capacity: int
 ) -> np.ndarray:
-    """Everything that is the same for all calls, as the int64 fields of engine.PLAN."""
+    """Everything that is the same for all calls, as the int64 fields of records.PLAN."""
     form = layout.form
     known = {
         **layout.scalar,
@@ -129,25 +149,30 @@ def _base_plan(
         "n_events": len(arrays["events"]),
         "n_observations": len(arrays["observations"]),
         "n_covariate_rows": len(arrays["covariates"]),
+        "n_block": form.n_compartments + len(layout.sensitivities),
+        "n_forcing": form.n_compartments + len(layout.forcing_sensitivities),
     }
-    return np.array([known.get(name, 0) for name in engine.PLAN.names], dtype=np.int64)
+    return np.array([known.get(name, 0) for name in records.PLAN.names], dtype=np.int64)
 
 
 def _maps(layout: Layout) -> dict[str, np.ndarray]:
     """Sparse patterns as slot numbers, -1 for what is zero.
 
-    dosing_map (n_states, 2): parameter index of bioavailability and lag; parameter_map (n_parameters,
-    n_wrt); state_map (n_states, n_wrt): row within a state block; output_map (n_outputs, n_wrt).
+    dosing_map (n_states, 4): parameter index of bioavailability, lag, duration and rate; parameter_map
+    (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block; forcing_map (n_states, n_wrt): within
+    the running infusions; output_map (n_outputs, n_wrt).
     """
     form, n, width = layout.form, layout.form.n_compartments, len(layout.wrt)
     state = {pair: n + index for index, pair in enumerate(layout.sensitivities)}
     start = layout.start["output_sens"]
     output = {pair: start + index for index, pair in enumerate(layout.output_sensitivities)}
-    dosing = [_parameter_index(form, (t.bioavailability, t.lag)) for t in form.dosing]
+    forcing = {pair: n + index for index, pair in enumerate(layout.forcing_sensitivities)}
+    dosing = [_parameter_index(form, (t.bioavailability, t.lag, t.duration, t.rate)) for t in form.dosing]
     return {
-        "dosing_map": np.array(dosing, dtype=np.int64).reshape(n, 2),
+        "dosing_map": np.array(dosing, dtype=np.int64).reshape(n, 4),
         "parameter_map": _dense_map(layout.parameter_by_input_slot, len(form.parameters), width),
         "state_map": _dense_map(state, n, width),
+        "forcing_map": _dense_map(forcing, n, width),
         "output_map": _dense_map(output, len(form.observed), width),
     }
 
@@ -166,20 +191,19 @@ def _dense_map(entries: dict[tuple[int, int], int], n_rows: int, n_columns: int)
 def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
     """The engine's copy of the event table. records (M, n_records); covariates (C, 2 + n_covariates) with
     time and order first; dose_scale (N, n_states)."""
-    _check_kinds(table)
     ranges = {
         name: (ptr[:-1], ptr[1:])
         for name, ptr in (("event", table.ev_ptr), ("observation", table.ob_ptr), ("covariate", table.cov_ptr))
     }
-    subjects = np.zeros(table.n_subjects, dtype=engine.SUBJECT)
+    subjects = np.zeros(table.n_subjects, dtype=records.SUBJECT)
     for name, (start, end) in ranges.items():
         subjects[name], subjects[f"{name}_end"] = start, end
     subjects["start"] = table.start_time
-    events = np.zeros(len(table.ev_time), dtype=engine.EVENT)
+    events = np.zeros(len(table.ev_time), dtype=records.EVENT)
     events["time"], events["amount"], events["rate"] = table.ev_time, table.ev_amt, table.ev_rate
     events["kind"], events["compartment"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
-    events["order"] = table.ev_order
-    observations = np.zeros(table.n_obs_total, dtype=engine.OBSERVATION)
+    events["order"], events["interval"] = table.ev_order, table.ev_ii
+    observations = np.zeros(table.n_obs_total, dtype=records.OBSERVATION)
     observations["time"], observations["order"] = table.ob_time, table.ob_order
     observations["output"] = _output_index(form, table.ob_cmt)
     return {
@@ -194,21 +218,11 @@ def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
     }
 
 
-def _check_kinds(table: EventTable) -> None:
-    known = {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}
-    for kind in np.unique(table.ev_kind):
-        if EventKind(kind) not in known:
-            raise UnsupportedError(
-                f"The compiled solver cannot execute {EventKind(kind).name} events.",
-                hint="Give doses as boluses or as infusions with a positive RATE.",
-            )
-
-
 def _dose_scale(form: LatentForm, table: EventTable) -> np.ndarray:
     """(N, n_states) largest dose each compartment of each subject gets."""
     scale = np.zeros((table.n_subjects, form.n_compartments))
     subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
-    doses = table.ev_kind != EventKind.RESET
+    doses = np.isin(table.ev_kind, (*DOSE_KINDS, *STEADY_KINDS))
     np.maximum.at(scale, (subject[doses], table.ev_cmt[doses].astype(int) - 1), table.ev_amt[doses])
     return scale
 

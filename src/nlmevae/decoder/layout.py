@@ -32,7 +32,8 @@ class Layout:
             sparse Jacobians, index pairs -> node.
         time_slope: d rhs / dT (R); time_slope_by_state, time_slope_by_parameter: its Jacobians (R).
         bend_by_state, bend_by_parameter: Jacobians of J v for a fixed vector v = V(1) .. V(n) (R).
-        sensitivities: (state, input) pairs in slot order. output_sensitivities: (output, input).
+        sensitivities: (state, input) pairs in slot order; forcing_sensitivities: those of running infusions, whose
+            rate may be modelled. output_sensitivities: (output, input).
         static: nodes of the right-hand side that do not depend on time and state -> slot.
     """
 
@@ -51,6 +52,7 @@ class Layout:
     bend_by_state: Entries = field(default_factory=dict)
     bend_by_parameter: Entries = field(default_factory=dict)
     sensitivities: list[tuple[int, int]] = field(default_factory=list)
+    forcing_sensitivities: list[tuple[int, int]] = field(default_factory=list)
     output_sensitivities: list[tuple[int, int]] = field(default_factory=list)
     static: dict[int, int] = field(default_factory=dict)
     scalar: dict[str, int] = field(default_factory=dict)
@@ -89,7 +91,8 @@ def make_layout(form: LatentForm, wrt: tuple[str, ...], *, implicit: bool = Fals
     layout.output_by_parameter = _jacobian(form.output, parameters)
     if implicit:
         _differentiate_twice(layout, parameters)
-    layout.sensitivities = _reachable_sensitivities(layout)
+    layout.forcing_sensitivities = _forcing_sensitivities(layout)
+    layout.sensitivities = [(i, k) for i, k in _reachable_sensitivities(layout) if i in _seen_states(layout)]
     layout.output_sensitivities = _output_sensitivities(layout)
     _number_slots(layout)
     return layout
@@ -122,10 +125,20 @@ def _function(graph: Graph, nodes: list[int]) -> Function:
     return Function(name="derivatives", graph=graph, inputs=(), outputs=outputs)
 
 
+def _forcing_sensitivities(layout: Layout) -> list[tuple[int, int]]:
+    """(compartment, input) pairs of infusions whose rate depends on inputs: R, or F amount / D."""
+    depends, pairs = layout.input_parameters(), set()
+    for target in layout.form.dosing:
+        names = [target.rate, target.duration, target.bioavailability if target.duration else None]
+        pairs |= {(target.compartment - 1, k) for name in names if name for k in depends[_index(layout, name)]}
+    return sorted(pairs)
+
+
 def _reachable_sensitivities(layout: Layout) -> list[tuple[int, int]]:
     """(state, input) pairs that can become non-zero: sources, then closure through the state Jacobian."""
     depends = layout.input_parameters()
     pairs = {(i, k) for i, m in (*layout.rhs_by_parameter, *layout.initial_by_parameter) for k in depends[m]}
+    pairs.update(layout.forcing_sensitivities)
     for target in layout.form.dosing:
         compartment = target.compartment - 1
         for k in depends[_index(layout, target.bioavailability)] if target.bioavailability else ():
@@ -142,6 +155,19 @@ def _reachable_sensitivities(layout: Layout) -> list[tuple[int, int]]:
                 pairs.add((i, k))
                 frontier.append((i, k))
     return sorted(pairs)
+
+
+def _seen_states(layout: Layout) -> set[int]:
+    """States that the predictions depend on, at once or through others."""
+    seen = {i for _, i in layout.output_by_state}
+    frontier = list(seen)
+    while frontier:
+        state = frontier.pop()
+        for i, j in layout.rhs_by_state:
+            if i == state and j not in seen:
+                seen.add(j)
+                frontier.append(j)
+    return seen
 
 
 def _index(layout: Layout, parameter: str) -> int:
@@ -162,7 +188,8 @@ def _number_slots(layout: Layout) -> None:
     block = n + n_sens
     sizes = {
         "input": form.n_inputs, "covariate": len(form.covariates), "record": len(form.record_items),
-        "parameter": len(form.parameters), "atol": n, "forcing": n, "state": block, "slope": block,
+        "parameter": len(form.parameters), "atol": n,
+        "forcing": n + len(layout.forcing_sensitivities), "state": block, "slope": block,
         "stage1": block, "stage2": block, "stage3": block, "stage4": block, "stage5": block, "state_new": block,
         "state_out": block, "output": len(form.observed), "output_sens": len(layout.output_sensitivities),
     }  # fmt: skip

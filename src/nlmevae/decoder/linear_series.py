@@ -20,7 +20,7 @@ _COST_OF_MATRIX = 46.0
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def advance_by_series(n, system, state, rates, infused, h):
-    """Amounts `state`[:n] after h; False, with nothing done, where forming the matrix takes fewer operations."""
+    """Amounts `state`[:n] after h with infusions of `rates` (n, width); False, with nothing done, where forming the matrix takes fewer operations."""
     entries, slopes = _entries(n, system)
     width = state.shape[1]
     shift, size = rate_bounds(n, system)
@@ -42,7 +42,8 @@ def advance_by_series(n, system, state, rates, infused, h):
             _next_term(n, entries, slopes, system, old, new, shift, scale)
             if infused:
                 for i in range(n):
-                    new[i, 0] += rates[i] * source * scale
+                    for k in range(width):
+                        new[i, k] += rates[i, k] * source * scale
             source *= shift * scale
             for i in range(n):
                 for k in range(width):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nlmevae.codegen.latent_form import LatentForm
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
 from nlmevae.errors import SettingsError
 
@@ -71,12 +71,8 @@ def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:
         return "it has compartments" if form.n_compartments else ""
     if form.n_compartments == 0:
         return "it has no compartments"
-    if backend == "closed_form":
-        if form.closed_form is None:
-            return "its differential equations have no closed form here"
-        kinds = {int(kind) for kind in table.ev_kind}
-        if not kinds <= {EventKind.BOLUS, EventKind.INFUSION, EventKind.RESET}:
-            return "it knows boluses, infusions with a given rate and resets only"
+    if backend == "closed_form" and form.closed_form is None:
+        return "its differential equations have no closed form here"
     if backend == "torchode" and not table.static:
         return "covariates change within a subject"
     return ""

@@ -20,6 +20,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
+from nlmevae.decoder.steady_torch import FixedPoint, SteadyState, TorchSteadyStates
 
 
 @dataclass(slots=True)
@@ -43,6 +44,10 @@ class _Segment:
     time: torch.Tensor
     change: _Change | None = None
     observations: list[tuple[int, float]] = field(default_factory=list)
+
+
+#: Tolerances of steady states, as a share of the others, and the tightest that rounding allows.
+_STEADY_SHARE, _TIGHTEST = 0.1, 1e-13
 
 
 class TorchodeDecoder(Decoder):
@@ -73,38 +78,54 @@ class TorchodeDecoder(Decoder):
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
         self._output = link_torch(form.output, title=f"{form.model.name}: prediction")
+        self._steady = TorchSteadyStates(form, table, self._carry_on, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
 
     # the Decoder interface --------------------------------------------------------------------------
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
+        tensor, row_index = self._tensor(x), self._rows(rows)
+        fixed = self._fixed_points(tensor, row_index)
         with torch.no_grad():
-            value, status = self._solve(self._tensor(x), self._rows(rows))
+            value, status = self._solve(tensor, row_index, fixed)
         return self._solution(value, None, status, rows)
 
     def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         """The Jacobian is a forward-mode pass per input column."""
         tensor, row_index = self._tensor(x), self._rows(rows)
-        columns = []
+        fixed, columns = self._fixed_points(tensor, row_index), []
         for j in range(self.n_inputs):
             direction = torch.zeros_like(tensor)
             direction[:, j] = 1.0
             (value, status), (column, _) = torch.func.jvp(
-                lambda inputs: self._solve(inputs, row_index), (tensor,), (direction,)
+                lambda inputs: self._solve(inputs, row_index, fixed), (tensor,), (direction,)
             )
             columns.append(column)
         return self._solution(value.detach(), torch.stack(columns, -1).detach(), status, rows)
 
     def decode(self, x: torch.Tensor, rows: np.ndarray | None = None) -> torch.Tensor:
         """Predictions (M,) as a differentiable tensor."""
-        return self._solve(x.to(self.device, torch.float64), self._rows(rows))[0]
+        x, row_index = x.to(self.device, torch.float64), self._rows(rows)
+        return self._solve(x, row_index, self._fixed_points(x.detach(), row_index))[0]
 
     # solving ----------------------------------------------------------------------------------------
-    def _solve(self, x: torch.Tensor, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _fixed_points(self, x: torch.Tensor, rows: np.ndarray) -> dict[tuple[int, int], FixedPoint | None]:
+        """Of every (row, event) that is a steady state."""
+        if not self.table.ev_is_steady.any():
+            return {}
+        with torch.no_grad():
+            return self._steady.fixed_points(self._parameters(x, rows), rows)
+
+    def _solve(
+        self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint | None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """(M,) predictions, NaN for failed rows, and (R,) status; failed rows are left out and the rest re-solved."""
         status = torch.zeros(len(rows), dtype=torch.int32)
-        alive = np.arange(len(rows))
+        unsteady = {row for (row, _), point in fixed.items() if point is None}
+        status[sorted(unsteady)] = int(SolveStatus.NO_STEADY_STATE)
+        alive = np.array([r for r in range(len(rows)) if r not in unsteady], dtype=np.int64)
         ptr = self.row_ptr(rows)
         while True:
-            values, failed = self._attempt(x[alive], rows[alive]) if len(alive) else (x.new_zeros(0), [])
+            own = {(k, e): fixed[r, e] for k, r in enumerate(alive) for row, e in fixed if row == r}
+            values, failed = self._attempt(x[alive], rows[alive], own) if len(alive) else (x.new_zeros(0), [])
             if not failed:
                 break
             for local, code in failed:
@@ -116,17 +137,23 @@ class TorchodeDecoder(Decoder):
         where = np.concatenate([np.arange(ptr[r], ptr[r + 1]) for r in alive] or [np.empty(0, int)])
         return full.index_put((torch.as_tensor(where),), values), status
 
-    def _attempt(self, x: torch.Tensor, rows: np.ndarray) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
-        """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
+    def _parameters(self, x: torch.Tensor, rows: np.ndarray) -> dict[str, torch.Tensor]:
         inputs = [x[:, j] for j in range(self.n_inputs)]
         covariates = torch.as_tensor(self.table.cov[self.table.cov_ptr[:-1]][rows], device=self.device)
         individual = self._individual(*inputs, *covariates.T)
-        p = dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
+        return dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
+
+    def _attempt(
+        self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint]
+    ) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
+        """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
+        p = self._parameters(x, rows)
+        steady = self._steady.states(p, fixed)
         arguments = tuple(p.values())
         initial = torch.stack([self._full(v, x) for v in self._initial(*arguments)], -1)
         y, rate = initial, torch.zeros_like(initial)
         time = torch.as_tensor(self.table.start_time[rows], dtype=x.dtype, device=self.device)
-        segments = [self._segments(row, subject, p) for row, subject in enumerate(rows)]
+        segments = [self._segments(row, subject, p, steady.get(row, [])) for row, subject in enumerate(rows)]
         found: dict[tuple[int, int], torch.Tensor] = {}
         for k in range(max((len(s) for s in segments), default=0)):
             current = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
@@ -174,9 +201,11 @@ class TorchodeDecoder(Decoder):
             found.update({(row, o): solution.ys[row, j + 1] for j, (o, _) in enumerate(segment.observations)})
         return solution.ys[:, -1], []
 
-    def _integrate(self, rhs, y0: torch.Tensor, t_eval: torch.Tensor):
+    def _integrate(self, rhs, y0: torch.Tensor, t_eval: torch.Tensor, share: float = 1.0):
+        """`share`: of the decoder's tolerances."""
         term = torchode.ODETerm(rhs)
-        controller = torchode.IntegralController(atol=self.atol, rtol=self.rtol, term=term).to(torch.float64)
+        atol, rtol = share * self.atol, max(share * self.rtol, _TIGHTEST)
+        controller = torchode.IntegralController(atol=atol, rtol=rtol, term=term).to(torch.float64)
         method = torchode.Dopri5(term=term).to(torch.float64)
         solver = torchode.AutoDiffAdjoint(
             method, controller, max_steps=self.max_steps, backprop_through_step_size_control=False
@@ -185,11 +214,20 @@ class TorchodeDecoder(Decoder):
         problem = torchode.InitialValueProblem(y0=y0, t_eval=t_eval, t_start=zero, t_end=torch.ones_like(zero))
         return solver.solve(problem)
 
+    def _carry_on(self, rhs, y: torch.Tensor) -> torch.Tensor:
+        """State (P, m) at time 1 of a system that starts with y at time 0; NaN if the solver gives up."""
+        ends = torch.tensor([[0.0, 1.0]], dtype=y.dtype, device=self.device).repeat(len(y), 1)
+        solution = self._integrate(rhs, y, ends, share=_STEADY_SHARE)
+        failed = bool((solution.status != 0).any())
+        return torch.full_like(y, torch.nan) if failed else solution.ys[:, -1]
+
     # events -----------------------------------------------------------------------------------------
-    def _segments(self, row: int, subject: int, p: dict[str, torch.Tensor]) -> list[_Segment]:
-        """The row's timeline cut at doses, ends of infusions and resets, in order of actual time."""
+    def _segments(
+        self, row: int, subject: int, p: dict[str, torch.Tensor], steady: list[SteadyState]
+    ) -> list[_Segment]:
+        """The row's timeline cut at doses, ends of infusions, resets and steady states, in order of actual time."""
         table = self.table
-        changes = [c for e in range(*table.ev_ptr[subject : subject + 2]) for c in self._changes(e, row, p)]
+        changes = [c for e in range(*table.ev_ptr[subject : subject + 2]) for c in self._changes(e, row, p, steady)]
         changes.sort(key=lambda c: (c.when, c.order))
         changes = _without_cancelled(changes)
         segments = [_Segment(time=c.time, change=c) for c in changes]
@@ -208,7 +246,7 @@ class TorchodeDecoder(Decoder):
             segments[sum(k < key for k in keys)].observations.append((o - first, key[0]))
         return segments
 
-    def _changes(self, e: int, row: int, p: dict[str, torch.Tensor]) -> list[_Change]:
+    def _changes(self, e: int, row: int, p: dict[str, torch.Tensor], steady: list[SteadyState]) -> list[_Change]:
         table = self.table
         kind = EventKind(int(table.ev_kind[e]))
         order = float(table.ev_order[e])
@@ -216,38 +254,56 @@ class TorchodeDecoder(Decoder):
         if kind is EventKind.RESET:
             return [_Change(nominal, float(nominal), order, "reset", order)]
         number = int(table.ev_cmt[e])
+        if table.ev_is_steady[e]:
+            return self._steady_changes(e, nominal, next(s for s in steady if s.event == e))
         target = self.form.dosing[number - 1]
         time = nominal + p[target.lag][row] if target.lag else nominal
         share = p[target.bioavailability][row] if target.bioavailability else torch.ones_like(nominal)
         amount = share * float(table.ev_amt[e])
         if kind is EventKind.BOLUS:
             return [_Change(time, float(time.detach()), order, "bolus", order, number - 1, amount)]
-        if kind is not EventKind.INFUSION:
-            raise ValueError(f"the torchode back end does not run {kind.name} events")
-        speed = float(table.ev_rate[e])
-        end = time + amount / speed
+        speed = torch.full_like(nominal, float(table.ev_rate[e]))
+        if kind is EventKind.INFUSION_RATE:
+            speed = p[target.rate][row]
+        elif kind is EventKind.INFUSION_DURATION:
+            speed = amount / p[target.duration][row]
+        end = time + (p[target.duration][row] if kind is EventKind.INFUSION_DURATION else amount / speed)
         return [
             _Change(time, float(time.detach()), order, "rate", order, number - 1, speed),
             _Change(end, float(end.detach()), order, "rate", order, number - 1, -speed),
         ]
 
+    def _steady_changes(self, e: int, nominal: torch.Tensor, state: SteadyState) -> list[_Change]:
+        """The amounts, and infusions of earlier doses that go on."""
+        order, when, compartment = float(self.table.ev_order[e]), float(nominal), int(self.table.ev_cmt[e]) - 1
+        adds = self.table.ev_kind[e] == EventKind.STEADY_STATE_ADD
+        changes = [_Change(nominal, when, order, "add" if adds else "set", order, value=state.amounts)]
+        for k in range(state.running):
+            end = nominal + state.ends + k * float(self.table.ev_ii[e])
+            changes.append(_Change(nominal, when, order, "rate", order, compartment, state.rate))
+            changes.append(_Change(end, float(end.detach()), order, "rate", order, compartment, -state.rate))
+        return changes
+
     def _apply(self, changes, y, rate, initial):
         """The state and infusion rates after each row's change."""
-        keep = y.new_ones(len(y), 1)
+        keep, afresh = y.new_ones(len(y), 1), y.new_ones(len(y), 1)
         bolus, speed = torch.zeros_like(y), torch.zeros_like(y)
         for row, change in enumerate(changes):
             if change is None:
                 continue
-            if change.kind == "reset":
+            if change.kind in ("reset", "set"):
                 keep[row] = 0.0
-            else:
+            if change.kind in ("set", "add"):
+                bolus = bolus.index_put((torch.tensor(row),), change.value)
+                afresh[row] = float(change.kind == "reset")
+            elif change.kind != "reset":
                 where = (torch.tensor(row), torch.tensor(change.compartment))
                 value = torch.as_tensor(change.value).to(y)
                 if change.kind == "bolus":
                     bolus = bolus.index_put(where, value)
                 else:
                     speed = speed.index_put(where, value)
-        return keep * y + (1 - keep) * initial + bolus, keep * rate + speed
+        return keep * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
 
     # outputs ----------------------------------------------------------------------------------------
     def _outputs(self, found, rows, p, x):
@@ -293,10 +349,11 @@ class TorchodeDecoder(Decoder):
 
 
 def _without_cancelled(changes: list[_Change]) -> list[_Change]:
-    """A reset cancels what was given before it and has not happened yet (lagged doses, running infusions)."""
+    """A reset, or a steady state that is set, cancels what was given before it and has not happened yet (lagged doses,
+    running infusions)."""
     kept: list[_Change] = []
     for position, change in enumerate(changes):
-        resets = [c for c in changes[:position] if c.kind == "reset"]
+        resets = [c for c in changes[:position] if c.kind in ("reset", "set")]
         if change.kind == "reset" or not any(change.given < reset.given for reset in resets):
             kept.append(change)
     return kept

@@ -165,8 +165,8 @@ def _solve_stage(
                 drift = emit.sum_of_products(_along(emit, layout, entries, bent, block, i, k))
                 total = emit.add(total, emit.mul(time_weight, drift)) if drift else total
             sides[i] = total
-        for i, value in factors.solve(sides).items():
-            result[position[i, k]] = value
+        solved = factors.solve(sides)
+        result |= {position[i, k]: solved[i] for i in rows}  # others, that no prediction depends on, fill in
     return [result[index] for index in range(len(right))]
 
 

@@ -32,7 +32,7 @@ def load_static(emit: Emitter, layout: Layout) -> Values:
 
 
 def right_hand_side(emit: Emitter, layout: Layout, static: Values, time: str, block: Block) -> Block:
-    """Slopes of amounts (with the running infusions) and sensitivities."""
+    """Slopes of amounts and sensitivities, with the running infusions."""
     graph, n = layout.form.rhs.graph, layout.form.n_compartments
     values = {**static, graph.input("T"): time}
     values |= {graph.input(name): block[i] for i, name in enumerate(layout.states)}
@@ -43,6 +43,7 @@ def right_hand_side(emit: Emitter, layout: Layout, static: Values, time: str, bl
         for i, node in enumerate(layout.form.rhs.output_nodes)
     ]
     position = {pair: n + index for index, pair in enumerate(layout.sensitivities)}
+    running = {pair: forcing + n + index for index, pair in enumerate(layout.forcing_sensitivities)}
     for i, k in layout.sensitivities:
         terms = [
             (factor(graph, node, values), block[position[j, k]])
@@ -50,7 +51,8 @@ def right_hand_side(emit: Emitter, layout: Layout, static: Values, time: str, bl
             if row == i and (j, k) in position
         ]
         terms += parameter_terms(emit, layout, graph, layout.rhs_by_parameter, values, i, k)
-        slopes.append(emit.sum_of_products(terms) or emit.constant(0.0))
+        slope = emit.sum_of_products(terms) or emit.constant(0.0)
+        slopes.append(emit.add(slope, emit.load(running[i, k])) if (i, k) in running else slope)
     return slopes
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from nlmevae.data.batch import dose_history
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 from nlmevae.errors import DataError
 from nlmevae.estimation.adam import Adam
 from nlmevae.estimation.encoder import Encoder, EncoderInput, GaussianPosterior
@@ -137,7 +137,7 @@ def input_scales(problem: Problem) -> InputScales:
     """Of the data of a fit; covariates are those the typical values read."""
     table = problem.table
     elapsed = table.ob_time - table.start_time[table.ob_subject]
-    doses = table.ev_amt[table.ev_kind != EventKind.RESET]
+    doses = table.ev_amt[table.ev_is_dose]
     mean_dose = float(doses.mean()) if len(doses) and doses.mean() > 0 else 1.0
     given = np.log1p(dose_history(table)[1] / mean_dose)
     read = problem.form.mu.graph.inputs_of(problem.form.mu.output_nodes)

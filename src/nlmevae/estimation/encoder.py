@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nlmevae.data.batch import padded
-from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.events import EventTable
 from nlmevae.estimation.posterior import Posterior
 
 
@@ -68,7 +68,7 @@ def encoder_input(
 
 def _most_doses(table: EventTable) -> int:
     """Of one subject."""
-    before = np.concatenate([[0], np.cumsum(table.ev_kind != EventKind.RESET)])
+    before = np.concatenate([[0], np.cumsum(table.ev_is_dose)])
     return int(np.diff(before[table.ev_ptr]).max(initial=0))
 
 

@@ -30,8 +30,7 @@ from nlmevae.ir import (
 )
 
 _DOSING = re.compile(r"(S|F|ALAG|D|R)(\d+)\Z")
-_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag"}
-_MODELLED = {"D": "infusion duration", "R": "infusion rate"}
+_FIELDS = {"S": "scale", "F": "bioavailability", "ALAG": "lag", "D": "duration", "R": "rate"}
 #: Other names of S and F of the output compartment (NONMEM help, OUTPUT FRACTION PARAMETER, ADVAN1).
 _OF_OUTPUT = ("S0", "SO", "F0", "FO")
 _MICHAELIS_MENTEN = "-VM*A1/(KM+A1)"
@@ -254,16 +253,10 @@ def _compartments(
             notes[target] = _output_compartment(target, len(names), statement.at)
         if number not in fields:
             continue
-        if kind in _FIELDS:
+        if kind not in ("D", "R") or modelled_rate:  # without RATE in the data they are variables like any other
             if fields[number].get("scale") == "SC" and kind == "S":
                 raise _two_scales(target, statement.at)
             fields[number][_FIELDS[kind]] = target
-        elif modelled_rate:
-            raise UnsupportedError(
-                f"{target} (modelled {_MODELLED[kind]}) is not supported",
-                hint="give the rate of every infusion in the data item RATE",
-                location=statement.at,
-            )
     compartments = tuple(Compartment(name=name, number=n, **fields[n]) for n, name in enumerate(names, start=1))
     return compartments, list(notes.values())
 

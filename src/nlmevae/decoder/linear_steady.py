@@ -1,0 +1,188 @@
+"""Steady states of linear systems. See linear_kernels for the arrays.
+
+Over an interval II from one record to the next the state becomes exp(M II) y + b, where b is what an interval makes of
+no amounts at all: infusions running from earlier doses, the arrival at L, the end of one infusion at
+e = L + D - K II in (0, II], K being the number of earlier infusions that still run. So y = (1 - exp(M II))^-1 b, mode
+by mode or by elimination, with derivatives from those of both (those of L and e are in b already, see
+linear_doses.apply).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from nlmevae.decoder.linear_doses import (
+    ACTION,
+    BOLUS,
+    COMPARTMENT,
+    DOSE,
+    INFUSION_RATE,
+    INTERVAL,
+    RATE,
+    RECORD,
+    REPEATS,
+    STEADY_STATE,
+    TIME,
+    add_rate,
+    apply,
+    describe,
+)
+from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused, exponential
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def reach_steady_state(n, modal, system, state, rates, schedule, record, pending, pending_what, counts, work):
+    """Set, or add to, the state that of the implied doses; infusions longer than the interval go on running.
+
+    Args:
+        counts (2,): pending events and running infusions, changed in place.
+
+    A dose that makes no sense, or a lag not below II, is a numerical failure of the row: its amounts become NaN.
+    """
+    if schedule.what[record, ACTION] == STEADY_STATE:
+        state[:] = 0.0
+        rates[:] = 0.0
+        counts[:] = 0
+    own, own_rates = np.zeros_like(state), np.zeros_like(rates)
+    c, kind, interval = (
+        schedule.what[record, COMPARTMENT],
+        schedule.what[record, DOSE],
+        schedule.number[record, INTERVAL],
+    )
+    i = counts[0]
+    if interval == 0.0:
+        speed = np.zeros(state.shape[1])
+        speed[0] = schedule.number[record, RATE]
+        if kind == INFUSION_RATE:
+            speed[:] = system[5 * n + 3 * n * n + c]
+        add_rate(n, system, own, own_rates, c, 1.0 if speed[0] >= 0.0 else np.nan, speed)
+        _balance(n, modal, system, own, own_rates, work)
+        _add(n, state, own)
+        return
+    count = describe(n, system, schedule, record, kind, pending, pending_what, i)
+    if count == 0 or not (pending[i, 1, 0] < interval and math.isfinite(pending[i + count - 1, 1, 0])):
+        state[:] = np.nan
+        return
+    running = 0
+    if kind != BOLUS:
+        running = max(math.ceil(pending[i + 1, 1, 0] / interval) - 1, 0)
+        pending[i + 1, 1, 0] -= running * interval
+    add_rate(n, system, own, own_rates, c, float(running), pending[i, 0])
+    now, infused = 0.0, running
+    first = i + 1 if count == 2 and pending[i + 1, 1, 0] < pending[i, 1, 0] else i
+    for j in range(count):
+        event = first if j == 0 else 2 * i + 1 - first
+        _advance(n, modal, system, own, own_rates, infused, pending[event, 1, 0] - now, work)
+        now = pending[event, 1, 0]
+        infused += apply(n, system, own, own_rates, pending, pending_what, event)
+    _advance(n, modal, system, own, own_rates, infused, interval - now, work)
+    _close(n, modal, system, own, own_rates, interval, work)
+    _add(n, state, own)
+    if running > 0:
+        add_rate(n, system, state, rates, c, float(running), pending[i, 0])
+        for k in range(state.shape[1]):
+            pending[i, 0, k], pending[i, 1, k] = pending[i + 1, 0, k], pending[i + 1, 1, k]
+        pending[i, 1, 0] += schedule.number[record, TIME]
+        for j in range(pending_what.shape[1]):
+            pending_what[i, j] = pending_what[i + 1, j]
+        pending_what[i, REPEATS], pending_what[i, RECORD] = running - 1, record
+        counts[0] += 1
+        counts[1] += running
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _advance(n, modal, system, state, rates, infused, h, work):
+    if h > 0.0:
+        if modal and infused == 0:
+            decay(n, system, state, h)
+        elif modal:
+            decay_infused(n, system, state, h)
+        else:
+            advance_amounts(n, system, state, rates, infused > 0, h, work)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add(n, state, own):
+    for q in range(n):
+        for k in range(state.shape[1]):
+            state[q, k] += own[q, k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _close(n, modal, system, state, rates, interval, work):
+    """state := (1 - exp(M II))^-1 state, with derivatives."""
+    width = state.shape[1]
+    if modal:
+        for q in range(n):
+            left = -math.expm1(-system[q, 0] * interval)
+            state[q, 0] /= left
+            slope = interval * math.exp(-system[q, 0] * interval) * state[q, 0]
+            for k in range(1, width):
+                state[q, k] = (state[q, k] - slope * system[q, k]) / left
+        return
+    exponential(n, system, rates, n, interval, work)
+    matrix = np.eye(n) - work[0, :n, :n]
+    side = np.empty((n, width))
+    for i in range(n):
+        side[i, 0] = state[i, 0]
+    _eliminate(matrix.copy(), side[:, :1])
+    for k in range(1, width):
+        for i in range(n):
+            side[i, k] = state[i, k]
+            for j in range(n):
+                side[i, k] += work[k, i, j] * side[j, 0]
+    _eliminate(matrix, side[:, 1:])
+    state[:n] = side
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _balance(n, modal, system, state, rates, work):
+    """The amounts that running infusions hold constant: 0 = M y + r, with derivatives."""
+    width = state.shape[1]
+    if modal:
+        for q in range(n):
+            state[q, 0] = state[n + q, 0] / system[q, 0]
+            for k in range(1, width):
+                state[q, k] = (state[n + q, k] - state[q, 0] * system[q, k]) / system[q, 0]
+        return
+    matrix, side, start = np.empty((n, n)), np.empty((n, width)), n + 2 * n * n
+    for i in range(n):
+        side[i] = rates[i]
+        for j in range(n):
+            matrix[i, j] = -system[start + i * n + j, 0]
+    _eliminate(matrix.copy(), side[:, :1])
+    for k in range(1, width):
+        for i in range(n):
+            for j in range(n):
+                side[i, k] += system[start + i * n + j, k] * side[j, 0]
+    _eliminate(matrix, side[:, 1:])
+    state[:n] = side
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _eliminate(matrix, side):
+    """side := matrix^-1 side by elimination with row exchanges; NaN where there is no inverse."""
+    n = len(matrix)
+    for i in range(n):
+        best = i
+        for j in range(i + 1, n):
+            if abs(matrix[j, i]) > abs(matrix[best, i]):
+                best = j
+        for j in range(n):
+            matrix[i, j], matrix[best, j] = matrix[best, j], matrix[i, j]
+        for k in range(side.shape[1]):
+            side[i, k], side[best, k] = side[best, k], side[i, k]
+        for j in range(i + 1, n):
+            factor = matrix[j, i] / matrix[i, i]
+            for m in range(i, n):
+                matrix[j, m] -= factor * matrix[i, m]
+            for k in range(side.shape[1]):
+                side[j, k] -= factor * side[i, k]
+    for i in range(n - 1, -1, -1):
+        for k in range(side.shape[1]):
+            for j in range(i + 1, n):
+                side[i, k] -= matrix[i, j] * side[j, k]
+            side[i, k] /= matrix[i, i]
