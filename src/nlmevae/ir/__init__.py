@@ -47,6 +47,7 @@ from nlmevae.ir.request import (
     TableFormat,
     TableRequest,
 )
+from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
 from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
 from nlmevae.ir.variance_elements import (
     constant_elements,
@@ -109,10 +110,12 @@ __all__ = [
     "names_read",
     "needed_for",
     "needed_names",
+    "opposite_signs",
     "parameter_names",
     "constant_elements",
     "initial_elements",
     "is_variance_element",
     "matrix_elements",
     "stated_elements",
+    "summed_thetas",
 ]

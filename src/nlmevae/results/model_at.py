@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.ir import CovarianceBlock, Model, PopulationParameter
+from nlmevae.ir import CovarianceBlock, Model, PopulationParameter, opposite_signs
 from nlmevae.results.parameter_values import ParameterValues, canonical_name
 
 ROUNDING = 1e-5  # relative: a file has six digits of what the text states in more
@@ -43,12 +43,25 @@ def model_at(model: Model, given: ParameterValues) -> Model:
     _check_complete([e for e in elements if e.name not in repeats], values, given)
     chosen = {e.name: e.value if e.settled else values.get(e.name, math.nan) for e in elements}
     chosen |= {name: chosen[source] for name, source in repeats.items()}
+    thetas = tuple(_theta_at(t, chosen[canonical_name(t.name)], given) for t in model.thetas)
+    _check_signs(model, thetas, given)
     return replace(
         model,
-        thetas=tuple(_theta_at(t, chosen[canonical_name(t.name)], given) for t in model.thetas),
+        thetas=thetas,
         omega=tuple(_blocks_at("OMEGA", model.omega, chosen, given)),
         sigma=tuple(_blocks_at("SIGMA", model.sigma, chosen, given)),
     )
+
+
+def _check_signs(model: Model, thetas: tuple[PopulationParameter, ...], given: ParameterValues) -> None:
+    pair = opposite_signs(model.observations, thetas)
+    if pair is not None:
+        negative, positive = pair
+        raise DataError(
+            f"{negative.label} is {negative.init:g} and {positive.label} {positive.init:g} in {given.source}: the two "
+            "parts of the residual error, whose sum is its standard deviation, have opposite signs",
+            hint="that is executed only where both have one sign; write SQRT(a**2 + (b*F)**2), or bound both from 0",
+        )
 
 
 def _theta_elements(model: Model) -> Iterator[_Element]:
