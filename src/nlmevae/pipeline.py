@@ -176,6 +176,19 @@ def make_settings(options: dict[str, Any], *, also: tuple[str, ...] = ()) -> Fit
     return FitSettings(**options)
 
 
+def require_no_prior(model: Model) -> None:
+    """
+    Raises:
+        UnsupportedError: the text states a prior distribution of the parameters, and asks to estimate.
+    """
+    if model.prior is not None and not model.evaluates_only:
+        raise UnsupportedError(
+            "$PRIOR is not supported in estimation, which maximises the likelihood alone",
+            hint=f"{model.prior.remedy}; tables, likelihood, simulate and the others compute the model at given values",
+            location=model.prior.at,
+        )
+
+
 def open_files(
     prepared: PreparedRun, *, out: str | os.PathLike[str] | None = None, overwrite: bool = False
 ) -> RunFiles:
@@ -187,6 +200,7 @@ def open_files(
     from nlmevae.writers.run_files import RunFiles
 
     model = prepared.model
+    require_no_prior(model)
     folder = RunFolder.beside(model.source.path or model.name, out)
     folder.prepare(overwrite=overwrite, inputs=[model.source.path, prepared.dataset.path])
     return RunFiles(folder, model, n_obs_total=prepared.table.n_known)
@@ -212,6 +226,7 @@ def run_fit(
         if progress is not None:
             progress(event)
 
+    require_no_prior(prepared.model)
     try:
         with stages_of(resumption) as stages:
             result = fit_model(
@@ -410,6 +425,7 @@ def prepare_selection(
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
+    require_no_prior(run.model)
     if run.model.evaluates_only:
         raise UnsupportedError(
             "$ESTIMATION asks to evaluate the model without estimating, so there is no search",
