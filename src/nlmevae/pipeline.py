@@ -129,6 +129,7 @@ def fit(
     """
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
+    chosen = with_stated_seed(chosen, prepared.model, settings)
     expressions = parse_derived(prepared.model, derive)
     if not write and out is None:
         return run_fit(prepared, chosen, progress=progress, derive=expressions)
@@ -187,6 +188,13 @@ def require_no_prior(model: Model) -> None:
             hint=f"{model.prior.remedy}; tables, likelihood, simulate and the others compute the model at given values",
             location=model.prior.at,
         )
+
+
+def with_stated_seed(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
+    """The settings with the seed that the model's text states ($ESTIMATION SEED), unless it is among those `given`."""
+    if model.seed is None or "seed" in given:
+        return settings
+    return dataclasses.replace(settings, seed=model.seed)
 
 
 def open_files(
@@ -361,6 +369,7 @@ def select(
         parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,
         missing=missing, levels=levels, reference=reference,
     )  # fmt: skip
+    chosen = with_stated_seed(chosen, prepared.model, settings)
     if not write and out is None:
         return run_selection(prepared, chosen, selection, progress=progress)
     files = open_selection_files(prepared, out=out, overwrite=overwrite)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlmevae.errors import DataError, SettingsError
 from nlmevae.ir import Model
-from nlmevae.pipeline import ModelSource, make_settings, prepare, run_fit
+from nlmevae.pipeline import ModelSource, make_settings, prepare, run_fit, with_stated_seed
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.profile_result import ProfileResult
@@ -48,6 +48,7 @@ def profile(
     """
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
+    chosen = with_stated_seed(chosen, prepared.model, settings)
     names = profile_names(prepared.model, parameters)
     if not 0.0 < level < 1.0:
         raise SettingsError(f"level is {level!r}", hint="give a number between 0 and 1, as 0.95")

@@ -113,6 +113,18 @@ def test_out_chooses_the_folder_and_leaves_the_models_folder_alone(run, estimato
     assert sorted(p for p in tmp_path.iterdir() if p.name != "new") == before
 
 
+@pytest.mark.parametrize(
+    ("options", "seed"), [([], 4711), (["--seed", "9"], 9), (["--set", "seed=1"], 1), (["--set", "seed = 2"], 2)]
+)
+def test_the_seed_is_that_of_the_control_stream_unless_one_is_given(run, estimator, options, seed):
+    seen = []
+    estimator(seen=seen)
+    text = run.read_text()
+    run.write_text(text + "$ESTIMATION METHOD=SAEM SEED=4711\n$ESTIMATION METHOD=IMP EONLY=1\n")
+    assert main(["fit", str(run), *options]) == 0
+    assert seen[0].seed == seed
+
+
 def test_options_reach_the_estimator(run, estimator):
     seen = []
     estimator(seen=seen)

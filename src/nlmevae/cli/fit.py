@@ -47,15 +47,17 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
-    from nlmevae.cli.options import settings_from_text
+    from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
-    from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare
+    from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare, with_stated_seed
 
     if arguments.report:
         require_report_packages()
-    settings = settings_from_text(arguments.settings, named_settings(arguments))
+    named = named_settings(arguments)
+    settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
+    settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)

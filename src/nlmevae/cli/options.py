@@ -26,6 +26,11 @@ def settings_from_text(pairs: Sequence[str], named: Mapping[str, str]) -> FitSet
     return make_settings(_values(pairs, named, FitSettings))
 
 
+def settings_given(pairs: Sequence[str], named: Mapping[str, str]) -> set[str]:
+    """The names of the settings that the command line has, of one kind or the other."""
+    return {*named, *(pair.partition("=")[0].strip() for pair in pairs)}
+
+
 def selection_settings_from_text(
     pairs: Sequence[str], named: Mapping[str, str], penalties: Sequence[str] = ()
 ) -> tuple[FitSettings, SelectionSettings]:

@@ -37,17 +37,19 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when all ends were found, 1 when not, 130 when interrupted."""
-    from nlmevae.cli.options import settings_from_text
+    from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.profile_text import profile_text
     from nlmevae.errors import SettingsError
-    from nlmevae.pipeline import prepare
+    from nlmevae.pipeline import prepare, with_stated_seed
     from nlmevae.profiling import open_profile_file, profile_names, run_profile
     from nlmevae.writers.profile_csv import write_profile_csv
 
     if not 0.0 < arguments.level < 1.0:
         raise SettingsError(f"--level is {arguments.level}", hint="give a number between 0 and 1, as 0.95")
-    settings = settings_from_text(arguments.settings, named_settings(arguments))
+    named = named_settings(arguments)
+    settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
+    settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
     names = profile_names(prepared.model, arguments.parameters)
     print_diagnostics(prepared.diagnostics)
     path = open_profile_file(prepared, out=arguments.out, overwrite=arguments.overwrite)

@@ -26,7 +26,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         choices=METHODS,
         help="vae+polish (default): VAE, then Monte-Carlo EM to the maximum likelihood; vae: the published algorithm",
     )
-    parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
+    parser.add_argument(
+        "--seed", metavar="N", help="random seed (default: $ESTIMATION SEED, else 1); same seed, same numbers"
+    )
     parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
     parser.add_argument(
         "--covariance",

@@ -102,9 +102,9 @@ def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the selected model may be used as final, 1 when not, 130 when interrupted."""
-    from nlmevae.cli.options import selection_settings_from_text
+    from nlmevae.cli.options import selection_settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
-    from nlmevae.pipeline import open_selection_files, prepare_selection, selection_resumption
+    from nlmevae.pipeline import open_selection_files, prepare_selection, selection_resumption, with_stated_seed
 
     if arguments.report:
         require_report_packages()
@@ -112,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     named = named_settings(arguments, also=("criterion", "solver", "audit", "resamples"))
     settings, decision = selection_settings_from_text(arguments.settings, named, arguments.penalties)
     prepared = prepare_selection(arguments.model, data=arguments.data, **search_options(arguments))
+    settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
     print_diagnostics(prepared.diagnostics)
     files = open_selection_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     resumption = selection_resumption(

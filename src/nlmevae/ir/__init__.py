@@ -40,10 +40,12 @@ from nlmevae.ir.program import (
     needed_names,
 )
 from nlmevae.ir.request import (
+    NONMEM_RAW_FORMAT,
     CovarianceRequest,
     Diagnostic,
     EstimationStep,
     PriorRequest,
+    RawOutput,
     SimulationRequest,
     TableFormat,
     TableRequest,
@@ -120,4 +122,6 @@ __all__ = [
     "matrix_elements",
     "stated_elements",
     "summed_thetas",
+    "RawOutput",
+    "NONMEM_RAW_FORMAT",
 ]

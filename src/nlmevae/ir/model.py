@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from nlmevae.errors import SemanticError
@@ -17,6 +17,7 @@ from nlmevae.ir.request import (
     Diagnostic,
     EstimationStep,
     PriorRequest,
+    RawOutput,
     SimulationRequest,
     TableRequest,
 )
@@ -91,6 +92,17 @@ class Model:
     def evaluates_only(self) -> bool:
         """No estimation step estimates: the text asks for the likelihood at its initial estimates."""
         return bool(self.estimation) and all(step.evaluates_only for step in self.estimation)
+
+    @property
+    def seed(self) -> int | None:
+        """Of the last estimation step that has one."""
+        return next((step.seed for step in reversed(self.estimation) if step.seed is not None), None)
+
+    @property
+    def raw_output(self) -> RawOutput:
+        """The last file an estimation step names; what a step does not say of it holds from the one before."""
+        said = [(f.name, getattr(step.output, f.name)) for step in self.estimation for f in fields(RawOutput)]
+        return RawOutput(**{name: value for name, value in said if value is not None})
 
     @property
     def interaction(self) -> bool:

@@ -9,26 +9,48 @@ from nlmevae.errors import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RawOutput:
+    """$ESTIMATION's FILE, to which NONMEM writes what it also writes to `.ext`; None: not said. `format` acts on this
+    file alone; `title`, `labels`: whether it has these lines."""
+
+    file: str | None = None
+    format: TableFormat | None = None
+    title: bool | None = None
+    labels: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationStep:
-    """One $ESTIMATION record: its method as written and all options, in order. `evaluates_only`: it asks for the
-    objective at the initial estimates and estimates nothing (MAXEVAL=0, EONLY=1). `interaction`: whether the residual
-    error's variance depends on the random effects in it; None: the record does not say."""
+    """One $ESTIMATION record: its method as written and all options, in order.
+
+    Attributes:
+        evaluates_only: it estimates nothing (MAXEVAL=0, EONLY=1, BIONLY=1, OMITTED).
+        interaction: whether the residual error's variance depends on the random effects in it; None: the record does
+            not say.
+        seed: of random numbers (SEED); None: the record does not say.
+        output: its raw output file; of what the record does not say None.
+        unused: options without effect here, as written.
+    """
 
     method: str
     options: tuple[tuple[str, str | None], ...] = ()
     evaluates_only: bool = False
     interaction: bool | None = None
+    seed: int | None = None
+    output: RawOutput = field(default_factory=RawOutput)
+    unused: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CovarianceRequest:
     """$COVARIANCE: `matrix` is R, S or "" (their sandwich); `unconditional`: also when the estimation did not
-    converge; `omitted`: not at all."""
+    converge; `omitted`: not at all; `unused`: options without effect here, as written."""
 
     matrix: Literal["", "R", "S"] = ""
     unconditional: bool = False
     omitted: bool = False
+    unused: tuple[str, ...] = field(default=(), compare=False)
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -41,6 +63,10 @@ class TableFormat:
     kind: Literal["E", "F", "G"] = "E"
     width: int = 11
     decimals: int = 4
+
+
+#: NONMEM's default of the raw output file, s1PE12.5; the layout of `.ext`.
+NONMEM_RAW_FORMAT = TableFormat(width=12, decimals=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

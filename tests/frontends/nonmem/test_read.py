@@ -58,6 +58,7 @@ def test_records_that_are_not_run_are_noted_and_the_requests_kept():
         ("record-not-run", "note"),
         ("record-not-run", "note"),
         ("record-not-run", "note"),
+        ("not-applicable", "note"),
     ]
     assert [e.method for e in model.estimation] == ["IMP", "NUTS"]
     assert ("FORMAT", ",1PE13.6") in model.estimation[0].options

@@ -107,7 +107,7 @@ def read_options(record: Record) -> list[Option]:
             continue
         assigned = i < len(tokens) and tokens[i].kind == "="
         stop = _compound(tokens, i, token) if assigned else i
-        if stop > i + 2:
+        if stop > i + 2 or (stop == i + 2 and tokens[i + 1].kind == ","):  # the latter is FORMAT=,
             options.append(Option(token, *_raw(tokens[i + 1 : stop]), assigned=True))
             i = stop
             continue
@@ -136,7 +136,7 @@ def _adjacent(following: list[Token], token: Token) -> bool:
 def _compound(tokens: list[Token], equals: int, key: Token) -> int:
     """The index after a value that starts with a word or, for formats, a comma, and goes on without a
     blank: ``TG(1):DS(1)``, ``,1PE13.6``; `equals` is the index of its "="."""
-    stops = ("=",) if key.upper.endswith("FORMAT") else ("=", ",", ")")
+    stops = ("=",) if key.upper.endswith(("FORMAT", "DELIM")) else ("=", ",", ")")
     i = equals + 1
     if not _adjacent(tokens[i : i + 1], tokens[equals]) or tokens[i].kind in ("(", *stops):
         return i

@@ -38,7 +38,12 @@ from nlmevae.frontends.nonmem.records import (
     source_text,
     split_records,
 )
-from nlmevae.frontends.nonmem.request import read_covariance_request, read_estimation, unmet_requests
+from nlmevae.frontends.nonmem.request import (
+    estimation_notes,
+    read_covariance_request,
+    read_estimation,
+    unmet_requests,
+)
 from nlmevae.frontends.nonmem.simulation_request import read_simulation
 from nlmevae.frontends.nonmem.stream import check_records, first_problem, one
 from nlmevae.frontends.nonmem.structural import n_compartments, ode_model, structure
@@ -112,7 +117,9 @@ def lower_control_stream(source: SourceText) -> Model:
     notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)
     parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
+    covariance = read_covariance_request(stream.named("COVARIANCE"))
     tables = read_tables(stream.named("TABLE"), parts.table_names(program))
+    asked = estimation_notes(estimation, covariance) + unmet_requests(stream.named("COVARIANCE"), tables)
     return Model(
         name=Path(source.path).stem,
         source=SourceReference(format="nonmem", path=source.path, text=source.text, included=source.included),
@@ -124,11 +131,11 @@ def lower_control_stream(source: SourceText) -> Model:
         structural=structure.structural,
         program=program,
         estimation=estimation,
-        covariance=read_covariance_request(stream.named("COVARIANCE")),
+        covariance=covariance,
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
         prior=parts.prior,
-        diagnostics=tuple(notes + structure.notes + unmet_requests(stream.named("COVARIANCE"), tables)),
+        diagnostics=tuple(notes + structure.notes + asked),
     )
 
 

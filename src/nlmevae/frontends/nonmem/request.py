@@ -1,83 +1,146 @@
-"""$ESTIMATION, kept as written, and what is asked for beyond the model."""
+"""$ESTIMATION and $COVARIANCE, and what they and $TABLE ask for that is not done."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from nlmevae.errors import ModelSyntaxError, UnsupportedError
-from nlmevae.frontends.nonmem.options import Option, abbreviates, read_options
+from nlmevae.errors import ModelSyntaxError
+from nlmevae.frontends.nonmem.estimation_options import (
+    COVARIANCE_USED,
+    USED,
+    as_written,
+    covariance_option,
+    estimation_option,
+    switched_on,
+)
+from nlmevae.frontends.nonmem.options import Option, read_options
 from nlmevae.frontends.nonmem.records import Record
-from nlmevae.ir import CovarianceRequest, Diagnostic, EstimationStep, TableRequest
+from nlmevae.frontends.nonmem.table_request import number_format
+from nlmevae.ir import (
+    NONMEM_RAW_FORMAT,
+    CovarianceRequest,
+    Diagnostic,
+    EstimationStep,
+    RawOutput,
+    TableFormat,
+    TableRequest,
+)
 
-_LIKELIHOOD = ("LIKELIHOOD", "-2LOGLIKELIHOOD", "-2LLIKELIHOOD", "-2LL")
+_WITH_INTERACTION = {"ITS", "IMP", "IMPMAP", "SAEM", "DIRECT", "BAYES", "NUTS"}
+#: FORMAT or DELIM alone, without a number's layout.
+_DELIMITERS = {"S": " ", "T": "\t", ",": ",", "C": ","}
 
 
 def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
     """One step for each record; METHOD is 0 (first order) where none is written.
 
     Raises:
-        UnsupportedError: Y is a likelihood (LIKELIHOOD, -2LL).
+        UnsupportedError: an option that changes the model or what is maximised (LIKELIHOOD, -2LL, ZERO, priors).
+        ModelSyntaxError: NONMEM has no such option, or SEED is no whole number.
     """
     return tuple(_step(record) for record in records)
 
 
 def _step(record: Record) -> EstimationStep:
     options = read_options(record)
+    named = [(estimation_option(option), option) for option in options]
     method = "0"
-    for option in options:
-        if option.key in _LIKELIHOOD or abbreviates(option.key, *_LIKELIHOOD):
-            raise UnsupportedError(
-                f"$ESTIMATION {option.token.text}: a user-defined likelihood is not supported",
-                hint="remove it if Y is a prediction with residual error",
-                location=option.at,
-            )
-        if abbreviates(option.key, "METHOD") and option.value is not None:
+    for name, option in named:
+        if name == "METHOD" and option.value is not None:
             method = option.value
+    samples_only = method.upper() == "CHAIN"  # draws initial estimates, from or to its FILE
     return EstimationStep(
         method=method,
         options=tuple(_pair(o) for o in options),
-        evaluates_only=any(_evaluates_only(o) for o in options),
-        interaction=_interaction(options),
+        evaluates_only=any(_evaluates_only(name, o) for name, o in named),
+        interaction=_interaction(named, method),
+        seed=None if samples_only else _seed(named),
+        output=RawOutput() if samples_only else _raw_output(named),
+        unused=tuple(as_written(o) for name, o in named if _has_no_effect(name, o, samples_only=samples_only)),
         at=record.head,
     )
 
 
-def _interaction(options: list[Option]) -> bool | None:
-    stated = None
-    for option in options:
-        if abbreviates(option.key, "INTERACTION"):
-            stated = True
-        elif option.key.startswith("NOI") and abbreviates(option.key, "NOINTERACTION"):
-            stated = False
-    return stated
+def _interaction(named: list[tuple[str, Option]], method: str) -> bool | None:
+    """EM and Bayesian methods imply it, whatever is said (NM-TRAN's warning 121)."""
+    if method.upper() in _WITH_INTERACTION:
+        return True
+    stated = [name == "INTERACTION" for name, _ in named if name in ("INTERACTION", "NOINTERACTION")]
+    return stated[-1] if stated else None
 
 
-def _evaluates_only(option: Option) -> bool:
-    value = (option.value or "").strip()
-    if len(option.key) >= 3 and abbreviates(option.key, "MAXEVALS"):
-        return value.strip("0") == "" and value != ""
-    return option.key == "EONLY" and value not in ("", "0")
+def _evaluates_only(name: str, option: Option) -> bool:
+    """BIONLY samples random effects at given parameters; OMITTED: nothing is estimated."""
+    if name == "MAXEVALS":
+        return option.value is not None and not switched_on(option)
+    return name == "OMITTED" or (name in ("EONLY", "BIONLY") and option.value is not None and switched_on(option))
+
+
+def _seed(named: list[tuple[str, Option]]) -> int | None:
+    found = None
+    for name, option in named:
+        if name == "SEED":
+            if not (option.value or "").isdigit():
+                raise ModelSyntaxError(
+                    f"SEED={option.value} is not a whole number" if option.assigned else "SEED has no value",
+                    hint="write SEED=12345",
+                    location=option.at,
+                )
+            found = int(option.value)
+    return found
+
+
+def _raw_output(named: list[tuple[str, Option]]) -> RawOutput:
+    output = RawOutput()
+    for name, option in named:
+        if name == "FILE" and option.value is not None:
+            output = replace(output, file=option.value)
+        elif name in ("FORMAT", "DELIM"):
+            output = replace(output, format=_layout(option))
+        elif name == "NOTITLE":
+            output = replace(output, title=not switched_on(option))
+        elif name == "NOLABEL":
+            output = replace(output, labels=not switched_on(option))
+    return output
+
+
+def _layout(option: Option) -> TableFormat | None:
+    """``s1PE12.5``, ``,``; None for anything else."""
+    value = (option.value or "").upper()
+    if value in _DELIMITERS:
+        return replace(NONMEM_RAW_FORMAT, delimiter=_DELIMITERS[value])
+    return number_format(value)
+
+
+def _has_no_effect(name: str, option: Option, *, samples_only: bool) -> bool:
+    if name == "MAXEVALS":
+        return switched_on(option)
+    if name in ("FORMAT", "DELIM"):
+        return samples_only or _layout(option) is None
+    return name not in USED or (samples_only and name in ("SEED", "FILE", "NOTITLE", "NOLABEL"))
 
 
 def read_covariance_request(records: tuple[Record, ...]) -> CovarianceRequest | None:
-    """What $COVARIANCE asks for; options of NONMEM's own numerical methods have no counterpart and are passed over.
+    """What $COVARIANCE asks for; options of NONMEM's own numerical methods have no counterpart.
 
     Raises:
-        ModelSyntaxError: MATRIX is neither R nor S.
+        ModelSyntaxError: MATRIX is neither R nor S, or NONMEM has no such option.
     """
     if not records:
         return None
     asked = CovarianceRequest(at=records[0].head)
     for option in (o for record in records for o in read_options(record)):
-        if abbreviates(option.key, "MATRIX") and option.assigned:
+        name = covariance_option(option)
+        if name == "MATRIX" and option.assigned:
             asked = replace(asked, matrix=_matrix(option))
-        elif abbreviates(option.key, "UNCONDITIONAL"):
-            asked = replace(asked, unconditional=True)
-        elif abbreviates(option.key, "CONDITIONAL"):
-            asked = replace(asked, unconditional=False)
-        elif abbreviates(option.key, "OMITTED"):
+        elif name in ("UNCONDITIONAL", "CONDITIONAL"):
+            asked = replace(asked, unconditional=name == "UNCONDITIONAL")
+        elif name == "OMITTED":
             asked = replace(asked, omitted=True)
+        elif name not in COVARIANCE_USED:
+            asked = replace(asked, unused=(*asked.unused, as_written(option)))
     return asked
 
 
@@ -91,6 +154,29 @@ def _matrix(option: Option) -> Literal["R", "S"]:
             location=option.at,
         )
     return value
+
+
+def estimation_notes(steps: tuple[EstimationStep, ...], covariance: CovarianceRequest | None) -> list[Diagnostic]:
+    """Where the seed of a fit comes from, and the options that have no effect, in one note for each record's kind."""
+    notes = []
+    seeds = [step for step in steps if step.seed is not None]
+    if seeds:
+        message = f"$ESTIMATION SEED={seeds[-1].seed} is the seed of a fit unless another one is given"
+        hint = "the random numbers are not those of NONMEM"
+        notes.append(Diagnostic(code="seed", severity="note", message=message, hint=hint, location=seeds[-1].at))
+    files = [step.output.file for step in steps if step.output.file is not None]
+    unused = [f"FILE={file} of an earlier step" for file in files[:-1] if file != files[-1]]
+    unused += [text for step in steps for text in step.unused]
+    if unused:
+        notes.append(_without_effect("$ESTIMATION", unused, steps[0]))
+    if covariance is not None and covariance.unused:
+        notes.append(_without_effect("$COVARIANCE", covariance.unused, covariance))
+    return notes
+
+
+def _without_effect(record: str, options: Iterable[str], at: EstimationStep | CovarianceRequest) -> Diagnostic:
+    message = f"{record}: not applicable: {', '.join(dict.fromkeys(options))}"
+    return Diagnostic(code="not-applicable", severity="note", message=message, location=at.at)
 
 
 def unmet_requests(covariance: tuple[Record, ...], tables: tuple[TableRequest, ...]) -> list[Diagnostic]:

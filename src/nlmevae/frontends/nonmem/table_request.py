@@ -94,7 +94,7 @@ def _assigned(option: Option, fields: dict[str, object], columns: list[tuple[str
     if abbreviates(key, "FILE"):
         fields["file"] = value
     elif abbreviates(key, "FORMAT"):
-        fields["format"] = _format(value)
+        fields["format"] = number_format(value)
         if fields["format"] is None:
             del fields["format"]
             unread.append(f"FORMAT={value}")
@@ -108,7 +108,7 @@ def _assigned(option: Option, fields: dict[str, object], columns: list[tuple[str
         columns.append((key, value.upper()))
 
 
-def _format(value: str) -> TableFormat | None:
+def number_format(value: str) -> TableFormat | None:
     """``s1PE11.4``: delimiter (s blank, t tab, c or comma), then a Fortran edit descriptor; None for anything else."""
     match = _FORMAT.match(value.upper())
     if match is None:
