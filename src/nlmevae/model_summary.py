@@ -162,7 +162,7 @@ def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:
     """Doses by compartment and kind."""
     names = {c.number: c.name for c in model.structural.compartments}
     groups = []
-    is_dose = table.ev_kind != EventKind.RESET
+    is_dose = table.ev_is_dose | table.ev_is_steady
     present = zip(table.ev_cmt[is_dose].tolist(), table.ev_kind[is_dose].tolist(), strict=True)
     for compartment, kind in sorted(set(present)):
         chosen = (table.ev_cmt == compartment) & (table.ev_kind == kind)

@@ -177,6 +177,19 @@ def make_settings(options: dict[str, Any], *, also: tuple[str, ...] = ()) -> Fit
     return FitSettings(**options)
 
 
+def require_no_prior(model: Model) -> None:
+    """
+    Raises:
+        UnsupportedError: the text states a prior distribution of the parameters, and asks to estimate.
+    """
+    if model.prior is not None and not model.evaluates_only:
+        raise UnsupportedError(
+            "$PRIOR is not supported in estimation, which maximises the likelihood alone",
+            hint=f"{model.prior.remedy}; tables, likelihood, simulate and the others compute the model at given values",
+            location=model.prior.at,
+        )
+
+
 def with_stated_seed(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
     """The settings with the seed that the model's text states ($ESTIMATION SEED), unless it is among those `given`."""
     if model.seed is None or "seed" in given:
@@ -196,6 +209,7 @@ def open_files(
     from nlmevae.writers.table_files import TableFiles
 
     model = prepared.model
+    require_no_prior(model)
     folder = RunFolder.beside(model.source.path or model.name, out)
     inputs = [model.source.path, prepared.dataset.path, *model.source.included]
     folder.prepare(overwrite=overwrite, inputs=inputs)
@@ -225,6 +239,7 @@ def run_fit(
         if progress is not None:
             progress(event)
 
+    require_no_prior(prepared.model)
     try:
         with stages_of(resumption) as stages:
             result = fit_model(
@@ -424,6 +439,7 @@ def prepare_selection(
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
+    require_no_prior(run.model)
     if run.model.evaluates_only:
         raise UnsupportedError(
             "$ESTIMATION asks to evaluate the model without estimating, so there is no search",

@@ -95,7 +95,26 @@ def test_reset_and_reset_with_dose(tmp_path):
 def test_a_reset_cancels_additional_doses(tmp_path):
     text = "1,0,100,9,10,.,1\n1,15,.,.,.,4,0\n1,30,50,0,0,.,4\n1,55,.,.,.,4,0\n"
     table = build(tmp_path, "ID TIME AMT ADDL II DV EVID", text)
-    assert [(t, k) for t, k, *_ in events(table)] == [(0, BOLUS), (10, BOLUS), (20, BOLUS), (30, RESET), (30, BOLUS)]
+    before = [(0, BOLUS), (10, BOLUS), (20, BOLUS), (30, BOLUS)]
+    assert [(t, k) for t, k, *_ in events(table)] == [*before, (30, RESET), (30, BOLUS)]
+
+
+def test_an_observation_before_a_reset_of_its_time_sees_the_additional_dose_of_that_time(tmp_path):
+    text = "1,0,100,1,10,.,1\n1,10,.,.,.,4,0\n1,10,.,.,.,.,3\n1,15,.,.,.,4,0\n"
+    table = build(tmp_path, "ID TIME AMT ADDL II DV EVID", text)
+    assert events(table)[1][:2] == (10, BOLUS)
+    assert table.ev_order[1] < table.ob_order[0] < table.ev_order[2]
+
+
+def test_steady_state_is_an_event_before_its_dose_and_cancels_additional_doses(tmp_path):
+    text = "1,0,100,5,10,0,.,1\n1,25,80,1,12,1,.,1\n1,40,.,.,.,.,4,0\n"
+    table = build(tmp_path, "ID TIME AMT ADDL II SS DV EVID", text)
+    kinds = [(t, k) for t, k, *_ in events(table)]
+    steady = float(EventKind.STEADY_STATE)
+    assert kinds == [(0, BOLUS), (10, BOLUS), (20, BOLUS), (25, steady), (25, BOLUS), (37, BOLUS)]
+    assert table.ev_ii.tolist() == [0, 0, 0, 12, 0, 0]
+    added = build(tmp_path, "ID TIME AMT ADDL II SS DV EVID", text.replace("12,1", "12,2"))
+    assert [t for t, *_ in events(added)] == [0, 10, 20, 25, 25, 30, 37, 40]
 
 
 def test_time_goes_on_where_a_reset_sets_it_back(tmp_path):

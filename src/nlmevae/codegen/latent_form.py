@@ -25,7 +25,7 @@ import numpy as np
 from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.typical_split import Surroundings, split_typical
-from nlmevae.data.events import EventTable
+from nlmevae.data.events import EventKind, EventTable
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform
 
@@ -150,6 +150,7 @@ class _Builder:
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
         self._check_changing_doses(individual_env, dosing)
+        self._check_emptied(rhs)
         return LatentForm(
             model=self.model,
             latents=tuple(self.latents),
@@ -399,11 +400,34 @@ class _Builder:
         record (help, $BIND and dose event record); decoders take those of the dose's own record."""
         for target in dosing:
             if target.lag:
+                self._check_lag_of_additional_doses(env, target)
                 self._check_constant(
                     env, target.bioavailability, f"{target.lag} delays the doses", "the fraction into AMT"
                 )
                 self._check_constant(env, target.duration, f"{target.lag} delays the doses", "the rate into RATE")
             self._check_constant(env, target.rate, "it would change while an infusion runs", "the rate into RATE")
+
+    def _check_emptied(self, rhs: tuple[tuple[str, int], ...]) -> None:
+        """A compartment that is off stays without amount: here that is so where nothing flows into it."""
+        for number in sorted({int(c) for c in self.table.ev_cmt[self.table.ev_kind == EventKind.EMPTY]}):
+            empty = {f"A({number})": self.graph.constant(0.0)}
+            inflow = substitute(self.graph, rhs[number - 1][1], empty)
+            if self.graph.value_of(inflow) != 0.0 or self.model.structural.compartments[number - 1].initial:
+                raise UnsupportedError(
+                    f"the data switch compartment {number} off (CMT = -{number}), into which something flows, or which "
+                    "has an initial amount: not supported",
+                    hint="leave it on; one that only doses fill, such as a depot, may be switched off",
+                )
+
+    def _check_lag_of_additional_doses(self, env: dict[str, int], target: DosingTarget) -> None:
+        """NONMEM gives additional doses the lag of their record (help, dose event record), decoders that of their own
+        time."""
+        table = self.table
+        own = table.ev_is_dose & (table.ev_cmt == target.compartment)
+        subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))[own]
+        records = np.unique(np.stack([subject, table.ev_order[own]]), axis=1)
+        if records.shape[1] < len(subject):
+            self._check_constant(env, target.lag, "additional doses keep that of their record", "ADDL into records")
 
     def _check_constant(self, env: dict[str, int], name: str | None, why: str, remedy: str) -> None:
         reads = sorted(_changing_covariates(self.table) & self.graph.inputs_of([env[name]])) if name else []

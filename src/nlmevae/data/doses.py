@@ -35,7 +35,8 @@ class Doses:
 def check_dose_records(model: Model, rows: Rows, evid: np.ndarray) -> None:
     """Raises:
     DataError: dose items that define no dose, or stand on a record that is none.
-    UnsupportedError: ADDL < 0, compartments switched off, steady state of equations that read the time.
+    UnsupportedError: ADDL < 0, compartments with infusions or lags switched off, steady state of equations that read
+        the time.
     """
     dose = np.isin(evid, (1, 4))
     for role in ("amt", "rate", "addl", "ii", "ss"):
@@ -118,10 +119,26 @@ def _check_steady_states(model: Model, rows: Rows) -> None:
 
 def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.ndarray) -> None:
     cmt, n = rows.of("cmt"), len(model.structural.compartments)
+    off = (cmt < 0) & (evid == 2)
     _stop(
-        rows, "cmt", cmt < 0, UnsupportedError,
-        "CMT = {value:g} (line {line}) switches a compartment off, which is not supported",
-        "use a positive compartment number",
+        rows, "cmt", (cmt < 0) & ~off, UnsupportedError,
+        "CMT = {value:g} on line {line}, which is no record with EVID 2",
+        "switch compartments off by a record of their own with EVID 2",
+    )  # fmt: skip
+    _stop(
+        rows,
+        "cmt",
+        off & (cmt < -n),
+        DataError,
+        "the model has no compartment to switch off (line {line})",
+        "correct CMT",
+    )
+    infused = np.unique(_dosed(model, rows)[dose & (rows.of("rate") != 0)])
+    lagged = [c.number for c in model.structural.compartments if c.lag]
+    _stop(
+        rows, "cmt", off & np.isin(-cmt, [*infused, *lagged]), UnsupportedError,
+        "CMT = {value:g} (line {line}) switches a compartment off that gets infusions or delayed doses",
+        "leave it on, or give the doses as boluses without lag",
     )  # fmt: skip
     _stop(rows, "cmt", cmt != np.floor(cmt), DataError, "CMT is {value:g} on line {line}", "CMT is a whole number")
     known = "the model has {n} compartment" + ("s" if n != 1 else "")
@@ -164,8 +181,8 @@ def explicit_doses(
     """Every dose, reset and steady state as one event.
 
     Additional doses keep the order of their record, so at the time of a later record they come first.
-    Those after the subject's last record are left out (no record sees them), and so are those at or
-    after a later reset or steady state (SS 1 and 3), which cancels them.
+    Those after the subject's last record are left out (no record sees them), and so are those after a later reset or
+    steady state (SS 1 and 3), which cancels them; one at its very time comes before it.
 
     Args:
         subject, time, order: (n_rows,); `time` never decreases within a subject.
@@ -173,6 +190,7 @@ def explicit_doses(
     amt, rate, ss = rows.of("amt"), rows.of("rate"), rows.of("ss")
     dose = np.isin(evid, (1, 4))
     order = order + (evid == 4)  # the dose of EVID 4 follows its reset
+    off = np.flatnonzero((evid == 2) & (rows.of("cmt") < 0))
     resets, steady = np.flatnonzero(np.isin(evid, (3, 4))), np.flatnonzero(dose & (ss > 0))
     given = np.flatnonzero(dose & (amt > 0))
     addl, ii = rows.of("addl")[given].astype(int), rows.of("ii")[given]
@@ -188,23 +206,25 @@ def explicit_doses(
         EventKind.BOLUS,
     )
     steady_kind = np.where(ss[steady] == 2, EventKind.STEADY_STATE_ADD, EventKind.STEADY_STATE)
-    blank = np.zeros(len(resets))
+    blank = np.zeros(len(resets) + len(off))
     table = Doses(  # a steady state comes before the dose of its record: the sort below keeps their order
-        subject=np.concatenate([subject[resets], subject[steady], subject[source]]),
-        time=np.concatenate([time[resets], time[steady], due]),
-        kind=np.concatenate([np.full(len(resets), EventKind.RESET), steady_kind, kind[source]]),
-        cmt=np.concatenate([np.full(len(resets), model.structural.default_dose), cmt[steady], cmt[source]]),
+        subject=np.concatenate([subject[resets], subject[off], subject[steady], subject[source]]),
+        time=np.concatenate([time[resets], time[off], time[steady], due]),
+        kind=np.concatenate(
+            [np.full(len(resets), EventKind.RESET), np.full(len(off), EventKind.EMPTY), steady_kind, kind[source]]
+        ),
+        cmt=np.concatenate([np.full(len(resets), model.structural.default_dose), -cmt[off], cmt[steady], cmt[source]]),
         amt=np.concatenate([blank, amt[steady], amt[source]]),
         rate=np.concatenate([blank, rate[steady], rate[source]]),
         ii=np.concatenate([blank, rows.of("ii")[steady], np.zeros(len(source))]),
-        order=np.concatenate([order[resets] - (evid[resets] == 4), order[steady], order[source]]),
+        order=np.concatenate([order[resets] - (evid[resets] == 4), order[off], order[steady], order[source]]),
     )
     ranked = np.lexsort((table.order, table.time, table.subject))
     return Doses(**{name: getattr(table, name)[ranked] for name in Doses.__slots__})
 
 
 def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.ndarray, ii: np.ndarray) -> np.ndarray:
-    """(n_given,) how many intervals fit up to the subject's last record, or end before its next reset; `resets` are
+    """(n_given,) how many intervals fit up to the subject's last record or its next reset; `resets` are
     the rows of all records that cancel what is still to come."""
     last = np.searchsorted(subject, subject[given], side="right") - 1
     interval = np.where(ii > 0, ii, 1.0)
@@ -212,7 +232,7 @@ def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.n
     if len(resets):
         following = np.searchsorted(resets, given, side="right")
         row = resets[np.minimum(following, len(resets) - 1)]
-        before = np.ceil((time[row] - time[given]) / interval - _SAME_TIME) - 1
+        before = np.floor((time[row] - time[given]) / interval + _SAME_TIME)
         cancelled = (following < len(resets)) & (subject[row] == subject[given])
         room = np.where(cancelled, np.minimum(room, before), room)
     return room

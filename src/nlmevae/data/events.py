@@ -18,6 +18,7 @@ class EventKind(enum.IntEnum):
     RESET = 5
     STEADY_STATE = 6  # the state becomes that under the implied doses before this one; all that was is cancelled
     STEADY_STATE_ADD = 7  # that state is added to what there is
+    EMPTY = 8  # a compartment is switched off: its amount becomes 0
 
 
 #: Kinds that bring drug into a compartment.

@@ -9,6 +9,7 @@ import numpy as np
 from nlmevae.data import record_notes
 from nlmevae.data.acting_items import check_acting_items
 from nlmevae.data.dataset import Dataset
+from nlmevae.data.dates import check_dates, date_numbers, relative_times
 from nlmevae.data.derived_items import with_derived
 from nlmevae.data.filters import Records, apply_filters
 from nlmevae.data.numbers import NULL_TEXTS, parse_clock, parse_real, to_numbers
@@ -32,7 +33,6 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
         DataError: the file is absent, has no records, or holds something NM-TRAN would reject or
             silently read as 0 (text in a used column, missing DV on an observation, time going back).
         SemanticError: $INPUT lacks ID, DV or TIME, or a filter names an unknown column.
-        UnsupportedError: calendar dates.
     """
     check_columns(model)
     spec = model.data
@@ -49,7 +49,8 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
         )
     rows = _numbers(spec, records)
     ptr, labels = _subjects(rows, records)
-    rows = _relative_clock(rows, records, ptr)
+    check_dates(model, rows, records.items, ptr)
+    rows = relative_times(rows, records.items, ptr)
     evid, mdv = event_types(model, rows)
     if not design:
         _check_observed(rows, mdv)
@@ -122,8 +123,11 @@ def _numbers(spec: DataSpec, records: Records) -> Rows:
     values = np.empty((len(records.lines), len(used)))
     missing = np.empty(values.shape, dtype=bool)
     for j, k in enumerate(used):
-        parse = parse_clock if spec.file_columns[k].role in ("time", "ii") else parse_real
-        values[:, j] = to_numbers(texts[k], spec.null_value, parse)
+        if spec.file_columns[k].role == "date":
+            values[:, j] = date_numbers(spec, texts[k], k, records.path, records.lines)
+        else:
+            parse = parse_clock if spec.file_columns[k].role in ("time", "ii") else parse_real
+            values[:, j] = to_numbers(texts[k], spec.null_value, parse)
         missing[:, j] = [text in NULL_TEXTS for text in texts[k]]
     bad = ~(np.abs(values) <= LARGEST)
     if bad.any():
@@ -173,16 +177,6 @@ def _subjects(rows: Rows, records: Records) -> tuple[np.ndarray, tuple[str, ...]
     starts = np.flatnonzero(np.diff(ids, prepend=np.nan) != 0)
     item = rows.items[rows.index("id")]
     return np.append(starts, len(ids)), tuple(records.items[int(k)][item] for k in starts)
-
-
-def _relative_clock(rows: Rows, records: Records, ptr: np.ndarray) -> Rows:
-    """Clock times (any TIME with a colon) as hours since the subject's first record."""
-    k = rows.index("time")
-    if k is None or not any(":" in row[rows.items[k]] for row in records.items):
-        return rows
-    values = rows.values.copy()
-    values[:, k] -= np.repeat(values[ptr[:-1], k], np.diff(ptr))
-    return Rows(rows.path, rows.columns, rows.items, values, rows.missing, rows.lines)
 
 
 def _check_observed(rows: Rows, mdv: np.ndarray) -> None:

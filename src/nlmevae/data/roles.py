@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.data.text import locate
-from nlmevae.errors import DataError, Location, SemanticError, UnsupportedError
+from nlmevae.errors import DataError, Location, SemanticError
 from nlmevae.ir import Column, Model
 
 #: MDV 100 and 101 are 0 and 1 for everything but estimation, where the record does not count.
@@ -58,7 +58,6 @@ class Rows:
 def check_columns(model: Model) -> None:
     """Raises:
     SemanticError: $INPUT lacks an item the model needs, or has one role twice.
-    UnsupportedError: a calendar date (DATE, DAT1, DAT2, DAT3).
     """
     columns = model.data.columns
     at = (columns[0].at if columns else None) or model.data.at
@@ -78,11 +77,9 @@ def check_columns(model: Model) -> None:
             raise SemanticError(
                 f"two $INPUT items are {column.role.upper()}", hint="DROP one of them", location=column.at or at
             )
-        if column.role == "date" or column.name.upper() in ("DATE", "DAT1", "DAT2", "DAT3"):
-            raise UnsupportedError(
-                f"calendar dates ({column.name}) are not supported",
-                hint="give TIME as elapsed time since each subject's first record and rename or remove the date column",
-                location=column.at or at,
+        if column.role == "date" and "time" not in roles:
+            raise SemanticError(
+                f"{column.name} without TIME", hint="add a TIME item, or drop the dates", location=column.at or at
             )
 
 

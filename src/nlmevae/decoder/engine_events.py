@@ -16,6 +16,7 @@ from nlmevae.decoder.engine_records import (
     BOLUS,
     CHANGE,
     DECIDE,
+    EMPTY,
     INFUSION,
     INFUSION_DURATION,
     INFUSION_RATE,
@@ -136,8 +137,21 @@ def _meet_event(p, here, work, w):
         here.phase = RESTART
     elif event.kind == STEADY_STATE or event.kind == STEADY_STATE_ADD:
         _meet_steady_state(p, here, work, w, event)
+    elif event.kind == EMPTY:
+        _empty(p, work, w, event.compartment)
+        here.changed = 1
     else:
         _meet_dose(p, here, work, w, event)
+
+
+@machine_code
+def _empty(p, work, w, compartment):
+    work[p.state + compartment, w] = 0.0
+    state_map = integers(p.state_map, (p.n_states, p.n_wrt))
+    for k in range(p.n_wrt):
+        slot = state_map[compartment, k]
+        if slot >= 0:
+            work[p.state + slot, w] = 0.0
 
 
 @machine_code

@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit
 
 # what a record of the schedule is
-OBSERVE, BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, CHANGE, STEADY_STATE, STEADY_STATE_ADD = range(9)
+OBSERVE, BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, CHANGE, STEADY_STATE, STEADY_STATE_ADD, EMPTY = (
+    range(10)
+)
 # columns of Schedule.what and Schedule.number
 ACTION, ORDER, COMPARTMENT, PLACE, DOSE = range(5)
 TIME, AMOUNT, RATE, INTERVAL = range(4)
@@ -30,6 +32,23 @@ def give_bolus(n, system, state, c, dose):
         state[q, 0] += factor * amount
         for k in range(1, state.shape[1]):
             state[q, k] += system[left + q * n, k] * amount + factor * (dose * system[share, k])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def empty(n, system, state, c):
+    """Take out what compartment c holds."""
+    left, right, width = n + n * n + c, n + c * n, state.shape[1]
+    amount = np.zeros(width)
+    for k in range(width):
+        for q in range(n):
+            amount[k] += system[right + q, 0] * state[q, k]
+            if k > 0:
+                amount[k] += system[right + q, k] * state[q, 0]
+    for q in range(n):
+        for k in range(width):
+            state[q, k] -= system[left + q * n, 0] * amount[k]
+            if k > 0:
+                state[q, k] -= system[left + q * n, k] * amount[0]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

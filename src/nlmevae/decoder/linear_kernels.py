@@ -30,6 +30,7 @@ from nlmevae.decoder.linear_doses import (
     BOLUS,
     CHANGE,
     COMPARTMENT,
+    EMPTY,
     OBSERVE,
     ORDER,
     PLACE,
@@ -37,6 +38,7 @@ from nlmevae.decoder.linear_doses import (
     STEADY_STATE,
     TIME,
     apply,
+    empty,
     give_bolus,
     postpone,
     retire,
@@ -148,6 +150,8 @@ def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_a
                 _to_amounts(n, system, state, work)
                 modal = _load(plan, system, values, slopes, column)
                 _to_modes(n, system, state, rates, work)
+            elif action == EMPTY:
+                empty(n, system, state, c)
             elif action >= STEADY_STATE:
                 counts[0], counts[1] = n_pending, n_running
                 reach_steady_state(

@@ -255,6 +255,8 @@ class TorchodeDecoder(Decoder):
         if kind is EventKind.RESET:
             return [_Change(nominal, float(nominal), order, "reset", order)]
         number = int(table.ev_cmt[e])
+        if kind is EventKind.EMPTY:
+            return [_Change(nominal, float(nominal), order, "empty", order, number - 1)]
         if table.ev_is_steady[e]:
             return self._steady_changes(e, nominal, next(s for s in steady if s.event == e))
         target = self.form.dosing[number - 1]
@@ -287,24 +289,26 @@ class TorchodeDecoder(Decoder):
 
     def _apply(self, changes, y, rate, initial):
         """The state and infusion rates after each row's change."""
-        keep, afresh = y.new_ones(len(y), 1), y.new_ones(len(y), 1)
+        keep, afresh, stays = y.new_ones(len(y), 1), y.new_ones(len(y), 1), y.new_ones(y.shape)
         bolus, speed = torch.zeros_like(y), torch.zeros_like(y)
         for row, change in enumerate(changes):
             if change is None:
                 continue
             if change.kind in ("reset", "set"):
                 keep[row] = 0.0
+            if change.kind == "empty":
+                stays[row, change.compartment] = 0.0
             if change.kind in ("set", "add"):
                 bolus = bolus.index_put((torch.tensor(row),), change.value)
                 afresh[row] = float(change.kind == "reset")
-            elif change.kind != "reset":
+            elif change.kind not in ("reset", "empty"):
                 where = (torch.tensor(row), torch.tensor(change.compartment))
                 value = torch.as_tensor(change.value).to(y)
                 if change.kind == "bolus":
                     bolus = bolus.index_put(where, value)
                 else:
                     speed = speed.index_put(where, value)
-        return keep * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
+        return keep * stays * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
 
     # outputs ----------------------------------------------------------------------------------------
     def _outputs(self, found, rows, p, x):

@@ -34,8 +34,9 @@ _PLAIN_INTERVALS = 3
 _MOST_ITERATIONS = 60
 #: Newton's correction, relative to the amounts, after which the next one is below any tolerance: it is squared.
 _SMALL_CORRECTION = 1e-6
-#: A residual of so many tolerances of the integration is rounding.
-_NOISE = 10.0
+#: A residual of so many tolerances of the integration is rounding, unless Newton's correction is this large: amounts
+#: that grow without end also change little, relatively.
+_NOISE, _LARGEST_CORRECTION = 10.0, 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +240,10 @@ class _Batch:
             step, _ = _newton(now, after)
             size = np.abs(after.value) + 1e-9 * np.abs(after.value).max(axis=1, keepdims=True)
             residual = (np.abs(after.value - now) / np.where(size > 0, size, 1.0)).max(axis=1)
-            small = (np.abs(step) <= _SMALL_CORRECTION * size).all(axis=1) | (residual <= _NOISE * self.solver.rtol)
+            correction = (np.abs(step) / np.where(size > 0, size, 1.0)).max(axis=1)
+            small = (correction <= _SMALL_CORRECTION) | (
+                (correction <= _LARGEST_CORRECTION) & (residual <= _NOISE * self.solver.rtol)
+            )
             settled = small & np.isfinite(step).all(axis=1) & _attracting(after.by_start)
             found[open_[settled]] = (now + step)[settled]
             worse = ~(residual < best[open_])

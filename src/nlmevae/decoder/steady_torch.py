@@ -241,9 +241,12 @@ class TorchSteadyStates:
             singular = float(torch.linalg.det(matrix).abs()) == 0.0
             size = after.abs() + 1e-9 * after.abs().max()
             residual = float(((after - y).abs() / torch.where(size > 0, size, torch.ones_like(size))).max())
-            if residual < _NOISE * self.rtol:
+            if residual < _NOISE * self.rtol and not singular:
                 radius = float(torch.linalg.eigvals(slope[0]).abs().max())
-                return None if singular or radius >= 1.0 else FixedPoint(y[0], torch.linalg.inv(matrix))
+                step = torch.linalg.solve(matrix, (after - y)[0])
+                # amounts that grow without end also change little, relatively, but Newton's correction is large
+                if bool((step.abs() <= 1e-3 * size[0]).all()):
+                    return FixedPoint(y[0], torch.linalg.inv(matrix)) if radius < 1.0 else None
             if singular or residual >= before:
                 y, before = fallback, np.inf
                 fallback, _ = self._interval(doses, y, p)

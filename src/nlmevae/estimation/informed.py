@@ -63,4 +63,16 @@ def _used_parameters(form: LatentForm, table: EventTable) -> np.ndarray:
     read = influence(form.output, items, form.parameters, table.n_obs_total)
     output = np.searchsorted(form.observed, table.ob_cmt) if form.n_compartments else np.zeros(table.n_obs_total, int)
     np.logical_or.at(used, table.ob_subject, read[np.arange(table.n_obs_total), output])
+    return used | _modelled_infusions(form, table)
+
+
+def _modelled_infusions(form: LatentForm, table: EventTable) -> np.ndarray:
+    """(N, P) bool: the duration or rate of an infusion the subject gets."""
+    used = np.zeros((table.n_subjects, len(form.parameters)), dtype=bool)
+    subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
+    for target in form.dosing:
+        for name, stated in ((target.duration, -2), (target.rate, -1)):
+            if name:
+                own = (table.ev_cmt == target.compartment) & (table.ev_rate == stated)
+                used[subject[own], form.parameters.index(name)] = True
     return used

@@ -44,11 +44,13 @@ from nlmevae.ir.request import (
     CovarianceRequest,
     Diagnostic,
     EstimationStep,
+    PriorRequest,
     RawOutput,
     SimulationRequest,
     TableFormat,
     TableRequest,
 )
+from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
 from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
 from nlmevae.ir.variance_elements import (
     constant_elements,
@@ -111,12 +113,15 @@ __all__ = [
     "names_read",
     "needed_for",
     "needed_names",
+    "opposite_signs",
     "parameter_names",
+    "PriorRequest",
     "constant_elements",
     "initial_elements",
     "is_variance_element",
     "matrix_elements",
     "stated_elements",
+    "summed_thetas",
     "RawOutput",
     "NONMEM_RAW_FORMAT",
 ]

@@ -81,6 +81,7 @@ class DataSpec:
     null_value: what "." and blanks mean (NONMEM: 0).
     records: read at most this many records.
     derived: how the derived columns are computed; None if there are none.
+    last20: years of two digits up to this are 20nn; None: NM-TRAN's default, 50.
     """
 
     path: str
@@ -91,6 +92,7 @@ class DataSpec:
     null_value: float = 0.0
     records: int | None = None
     derived: DerivedItems | None = None
+    last20: int | None = None
     at: Location | None = field(default=None, compare=False, repr=False)
 
     @property

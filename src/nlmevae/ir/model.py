@@ -12,7 +12,15 @@ from nlmevae.ir.individual import CovariateEffect, IndividualParameter
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
-from nlmevae.ir.request import CovarianceRequest, Diagnostic, EstimationStep, RawOutput, SimulationRequest, TableRequest
+from nlmevae.ir.request import (
+    CovarianceRequest,
+    Diagnostic,
+    EstimationStep,
+    PriorRequest,
+    RawOutput,
+    SimulationRequest,
+    TableRequest,
+)
 from nlmevae.ir.structural import StructuralModel
 
 
@@ -53,6 +61,7 @@ class Model:
     covariance: CovarianceRequest | None = None
     tables: tuple[TableRequest, ...] = ()
     simulation: SimulationRequest | None = None
+    prior: PriorRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:

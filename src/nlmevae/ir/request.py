@@ -122,3 +122,12 @@ class Diagnostic:
     message: str
     hint: str = ""
     location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorRequest:
+    """$PRIOR: the text asks for estimation with a prior distribution of the parameters. Its parameters are no part of
+    the model. `remedy`: what to write to estimate without it."""
+
+    remedy: str
+    at: Location | None = field(default=None, compare=False, repr=False)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.errors import DataError
-from nlmevae.ir import CovarianceBlock, Model, PopulationParameter
+from nlmevae.ir import CovarianceBlock, Model, PopulationParameter, opposite_signs
 from nlmevae.results.parameter_values import ParameterValues, canonical_name
+
+_NUMBERED = re.compile(r"(THETA|OMEGA|SIGMA)\([\d,]+\)")
 
 ROUNDING = 1e-5  # relative: a file has six digits of what the text states in more
 _SHOWN = 6  # names in a message
@@ -38,17 +41,30 @@ def model_at(model: Model, given: ParameterValues) -> Model:
             a covariance matrix is not positive definite.
     """
     elements = [*_theta_elements(model), *_elements("OMEGA", model.omega), *_elements("SIGMA", model.sigma)]
-    values = _resolved(elements, given)
+    values = _resolved(elements, given, prior=model.prior is not None)
     repeats = _repeated(model)
     _check_complete([e for e in elements if e.name not in repeats], values, given)
     chosen = {e.name: e.value if e.settled else values.get(e.name, math.nan) for e in elements}
     chosen |= {name: chosen[source] for name, source in repeats.items()}
+    thetas = tuple(_theta_at(t, chosen[canonical_name(t.name)], given) for t in model.thetas)
+    _check_signs(model, thetas, given)
     return replace(
         model,
-        thetas=tuple(_theta_at(t, chosen[canonical_name(t.name)], given) for t in model.thetas),
+        thetas=thetas,
         omega=tuple(_blocks_at("OMEGA", model.omega, chosen, given)),
         sigma=tuple(_blocks_at("SIGMA", model.sigma, chosen, given)),
     )
+
+
+def _check_signs(model: Model, thetas: tuple[PopulationParameter, ...], given: ParameterValues) -> None:
+    pair = opposite_signs(model.observations, thetas)
+    if pair is not None:
+        negative, positive = pair
+        raise DataError(
+            f"{negative.label} is {negative.init:g} and {positive.label} {positive.init:g} in {given.source}: the two "
+            "parts of the residual error, whose sum is its standard deviation, have opposite signs",
+            hint="that is executed only where both have one sign; write SQRT(a**2 + (b*F)**2), or bound both from 0",
+        )
 
 
 def _theta_elements(model: Model) -> Iterator[_Element]:
@@ -87,8 +103,8 @@ def _repeated(model: Model) -> dict[str, str]:
     return found
 
 
-def _resolved(elements: list[_Element], given: ParameterValues) -> dict[str, float]:
-    """Element name -> given value."""
+def _resolved(elements: list[_Element], given: ParameterValues, *, prior: bool) -> dict[str, float]:
+    """Element name -> given value. With a `prior`, NONMEM's files also have its parameters, which are left out."""
     by_name = {e.name: e for e in elements}
     by_label: dict[str, list[_Element]] = {}
     for e in elements:
@@ -102,7 +118,7 @@ def _resolved(elements: list[_Element], given: ParameterValues) -> dict[str, flo
             names = " and ".join(e.name for e in found)
             raise DataError(f"{key} in {given.source} is the label of {names}", hint="give them by these names")
         if not found:
-            unknown.append(key)
+            unknown += [] if prior and _NUMBERED.fullmatch(key) else [key]
         elif found[0].name in values:
             raise DataError(f"{given.source} gives {found[0].name} twice", hint="give every parameter once")
         else:

@@ -131,3 +131,20 @@ def test_an_unknown_option_stops_with_the_nearest_name(text, near):
 def test_what_changes_the_maximum_stops(text):
     with pytest.raises(UnsupportedError):
         step(f"METHOD=1 {text}")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (("METHOD=1",), False),
+        (("METHOD=1 INTER",), True),
+        (("METHOD=BAYES",), True),
+        (("METHOD=SAEM NOINTERACTION",), True),
+        (("METHOD=IMP", "METHOD=1 NOINTERACTION"), False),
+        (("METHOD=1 INTERACTION", "METHOD=1 MAXEVAL=0"), True),
+        ((), False),
+    ],
+)
+def test_em_and_bayesian_steps_imply_interaction(steps, expected):
+    """NM-TRAN's warning 121; otherwise an option holds until another step says something else."""
+    assert model(*steps).interaction is expected

@@ -128,16 +128,6 @@ def test_a_file_that_includes_itself_stops(tmp_path):
         parse_control_stream("$PROBLEM t\n$PK\nINCLUDE pk.txt\n", str(tmp_path / "run1.ctl"))
 
 
-def test_the_message_on_a_prior_says_what_belongs_to_it():
-    prior = "NWPRI NTHETA=1, NETA=1, NTHP=1, NETP=1, NPEXP=1"
-    with pytest.raises(UnsupportedError, match="likelihood alone") as caught:
-        lower(PRIOR=prior)
-    assert "keep the first 1 of $THETA, the first 1 of $OMEGA" in caught.value.hint
-    with pytest.raises(UnsupportedError) as caught:
-        lower(PRIOR="NWPRI", THETAP="1 FIX", THETAPV="1 FIX")
-    assert caught.value.hint == "to estimate without the prior remove $PRIOR and $THETAP, $THETAPV"
-
-
 @pytest.mark.parametrize(
     ("line", "inert"),
     [

@@ -156,3 +156,9 @@ def test_an_unused_theta_is_allowed_only_when_fixed():
 def test_fix_needs_a_value():
     with pytest.raises(ModelSyntaxError, match="FIX without a value"):
         lower(THETA="FIX 1")
+
+
+def test_a_block_of_effects_fixed_at_zero_is_no_effect():
+    model = accepted("omega_block_of_zero")
+    assert [b.matrix for b in model.omega] == [((0.1,),), ((0.0,),)]
+    assert model.zero_etas == {"ETA(2)"}

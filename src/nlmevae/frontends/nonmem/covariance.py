@@ -330,7 +330,7 @@ def _is_covariance(matrix: Matrix, *, strict: bool) -> bool:
     """Whether a symmetric matrix is positive definite (semi-definite when not `strict`), by Cholesky."""
     n = len(matrix)
     lower = [[0.0] * n for _ in range(n)]
-    tolerance = 1e-12 * max(abs(matrix[i][i]) for i in range(n))
+    tolerance = 1e-12 * max((abs(matrix[i][i]) for i in range(n)), default=0.0)  # none: all effects fixed at 0
     for i in range(n):
         for j in range(i + 1):
             rest = matrix[i][j] - sum(lower[i][k] * lower[j][k] for k in range(j))

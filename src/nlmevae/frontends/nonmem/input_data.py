@@ -29,7 +29,7 @@ _UNSUPPORTED_ITEMS = {
     "REPL_": "repetition of subjects is not supported; drop the column: REPL_=DROP",
 }
 _IGNORED_OPTIONS = (
-    "NOWIDE", "WIDE", "REWIND", "NOREWIND", "NOOPEN", "CHECKOUT", "BLANKOK", "LAST20", "NOOMIT",
+    "NOWIDE", "WIDE", "REWIND", "NOREWIND", "NOOPEN", "CHECKOUT", "BLANKOK", "NOOMIT",
 )  # fmt: skip
 _UNSUPPORTED_OPTIONS = {
     "TRANSLATE": "scale the columns in the data file",
@@ -148,6 +148,8 @@ def _apply(option: Option, fields: dict, reader: DataFilterReader) -> None:
         fields["accept"] += reader.read(option)
     elif abbreviates(key, "NULL"):
         fields["null_value"] = _null(option)
+    elif key == "LAST20":
+        fields["last20"] = _last20(option)
     elif key in ("RECS", "NRECS", "NRECORDS") or abbreviates(key, "RECORDS"):
         fields["records"] = _records(option)
     elif key in _IGNORED_OPTIONS or abbreviates(key, *_IGNORED_OPTIONS):
@@ -179,6 +181,14 @@ def _null(option: Option) -> float:
     if not value.isdigit():
         raise ModelSyntaxError(f"NULL={value} is not a digit", hint="write NULL=0", location=option.at)
     return float(value)
+
+
+def _last20(option: Option) -> int:
+    if option.value is None or not option.value.isdigit() or int(option.value) > 99:
+        raise ModelSyntaxError(
+            f"LAST20={option.value or ''} is no year of two digits", hint="write LAST20=50", location=option.at
+        )
+    return int(option.value)
 
 
 def _records(option: Option) -> int:

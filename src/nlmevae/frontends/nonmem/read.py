@@ -28,6 +28,7 @@ from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
 from nlmevae.frontends.nonmem.options import read_options
+from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
     ControlStream,
     Record,
@@ -64,6 +65,7 @@ from nlmevae.ir import (
     Diagnostic,
     Model,
     PopulationParameter,
+    PriorRequest,
     Program,
     SourceReference,
     Statement,
@@ -132,6 +134,7 @@ def lower_control_stream(source: SourceText) -> Model:
         covariance=covariance,
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
+        prior=parts.prior,
         diagnostics=tuple(notes + structure.notes + asked),
     )
 
@@ -151,12 +154,16 @@ class _Parts:
     sigma: tuple[CovarianceBlock, ...]
     replacements: dict[str, str]
     abbreviations: Abbreviations
+    prior: PriorRequest | None
 
     @classmethod
     def read(cls, stream: ControlStream, columns: tuple[Column, ...]) -> _Parts:
         thetas, theta_names = read_thetas(stream.named("THETA"))
         omega, eta_names = read_covariance(stream.named("OMEGA"), "ETA")
         sigma, eps_names = read_covariance(stream.named("SIGMA"), "EPS")
+        prior = read_prior(stream)
+        if prior is not None:
+            thetas, omega, sigma = prior.thetas(thetas), prior.blocks("OMEGA", omega), prior.blocks("SIGMA", sigma)
         if eps_names:
             eps_names |= {name.replace("EPS(", "ERR(", 1): number for name, number in eps_names.items()}
         named = theta_names | eta_names | eps_names
@@ -170,6 +177,7 @@ class _Parts:
             sigma=sigma,
             replacements=named | {left: named.get(right, right) for left, right in replaced.items()},
             abbreviations=abbreviations,
+            prior=None if prior is None else prior.request,
         )
 
     def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:

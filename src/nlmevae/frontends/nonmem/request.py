@@ -30,6 +30,7 @@ from nlmevae.ir import (
     TableRequest,
 )
 
+_WITH_INTERACTION = {"ITS", "IMP", "IMPMAP", "SAEM", "DIRECT", "BAYES", "NUTS"}
 #: FORMAT or DELIM alone, without a number's layout.
 _DELIMITERS = {"S": " ", "T": "\t", ",": ",", "C": ","}
 
@@ -57,7 +58,7 @@ def _step(record: Record, held: dict[str, Option]) -> EstimationStep:
         method=method,
         options=tuple(_pair(o) for o in options),
         evaluates_only=any(_evaluates_only(name, o) for name, o in (*named, *_read_from(held, method).items())),
-        interaction=_interaction(named),
+        interaction=_interaction(named, method),
         seed=None if samples_only else _seed(named),
         output=RawOutput() if samples_only else _raw_output(named),
         unused=tuple(as_written(o) for name, o in named if _has_no_effect(name, o, samples_only=samples_only)),
@@ -65,7 +66,10 @@ def _step(record: Record, held: dict[str, Option]) -> EstimationStep:
     )
 
 
-def _interaction(named: list[tuple[str, Option]]) -> bool | None:
+def _interaction(named: list[tuple[str, Option]], method: str) -> bool | None:
+    """EM and Bayesian methods imply it, whatever is said (NM-TRAN's warning 121)."""
+    if method.upper() in _WITH_INTERACTION:
+        return True
     stated = [name == "INTERACTION" for name, _ in named if name in ("INTERACTION", "NOINTERACTION")]
     return stated[-1] if stated else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nlmevae.errors import SemanticError, UnsupportedError
-from nlmevae.frontends.nonmem.prior import refuse_prior
 from nlmevae.frontends.nonmem.records import ControlStream, Record
 from nlmevae.ir import Diagnostic
 
@@ -27,6 +26,7 @@ _UNSUPPORTED = {
 }
 _NOTED = {
     "SIMULATION": "note: run by `nlmevae simulate`, which takes seed and number of data sets from it",
+    "PRIOR": "warning: the prior is no part of the model here: estimating stops, and -2LL is without it",
     "NONPARAMETRIC": "note: the nonparametric step is not run; the record is kept",
     "DESIGN": "note: design evaluation is not run; the record is kept",
     "MSFI": "warning: values of a model specification file are not read; initial estimates are those of the records",
@@ -70,7 +70,6 @@ def check_records(stream: ControlStream) -> list[Diagnostic]:
             raise UnsupportedError(
                 f"${record.name} is not supported", hint=_UNSUPPORTED[record.name], location=record.head
             )
-    refuse_prior(stream)
     _check_single(stream)
     _check_present(stream)
     return [_note(record) for record in stream.records if record.name in _NOTED]

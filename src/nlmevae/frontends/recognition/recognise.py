@@ -12,7 +12,7 @@ from nlmevae.frontends.recognition.individual_parameters import find_parameters
 from nlmevae.frontends.recognition.residual_error import FoundErrors, find_residual_errors
 from nlmevae.frontends.recognition.typical_values import decide_scales
 from nlmevae.frontends.recognition.variance_elements import refuse_variance_elements
-from nlmevae.ir import Model, PopulationParameter
+from nlmevae.ir import Diagnostic, Model, PopulationParameter, summed_thetas
 
 #: the random points are the same in every run: a model is accepted always or never
 _SEED = 12345
@@ -45,10 +45,26 @@ def recognise(model: Model) -> Model:
         individual_parameters=parameters,
         covariate_effects=effects,
         observations=errors.observations,
-        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *errors.diagnostics),
+        diagnostics=(*model.diagnostics, *notes, *scaled.diagnostics, *errors.diagnostics, *_sign_notes(model, errors)),
     )
     refuse_variance_elements(recognised, final=True)
     return recognised
+
+
+def _sign_notes(model: Model, errors: FoundErrors) -> list[Diagnostic]:
+    """The recogniser tries THETAs of the signs of the initial estimates, and so does a fit."""
+    return [
+        Diagnostic(
+            code="residual-sign",
+            severity="note",
+            message=f"{t.label} keeps the sign of its initial estimate: the residual error is a sum of one sign",
+            hint="a bound of 0 says so in the control stream",
+            location=t.at,
+        )
+        for pair in summed_thetas(errors.observations, model.thetas)
+        for t in pair
+        if not t.fixed and t.lower < 0.0 < t.upper
+    ]
 
 
 def _with_error_roles(thetas: tuple[PopulationParameter, ...], errors: FoundErrors) -> tuple[PopulationParameter, ...]:
