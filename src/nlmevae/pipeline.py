@@ -184,7 +184,7 @@ def require_no_prior(model: Model) -> None:
     """
     if model.prior is not None and not model.evaluates_only:
         raise UnsupportedError(
-            "$PRIOR is not supported in estimation, which maximises the likelihood alone",
+            f"{model.prior.stated_by} is not supported in estimation, which maximises the likelihood alone",
             hint=f"{model.prior.remedy}; tables, likelihood, simulate and the others compute the model at given values",
             location=model.prior.at,
         )

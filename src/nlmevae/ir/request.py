@@ -28,6 +28,7 @@ class EstimationStep:
         interaction: whether the residual error's variance depends on the random effects in it; None: the record does
             not say.
         seed: of random numbers (SEED); None: the record does not say.
+        prior: a distribution of parameters that one of its options states.
         output: its raw output file; of what the record does not say None.
         unused: options without effect here, as written.
     """
@@ -37,6 +38,7 @@ class EstimationStep:
     evaluates_only: bool = False
     interaction: bool | None = None
     seed: int | None = None
+    prior: PriorRequest | None = None
     output: RawOutput = field(default_factory=RawOutput)
     unused: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
@@ -126,8 +128,9 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorRequest:
-    """$PRIOR: the text asks for estimation with a prior distribution of the parameters. Its parameters are no part of
-    the model. `remedy`: what to write to estimate without it."""
+    """The text asks for estimation with a prior distribution of the parameters. Its parameters are no part of the
+    model. `remedy`: what to write to estimate without it; `stated_by`: the record, or an option of $ESTIMATION."""
 
     remedy: str
+    stated_by: str = "$PRIOR"
     at: Location | None = field(default=None, compare=False, repr=False)

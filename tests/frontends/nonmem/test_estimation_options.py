@@ -7,6 +7,7 @@ import pytest
 from nlmevae.errors import ModelSyntaxError, UnsupportedError
 from nlmevae.frontends.nonmem.estimation_options import NOT_APPLICABLE
 from nlmevae.ir import EstimationStep, Model, RawOutput, TableFormat
+from nlmevae.pipeline import require_no_prior
 from tests.helpers.control_streams import accepted, lower
 
 
@@ -125,9 +126,7 @@ def test_an_unknown_option_stops_with_the_nearest_name(text, near):
     assert caught.value.location.column == 15
 
 
-@pytest.mark.parametrize(
-    "text", ["LIKE", "-2LL", "-2LLIKELIHOOD", "ZERO=(1)", "TTDF=4", "OLKJDF=2", "SLKJDF=1", "BOOTDATA=1"]
-)
+@pytest.mark.parametrize("text", ["LIKE", "-2LL", "-2LLIKELIHOOD", "ZERO=(1)", "BOOTDATA=1"])
 def test_what_changes_the_maximum_stops(text):
     with pytest.raises(UnsupportedError):
         step(f"METHOD=1 {text}")
@@ -148,3 +147,19 @@ def test_what_changes_the_maximum_stops(text):
 def test_em_and_bayesian_steps_imply_interaction(steps, expected):
     """NM-TRAN's warning 121; otherwise an option holds until another step says something else."""
     assert model(*steps).interaction is expected
+
+
+@pytest.mark.parametrize("option", ["TTDF=4", "OLKJDF=2.0", "SLKJDF=1"])
+def test_a_prior_of_an_option_is_that_of_the_model_and_nothing_is_estimated_with_it(option):
+    found = model(f"METHOD=NUTS {option} OVARF=1")
+    assert [d.severity for d in found.diagnostics if option in d.message] == ["warning"]
+    with pytest.raises(UnsupportedError, match="likelihood alone") as caught:
+        require_no_prior(found)
+    assert f"$ESTIMATION {option}" in caught.value.message
+    assert caught.value.location.column == len("$EST METHOD=NUTS ") + 1
+    assert f"remove {option.partition('=')[0]}" in caught.value.hint
+
+
+def test_a_prior_that_is_switched_off_or_only_evaluated_stops_nothing():
+    for text in ("METHOD=NUTS OLKJDF=0 TTDF=0", "METHOD=IMP EONLY=1 OLKJDF=2"):
+        require_no_prior(model(text))

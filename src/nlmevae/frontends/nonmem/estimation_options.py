@@ -46,7 +46,7 @@ NOT_APPLICABLE = (
 _FAMILIES = ("NUTS", "ISAMPLE_M", "PSAMPLE_M", "OSAMPLE_M")
 
 #: Distributions of parameters: with them the maximum of the likelihood is not what is asked for.
-_PRIORS = ("TTDF", "OLKJDF", "SLKJDF")
+PRIORS = ("TTDF", "OLKJDF", "SLKJDF")
 
 #: Options of $COVARIANCE that act; SIRSAMPLE has a warning of its own.
 COVARIANCE_USED = ("MATRIX", "UNCONDITIONAL", "CONDITIONAL", "OMITTED", "SIRSAMPLE")
@@ -86,17 +86,9 @@ def estimation_option(option: Option) -> str:
                 location=option.at,
             )
         return option.key
-    if option.key in _PRIORS:
-        if switched_on(option):
-            raise UnsupportedError(
-                f"$ESTIMATION {option.key}={option.value}: prior distributions are not supported",
-                hint=f"remove {option.key} for the maximum of the likelihood",
-                location=option.at,
-            )
-        return option.key
     if option.key.startswith(_FAMILIES):
         return option.key
-    return _full_name(option, "ESTIMATION", (*USED, *NOT_APPLICABLE), (*_PRIORS, "ZERO", "BOOTDATA", *LIKELIHOOD))
+    return _full_name(option, "ESTIMATION", (*PRIORS, *USED, *NOT_APPLICABLE), ("ZERO", "BOOTDATA", *LIKELIHOOD))
 
 
 def covariance_option(option: Option) -> str:

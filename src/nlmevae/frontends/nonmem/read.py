@@ -134,7 +134,7 @@ def lower_control_stream(source: SourceText) -> Model:
         covariance=covariance,
         tables=tables,
         simulation=read_simulation(stream.named("SIMULATION")),
-        prior=parts.prior,
+        prior=parts.prior or next((step.prior for step in estimation if step.prior is not None), None),
         diagnostics=tuple(notes + structure.notes + asked),
     )
 

@@ -11,6 +11,7 @@ from nlmevae.frontends.nonmem.estimation_options import (
     CLASSICAL,
     COVARIANCE_USED,
     EM,
+    PRIORS,
     USED,
     as_written,
     covariance_option,
@@ -25,6 +26,7 @@ from nlmevae.ir import (
     CovarianceRequest,
     Diagnostic,
     EstimationStep,
+    PriorRequest,
     RawOutput,
     TableFormat,
     TableRequest,
@@ -40,7 +42,7 @@ def read_estimation(records: tuple[Record, ...]) -> tuple[EstimationStep, ...]:
     step to step, among the methods that read them.
 
     Raises:
-        UnsupportedError: an option that changes the model or what is maximised (LIKELIHOOD, -2LL, ZERO, priors).
+        UnsupportedError: an option that changes the model or what is maximised (LIKELIHOOD, -2LL, ZERO).
         ModelSyntaxError: NONMEM has no such option, or SEED is no whole number.
     """
     held: dict[str, Option] = {}
@@ -61,9 +63,16 @@ def _step(record: Record, held: dict[str, Option]) -> EstimationStep:
         interaction=_interaction(named, method),
         seed=None if samples_only else _seed(named),
         output=RawOutput() if samples_only else _raw_output(named),
+        prior=next((_prior(o) for name, o in named if name in PRIORS and switched_on(o)), None),
         unused=tuple(as_written(o) for name, o in named if _has_no_effect(name, o, samples_only=samples_only)),
         at=record.head,
     )
+
+
+def _prior(option: Option) -> PriorRequest:
+    """A distribution of THETA, OMEGA or SIGMA (``OLKJDF=2``), with or without $PRIOR."""
+    remedy = f"to estimate without the prior remove {option.key}"
+    return PriorRequest(remedy=remedy, stated_by=f"$ESTIMATION {as_written(option)}", at=option.at)
 
 
 def _interaction(named: list[tuple[str, Option]], method: str) -> bool | None:
@@ -124,8 +133,8 @@ def _layout(option: Option) -> TableFormat | None:
 
 
 def _has_no_effect(name: str, option: Option, *, samples_only: bool) -> bool:
-    if name == "MAXEVALS":
-        return switched_on(option)
+    if name == "MAXEVALS" or name in PRIORS:
+        return switched_on(option) == (name == "MAXEVALS")
     if name in ("FORMAT", "DELIM"):
         return samples_only or _layout(option) is None
     return name not in USED or (samples_only and name in ("SEED", "FILE", "NOTITLE", "NOLABEL"))
@@ -166,8 +175,12 @@ def _matrix(option: Option) -> Literal["R", "S"]:
 
 
 def estimation_notes(steps: tuple[EstimationStep, ...], covariance: CovarianceRequest | None) -> list[Diagnostic]:
-    """Where the seed of a fit comes from, and the options that have no effect, in one note for each record's kind."""
+    """A prior, where the seed of a fit comes from, and the options that have no effect, in one note for each record's
+    kind."""
     notes = []
+    for prior in [step.prior for step in steps if step.prior is not None][:1]:
+        message = f"{prior.stated_by}: the prior is no part of the model here: estimating stops, and -2LL is without it"
+        notes.append(Diagnostic(code="prior-option", severity="warning", message=message, location=prior.at))
     seeds = [step for step in steps if step.seed is not None]
     if seeds:
         message = f"$ESTIMATION SEED={seeds[-1].seed} is the seed of a fit unless another one is given"
