@@ -113,7 +113,7 @@ def test_torchode_equals_the_superposition_of_all_doses_in_a_short_history(tmp_p
 
 
 def check_torchode(histories: Histories) -> None:
-    decoder, exact = histories.decoder("torchode", rtol=1e-9), histories.decoder("closed_form")
+    decoder, exact = histories.decoder("torchode", rtol=1e-10), histories.decoder("closed_form")
     rng = np.random.default_rng(0)
     for i in range(len(histories.records)):
         row = np.array([i])

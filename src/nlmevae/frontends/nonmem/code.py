@@ -34,6 +34,11 @@ _DECLARATION = re.compile(
 _ONLY_OBSERVATIONS = re.compile(
     r"\(?[ \t]*(ONLY[ \t]+OBS\w*|OBS\w*[ \t]+ONLY)([ \t]+ONLY)?[ \t]*\)?(?=[ \t]*(;|\r|\n|$))", re.IGNORECASE
 )
+#: Which records evaluate the code, where that changes nothing at observations: all (-1), observations only (0, $ERROR),
+#: additional and lagged doses too (-2, $PK; they have the values of the record behind them).
+_INERT_CALLS = {"ERROR": "-1|0", "PK": "-1|-2"}
+_CALLFL = r"^[ \t]*CALLFL[ \t]*=[ \t]*(?:{values})[ \t]*(?=;|\r|$)"
+_EVERY_EVENT = re.compile(r"\([ \t]*EVERY[ \t]+EVENT[ \t]*\)", re.IGNORECASE)
 _CALLING_PROTOCOL = re.compile(r"\([ \t]*[A-Z][A-Z \t]*\)[ \t]*(?=;|\r|\n|$)", re.IGNORECASE)
 _BLOCK_IF = re.compile(
     r"(?P<if>^[ \t]*IF[ \t]*\(.*\)[ \t]*THEN\b)|(?P<end>^[ \t]*END[ \t]*IF\b)|(?P<arm>^[ \t]*ELSE\b)", re.IGNORECASE
@@ -89,6 +94,14 @@ def _code_text(record: Record) -> str:
     if protocol and not body[: protocol.start()].strip():
         # which records evaluate the code does not change what observations get
         body = _blank(body, protocol.start(), protocol.end())
+    every = _EVERY_EVENT.match(body.lstrip())
+    if every:
+        start = len(body) - len(body.lstrip())
+        body = _blank(body, start, start + every.end())
+    if record.name in _INERT_CALLS:
+        calls = _CALLFL.format(values=_INERT_CALLS[record.name])
+        for match in re.finditer(calls, body, re.IGNORECASE | re.MULTILINE):
+            body = _blank(body, match.start(), match.end())
     phrase = _CALLING_PROTOCOL.match(body.lstrip())
     if phrase:
         offset = record.body + len(body) - len(body.lstrip())
@@ -98,6 +111,14 @@ def _code_text(record: Record) -> str:
             location=source.location(offset, len(phrase.group().strip())),
         )
     return " " * record.body + body
+
+
+def only_observations(record: Record) -> bool:
+    """Whether $ERROR is evaluated at observations only: (ONLY OBSERVATIONS), CALLFL=0."""
+    body = record.source.text[record.body : record.end]
+    protocol = _ONLY_OBSERVATIONS.search(body)
+    by_phrase = protocol is not None and not body[: protocol.start()].strip()
+    return by_phrase or bool(re.search(_CALLFL.format(values="0"), body, re.IGNORECASE | re.MULTILINE))
 
 
 def _is_inert(line: str, code: str) -> bool:

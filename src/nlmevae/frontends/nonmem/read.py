@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlmevae.errors import Location, ModelError, SemanticError
+from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
-from nlmevae.frontends.nonmem.code import parse_code
+from nlmevae.frontends.nonmem.code import only_observations, parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
@@ -340,6 +340,12 @@ def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program)
         data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
     )
     _, more = check_definitions(program.error, "ERROR", names, pk)
+    if more and any(only_observations(record) for record in stream.named("ERROR")):
+        raise UnsupportedError(
+            f"{more[0].name} keeps its value between records in $ERROR, which is evaluated at observations only",
+            hint="remove ONLY OBSERVATIONS or CALLFL=0 if doses are to set it, or compute it as a data item",
+            location=more[0].at,
+        )
     _check_prediction(program, one(stream, "ERROR").head)
     return pk, carried + more
 
