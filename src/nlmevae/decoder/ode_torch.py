@@ -177,7 +177,10 @@ class TorchodeDecoder(Decoder):
         safe = torch.where(length > 0, length, torch.ones_like(length))
         ends = [torch.zeros_like(length)]
         for j in range(n_eval):
-            at = [torch.as_tensor(s.observations[j][1]).to(y) if j < len(s.observations) else None for s in current]
+            at = [
+                torch.as_tensor(s.observations[j][1], dtype=y.dtype).to(y) if j < len(s.observations) else None
+                for s in current
+            ]
             at = torch.stack([stop[r] if t is None else t for r, t in enumerate(at)])
             # rounding may put the last observation a hair past u = 1, where torchode leaves rubbish
             inside = (length > 0) & (at < stop)
@@ -303,7 +306,7 @@ class TorchodeDecoder(Decoder):
                 afresh[row] = float(change.kind == "reset")
             elif change.kind not in ("reset", "empty"):
                 where = (torch.tensor(row), torch.tensor(change.compartment))
-                value = torch.as_tensor(change.value).to(y)
+                value = torch.as_tensor(change.value, dtype=y.dtype).to(y)
                 if change.kind == "bolus":
                     bolus = bolus.index_put(where, value)
                 else:

@@ -33,6 +33,8 @@ class Expression:
     """Base of all nodes. `at` is where the node starts in the source; it never affects equality."""
 
     at: Location | None = field(default=None, compare=False, repr=False)
+    #: what `names` has found: recognition asks hundreds of times
+    _names: frozenset[str] | None = field(default=None, init=False, compare=False, repr=False)
 
     def children(self) -> tuple[Expression, ...]:
         return ()
@@ -47,7 +49,10 @@ class Expression:
 
     def names(self) -> frozenset[str]:
         """Every name read by this expression."""
-        return frozenset(node.name for node in self.walk() if isinstance(node, Symbol))
+        if self._names is None:
+            found = frozenset(node.name for node in self.walk() if isinstance(node, Symbol))
+            object.__setattr__(self, "_names", found)
+        return self._names
 
 
 @dataclass(frozen=True, slots=True)
