@@ -64,7 +64,7 @@ def test_examples_marked_to_run_do_run(document, language, code, printed):
         assert all(w[0] == "nlmevae" for w in words)
         lines = [[sys.executable, "-m", "nlmevae.cli", *w[1:]] for w in words]
     for line in lines:
-        process = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, env=dict(os.environ))
+        process = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=400, env=dict(os.environ))
         assert process.returncode == 0, process.stderr
         if printed:
             assert words_and_numbers(process.stdout) == words_and_numbers(printed)
