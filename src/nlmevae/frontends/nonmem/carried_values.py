@@ -46,7 +46,7 @@ class Derived:
 def data_variables(program: Program, data_items: frozenset[str]) -> frozenset[str]:
     """Variables of $PK and $ERROR (or $PRED) that depend on nothing but data, over records too."""
     reads: dict[str, set[str]] = {}
-    _collect((*program.pk, *program.error), frozenset(), reads)
+    collect_reads((*program.pk, *program.error), frozenset(), reads)
     found = set(reads) - names_assigned(program.des) - {"Y", "F_FLAG", "YLO"}
     while True:
         allowed = found | data_items | {NEWIND}
@@ -115,7 +115,7 @@ def needed_over_records(statements: tuple[Statement, ...], names: set[str]) -> t
 def _followers(program: Program, wanted: frozenset[str], pool: frozenset[str]) -> frozenset[str]:
     """`wanted` and the data variables that are computed from them."""
     reads: dict[str, set[str]] = {}
-    _collect((*program.pk, *program.error), frozenset(), reads)
+    collect_reads((*program.pk, *program.error), frozenset(), reads)
     found = set(wanted)
     while True:
         more = {name for name in pool if name not in found and reads[name] & found}
@@ -257,7 +257,7 @@ def _data_part(statement: Statement, pool: frozenset[str]) -> Iterable[Statement
     return (If(tuple(arms), orelse, at=statement.at),) if arms else ()
 
 
-def _collect(statements: tuple[Statement, ...], conditions: frozenset[str], reads: dict[str, set[str]]) -> None:
+def collect_reads(statements: tuple[Statement, ...], conditions: frozenset[str], reads: dict[str, set[str]]) -> None:
     """Variable -> names its values and the conditions of its assignments read."""
     for statement in statements:
         if isinstance(statement, Assign):
@@ -266,5 +266,5 @@ def _collect(statements: tuple[Statement, ...], conditions: frozenset[str], read
         seen = conditions
         for condition, body in statement.arms:
             seen = seen | condition.names()
-            _collect(body, seen, reads)
-        _collect(statement.orelse, seen, reads)
+            collect_reads(body, seen, reads)
+        collect_reads(statement.orelse, seen, reads)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
-from nlmevae.frontends.nonmem.carried_values import Derived, data_variables, derive, needed_over_records
+from nlmevae.frontends.nonmem.carried_values import Derived, collect_reads, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.known_values import decided
 from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
 from nlmevae.frontends.nonmem.vocabulary import Skipped
@@ -283,7 +283,7 @@ def needed_names(program: Program, structural: StructuralModel) -> frozenset[str
     """Names Y depends on: through assignments and their conditions, equations and dosing parameters."""
     reads: dict[str, set[str]] = {}
     for statements in (program.pk, program.des, program.error):
-        _collect(statements, frozenset(), reads)
+        collect_reads(statements, frozenset(), reads)
     roots = {"Y"} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
     for c in structural.compartments:
         roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
@@ -293,15 +293,3 @@ def needed_names(program: Program, structural: StructuralModel) -> frozenset[str
         needed.add(name)
         roots |= reads.get(name, set()) - needed
     return frozenset(needed)
-
-
-def _collect(statements: tuple[Statement, ...], conditions: frozenset[str], reads: dict[str, set[str]]) -> None:
-    for statement in statements:
-        if isinstance(statement, Assign):
-            reads.setdefault(statement.target, set()).update(statement.value.names() | conditions)
-            continue
-        seen = conditions
-        for condition, body in statement.arms:
-            seen = seen | condition.names()
-            _collect(body, seen, reads)
-        _collect(statement.orelse, seen, reads)
