@@ -114,9 +114,21 @@ def test_changing_dosing_parameters_that_nonmem_reads_at_another_time_stop(more,
         prepared(tmp_path, CHANGING.format(rate=rate, addl=addl), more=more)
 
 
-def test_other_changing_dosing_parameters_run(tmp_path):
-    prepared(tmp_path, CHANGING.format(rate=0, addl=0), more="ALAG1 = WT/70")
-    prepared(tmp_path, CHANGING.format(rate=-2, addl=2), more="D1 = WT/70")
+@pytest.mark.parametrize(("rate", "addl", "more"), [(0, 0, "ALAG1 = WT/70"), (-2, 2, "D1 = WT/70")])
+def test_other_changing_dosing_parameters_are_those_of_the_dose(rate, addl, more, tmp_path):
+    """The dose's own weight is 70: lag and duration are 1 whatever the later records say."""
+    data, x = CHANGING.format(rate=rate, addl=addl), np.log([[1.3, 3.0]])
+
+    def predicted(code: str, backend: str) -> np.ndarray:
+        _, form, table = prepared(tmp_path, data, more=code, equations=backend != "closed_form")
+        return make_decoder(form, table, backend=backend).predict(x).prediction
+
+    expected = predicted(more.partition("=")[0] + "= 1", "closed_form") if not addl else None
+    found = predicted(more, "closed_form")
+    assert (found > 0.0).all()
+    np.testing.assert_allclose(predicted(more, "compiled"), found, rtol=1e-6)
+    if expected is not None:
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_data_inform_about_durations_and_rates_of_their_own_infusions(tmp_path):
