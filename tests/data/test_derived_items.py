@@ -222,3 +222,11 @@ def test_what_dose_records_assign_in_error_is_kept(tmp_path):
     before = 100 / 30 * np.exp(-k * 6) + 50 / 30
     expected = [before * np.exp(-k) * 1.1, *(200 / 30 * np.exp(-k * t) * (1 + 0.1 * t) for t in (1.0, 8.0))]
     assert predictions(prepared, [0.0, 0.0])[2:] == pytest.approx(expected)
+
+
+def test_individuals_and_their_records_are_numbered(tmp_path):
+    code = "IF (NDREC.EQ.1) WT0 = AMT\nX = NIREC + 10*NDREC\n"
+    prepared = run(tmp_path, pk=PK + code, error="Y = F*(1+EPS(1)) + 0*X*WT0*THETA(3)\n")
+    assert column(prepared, "NIREC") == [1] * 5 + [2] * 3
+    assert column(prepared, "NDREC") == [1, 2, 3, 4, 5, 1, 2, 3]
+    assert column(prepared, "WT0") == [100] * 5 + [200] * 3

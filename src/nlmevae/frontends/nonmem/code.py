@@ -14,6 +14,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from nlmevae.errors import ModelSyntaxError, UnsupportedError
+from nlmevae.frontends.nonmem.included import without_declarations
 from nlmevae.frontends.nonmem.records import Record, printable
 
 _VERBATIM = re.compile(r"^[ \t]*\"([^\r\n]*)", re.MULTILINE)
@@ -78,7 +79,7 @@ def expression_tree(text: str) -> Tree:
 def _code_text(record: Record) -> str:
     """Everything before the code as blanks, then the code with verbatim comments blanked."""
     source = record.source
-    body = source.text[record.body : record.end]
+    body, _ = without_declarations(source.text[record.body : record.end])
     continued = False
     for match in _VERBATIM.finditer(body):
         inert = continued or _is_inert(match.group(1), source.text[record.body : record.end])
@@ -111,6 +112,11 @@ def _code_text(record: Record) -> str:
             location=source.location(offset, len(phrase.group().strip())),
         )
     return " " * record.body + body
+
+
+def includes_declarations(record: Record) -> bool:
+    """Whether the code includes NONMEM's declarations of its internal variables (nonmem_reserved_general)."""
+    return without_declarations(record.source.text[record.body : record.end])[1]
 
 
 def only_observations(record: Record) -> bool:

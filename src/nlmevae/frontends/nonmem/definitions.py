@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import Derived, collect_reads, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.known_values import decided
-from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
+from nlmevae.frontends.nonmem.reserved import INTERNAL_NAMES, RECORD_ITEMS
 from nlmevae.frontends.nonmem.vocabulary import Skipped
 from nlmevae.ir import (
     Assign,
@@ -164,6 +164,12 @@ class _Checker:
         if self.written.get(name, frozenset()) & RECORD_ITEMS:  # in another arm of the same IF
             self.carried.append(CarriedOver(name, self.written[name] & RECORD_ITEMS, node.at))
             return
+        if name in INTERNAL_NAMES:
+            raise UnsupportedError(
+                f"{name} is not supported",
+                hint="it is a state of NONMEM's own methods; remove the statement, or assign the value that is meant",
+                location=node.at,
+            )
         raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 
     def hint(self, name: str, scope: Scope) -> str:

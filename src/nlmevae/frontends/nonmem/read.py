@@ -10,7 +10,8 @@ from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
-from nlmevae.frontends.nonmem.code import only_observations, parse_code
+from nlmevae.frontends.nonmem.carried_values import COUNTERS
+from nlmevae.frontends.nonmem.code import includes_declarations, only_observations, parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
@@ -180,7 +181,7 @@ class _Parts:
             prior=None if prior is None else prior.request,
         )
 
-    def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:
+    def vocabulary(self, source: SourceText, section: str, compartments: int, *, internal: bool) -> Vocabulary:
         return Vocabulary(
             source=source,
             section=section,
@@ -195,6 +196,7 @@ class _Parts:
             constants=constant_elements("OMEGA", self.omega) | constant_elements("SIGMA", self.sigma),
             lists=self.abbreviations.lists,
             arrays=self.abbreviations.arrays,
+            internal=internal,
         )
 
     def table_names(self, program: Program) -> TableNames:
@@ -222,7 +224,8 @@ def _code(
     stream: ControlStream, section: str, parts: _Parts, compartments: int, skipped: list[Skipped]
 ) -> tuple[Statement, ...]:
     record, *more = stream.named(section)
-    vocabulary = parts.vocabulary(stream.source, section, compartments)
+    internal = any(includes_declarations(r) for r in (record, *more))
+    vocabulary = parts.vocabulary(stream.source, section, compartments, internal=internal)
     statements, left_out = lower_with_remarks(parse_code(record, *more), vocabulary)
     check_no_statement(statements, section, record.head)
     skipped += left_out
@@ -311,7 +314,7 @@ def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[Declared
 
 
 def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
-    given = frozenset({"NEWIND"})
+    given = COUNTERS
     names = Names(data_items=parts.data_items, dropped=parts.dropped, given=given, zero=parts.items_of("mdv"))
     _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
     _check_prediction(program, one(stream, "PRED").head)
@@ -322,20 +325,20 @@ def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program)
     """Definitions through $PK, $DES and $ERROR, in the order they run."""
     data, dropped = parts.data_items, parts.dropped
     pk, carried = check_definitions(
-        program.pk, "PK", Names(data_items=data, dropped=dropped, given=frozenset({"NEWIND"})), Scope(set())
+        program.pk, "PK", Names(data_items=data, dropped=dropped, given=COUNTERS), Scope(set())
     )
     if program.des:
         names = Names(
             data_items=data - {"TIME"},
             dropped=dropped,
-            given=frozenset({"T", "NEWIND"}),
+            given=COUNTERS | {"T"},
             hints={"TIME": "inside $DES the time is T"},
         )
         _, more = check_definitions(program.des, "DES", names, pk)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    given = frozenset({"F", "NEWIND"})
+    given = COUNTERS | {"F"}
     names = Names(
         data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
     )
