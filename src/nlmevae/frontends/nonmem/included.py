@@ -72,8 +72,8 @@ def _read(source: SourceText, match: re.Match, folder: Path, open_files: tuple[s
     if re.split(r"[/\\]", name.lower())[-1].startswith("nonmem_reserved"):
         raise UnsupportedError(
             f"INCLUDE {name}: these declarations of NONMEM are not known here",
-            hint="write INCLUDE nonmem_reserved_general in the code that needs it, or remove the line and the code that "
-            "reads what it declares",
+            hint="write INCLUDE nonmem_reserved_general in the code that needs it, or remove the line and the code "
+            "that reads what it declares",
             location=at,
         )
     path = folder / name
