@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import Derived, collect_reads, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.known_values import decided
+from nlmevae.frontends.nonmem.once_per_individual import FIRST
 from nlmevae.frontends.nonmem.reserved import INTERNAL_NAMES, RECORD_ITEMS
 from nlmevae.frontends.nonmem.vocabulary import Skipped
 from nlmevae.ir import (
@@ -211,7 +212,7 @@ def settle_carried_over(
             if item.certain or item.name in of_records:
                 wanted.add(item.name)
             continue
-        if not item.certain:
+        if not item.certain or item.name.startswith(FIRST):
             continue
         cause = " and ".join(sorted(item.conditions))
         message = f"{item.name} is only assigned under a condition on {cause}: elsewhere it would keep its value"

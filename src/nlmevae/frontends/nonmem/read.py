@@ -11,7 +11,7 @@ from pathlib import Path
 from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
 from nlmevae.frontends.nonmem.carried_values import COUNTERS
-from nlmevae.frontends.nonmem.code import includes_declarations, only_observations, parse_code
+from nlmevae.frontends.nonmem.code import includes_declarations, once_per_individual, only_observations, parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
@@ -28,6 +28,7 @@ from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
+from nlmevae.frontends.nonmem.once_per_individual import of_first_records
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
@@ -260,6 +261,9 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
     program = with_exits(program)
+    once = next((at for record in stream.named("PK") if (at := once_per_individual(record)) is not None), None)
+    if once is not None:
+        program = replace(program, pk=of_first_records(program.pk, parts.data_items, once))
     scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:

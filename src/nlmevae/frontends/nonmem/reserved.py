@@ -31,7 +31,7 @@ UNSUPPORTED_NAMES: dict[str, str] = {
     "PR_Y": "interval likelihoods are not supported; Y must be prediction plus residual error",
     "CDEN_": "interval likelihoods are not supported; Y must be prediction plus residual error",
     "CORRL2": "correlation between residual errors of different records is not supported; remove the statement",
-    "CALLFL": "remove the statement: the code is evaluated at every record",
+    "CALLFL": "only -1, in $PK -2 and 1, in $ERROR 0 are; remove it: the code is then evaluated at every record",
     "TSCALE": "time scaling is not supported; use one time unit in data and model",
     "XSCALE": "time scaling is not supported; use one time unit in data and model",
     "PRED_IGNORE_DATA": "dropping records by code is not supported; write IGNORE=(...) in $DATA",
