@@ -286,12 +286,15 @@ def skipped_code(skipped: list[Skipped], program: Program, structural: Structura
     return notes
 
 
-def needed_names(program: Program, structural: StructuralModel) -> frozenset[str]:
-    """Names Y depends on: through assignments and their conditions, equations and dosing parameters."""
+def needed_names(program: Program, structural: StructuralModel, *wanted: str) -> frozenset[str]:
+    """Names Y (or what is `wanted`) depends on: through assignments and their conditions, equations and dosing
+    parameters."""
     reads: dict[str, set[str]] = {}
     for statements in (program.pk, program.des, program.error):
         collect_reads(statements, frozenset(), reads)
-    roots = {"Y"} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
+    roots = (
+        {"Y", *wanted} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
+    )
     for c in structural.compartments:
         roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
     needed: set[str] = set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
+from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
 from nlmevae.frontends.nonmem.carried_values import COUNTERS
 from nlmevae.frontends.nonmem.code import includes_declarations, once_per_individual, only_observations, parse_code
@@ -19,6 +19,7 @@ from nlmevae.frontends.nonmem.definitions import (
     Scope,
     carried_over,
     check_definitions,
+    needed_names,
     settle_carried_over,
     skipped_code,
 )
@@ -59,6 +60,7 @@ from nlmevae.frontends.nonmem.subroutines import (
 )
 from nlmevae.frontends.nonmem.table_request import TableNames, read_tables
 from nlmevae.frontends.nonmem.thetas import read_thetas
+from nlmevae.frontends.nonmem.unused_parameters import with_idle_blocks, with_idle_thetas
 from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     Column,
@@ -114,8 +116,10 @@ def lower_control_stream(source: SourceText) -> Model:
     parts = _Parts.read(stream, columns)
     structure = _structure(stream, parts)
     program = structure.program
-    _check_effects_used(parts, program)
-    read = names_read(program.pk) | names_read(program.des) | names_read(program.error) | parts.data_items
+    read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
+    parts, idle = parts.with_idle(needed_names(program, structure.structural, "Y", "F_FLAG", "YLO"))
+    notes += idle
+    read |= parts.data_items
     notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)
     parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
@@ -199,6 +203,13 @@ class _Parts:
             arrays=self.abbreviations.arrays,
             internal=internal,
         )
+
+    def with_idle(self, used: frozenset[str]) -> tuple[_Parts, list[Diagnostic]]:
+        """What Y does not depend on is kept as it is."""
+        thetas, notes = with_idle_thetas(self.thetas, used)
+        omega, more = with_idle_blocks("OMEGA", self.omega, used)
+        sigma, others = with_idle_blocks("SIGMA", self.sigma, used)
+        return replace(self, thetas=thetas, omega=omega, sigma=sigma), notes + more + others
 
     def table_names(self, program: Program) -> TableNames:
         synonyms = {c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"}
@@ -362,20 +373,3 @@ def _check_prediction(program: Program, at: Location) -> None:
         raise SemanticError(
             "Y is never assigned", hint="assign the prediction with its residual error: Y = F + F*EPS(1)", location=at
         )
-
-
-def _check_effects_used(parts: _Parts, program: Program) -> None:
-    """Every ETA and EPS and every THETA that is not fixed must be used."""
-    used = names_read(program.pk) | names_read(program.des) | names_read(program.error)
-    for theta in parts.thetas:
-        if theta.name not in used and not theta.fixed:
-            raise _unused(theta.name, "remove it from $THETA, or write FIX", theta.at)
-    for record, blocks in (("OMEGA", parts.omega), ("SIGMA", parts.sigma)):
-        for block in blocks:
-            for name in block.names:
-                if name not in used:
-                    raise _unused(name, f"use it in the code, or remove it from ${record}", block.at)
-
-
-def _unused(name: str, hint: str, at: Location | None) -> ModelError:
-    return SemanticError(f"{name} is never used", hint=hint, location=at)
