@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
-from nlmevae.frontends.nonmem.carried_values import COUNTERS
+from nlmevae.frontends.nonmem.carried_values import COUNTERS, data_variables
 from nlmevae.frontends.nonmem.code import includes_declarations, once_per_individual, only_observations, parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
@@ -359,13 +359,20 @@ def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program)
     )
     _, more = check_definitions(program.error, "ERROR", names, pk)
     if more and any(only_observations(record) for record in stream.named("ERROR")):
-        raise UnsupportedError(
-            f"{more[0].name} keeps its value between records in $ERROR, which is evaluated at observations only",
-            hint="remove ONLY OBSERVATIONS or CALLFL=0 if doses are to set it, or compute it as a data item",
-            location=more[0].at,
-        )
+        _check_kept_at_observations(more, data_variables(program, data))
     _check_prediction(program, one(stream, "ERROR").head)
     return pk, carried + more
+
+
+def _check_kept_at_observations(carried: list[CarriedOver], of_data: frozenset[str]) -> None:
+    """Where $ERROR is not evaluated at doses; what is not assigned under conditions on covariates is not kept."""
+    for item in carried:
+        if item.certain or item.name in of_data:
+            raise UnsupportedError(
+                f"{item.name} keeps its value between records in $ERROR, which is evaluated at observations only",
+                hint="remove ONLY OBSERVATIONS or CALLFL=0 if doses are to set it, or compute it as a data item",
+                location=item.at,
+            )
 
 
 def _check_prediction(program: Program, at: Location) -> None:
