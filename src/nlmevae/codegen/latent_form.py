@@ -503,9 +503,7 @@ def _changing_covariates(table: EventTable) -> set[str]:
     return {n for j, n in enumerate(table.covariate_names) if not np.array_equal(first[:, j], table.cov[:, j])}
 
 
-def _with_switches(
-    moving: dict[str, np.ndarray], switches: tuple[str, ...], n_rows: int
-) -> dict[str, np.ndarray]:
+def _with_switches(moving: dict[str, np.ndarray], switches: tuple[str, ...], n_rows: int) -> dict[str, np.ndarray]:
     """`moving` (n_rows,) each, with the switches at 0, each alone at 1, and all at 1."""
     states = np.vstack([np.zeros(len(switches)), np.eye(len(switches)), np.ones(len(switches))])
     repeated = {name: np.tile(values, len(states)) for name, values in moving.items()}

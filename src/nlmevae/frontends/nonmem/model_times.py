@@ -37,9 +37,7 @@ def check_time_name(name: str, at: Location, *, assigned: bool, section: str) ->
     if name in NUMBERED:
         raise SemanticError(f"{name} has no number", hint=f"number model times from 1: {name}(1)", location=at)
     if name == TIMES_DIFFER and not assigned:
-        raise UnsupportedError(
-            f"reading {name} is not supported", hint=f"only assign it: {name}=1 in $PK", location=at
-        )
+        raise UnsupportedError(f"reading {name} is not supported", hint=f"only assign it: {name}=1 in $PK", location=at)
     if name == TIMES_DIFFER and section != "PK":
         raise SemanticError(
             f"{name} is assigned in ${section}", hint="assign it in $PK, where MTIME(i) gets its value", location=at
@@ -71,6 +69,44 @@ def check_model_times(program: Program, pk: Sequence[Record]) -> None:
                 hint="remove it, or write CALLFL=-2: NONMEM's default where MTIME is used",
                 location=record.source.location(match.start() + match.group().index(words[0]), len(words)),
             )
+
+
+def check_repeatable(program: Program, kept: Sequence[Statement]) -> None:
+    """$PK is evaluated at model times too, with the data items of the record behind them: a counter would count them.
+
+    Args:
+        kept: what values of earlier records are computed with, record by record.
+
+    Raises:
+        UnsupportedError: evaluating them twice at a record would give other values.
+    """
+    if past_flags(program):
+        _check_reads(kept, frozenset(), frozenset(), names_assigned(program.pk))
+
+
+def _check_reads(
+    statements: Sequence[Statement], new: frozenset[str], later: frozenset[str], watched: frozenset[str]
+) -> frozenset[str]:
+    """Nothing of `watched` is read before it gets its value of this evaluation. `new`: names that have got it; `later`:
+    those that may get it after the statements. Returns `new` after them."""
+    for k, statement in enumerate(statements):
+        after = later | names_assigned(statements[k:])
+        if isinstance(statement, If):
+            read = frozenset().union(*(condition.names() for condition, _ in statement.arms))
+            behind = later | names_assigned(statements[k + 1 :])
+            bodies = (*(body for _, body in statement.arms), statement.orelse)
+            got = [_check_reads(body, new, behind, watched) for body in bodies]
+        else:
+            read, got = statement.value.names(), [new | {statement.target}]
+        wrong = sorted(read & after & watched - new)
+        if wrong:
+            raise UnsupportedError(
+                f"{wrong[0]} is computed from its value at an earlier record, in a model with MTIME: not supported",
+                hint="NONMEM evaluates $PK at model times as well, which changes it; compute it as a data item",
+                location=statement.at,
+            )
+        new = frozenset.intersection(*got)
+    return new
 
 
 def _first_read(statements: Sequence[Statement], name: str) -> Location | None:

@@ -27,7 +27,7 @@ from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
-from nlmevae.frontends.nonmem.model_times import check_model_times
+from nlmevae.frontends.nonmem.model_times import check_model_times, check_repeatable
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
@@ -287,6 +287,7 @@ def _settled(
 ) -> _Structure:
     """Values of earlier records as derived data items."""
     derived, more = settle_carried_over(carried, program, structural, parts.data_items)
+    check_repeatable(program, () if derived is None else derived.items.statements)
     return _Structure(
         structural=structural,
         program=program if derived is None else derived.program,
