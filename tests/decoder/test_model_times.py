@@ -85,7 +85,7 @@ def decoder(form, table, backend: str):
 
 @dataclass
 class Subject:
-    """The model by hand: `times` are MTIME, `rate` the running infusions, `weights` pairs of time and weight up to it."""
+    """The model by hand: `times` are MTIME, `rate` running infusions, `weights` pairs of time and weight up to it."""
 
     times: tuple[float, float]
     z: float
@@ -186,8 +186,8 @@ def test_model_times_may_come_before_after_or_between_any_events(backend, tmp_pa
 
 @pytest.mark.parametrize("backend", ["explicit", "torchode"])
 def test_at_a_record_of_the_very_time_it_has_passed(backend, tmp_path):
-    """NONMEM advances to MTIME(i), evaluates $PK, and again at the record, where MPAST(i) is 1 (help, circadian example);
-    5 is an observation, 6 an additional dose, 16 a dose, 13 a reset."""
+    """NONMEM advances to MTIME(i), evaluates $PK, and again at the record, where MPAST(i) is 1 (help, circadian
+    example); 5 is an observation, 6 an additional dose, 16 a dose, 13 a reset."""
     text = STREAM.replace("THETA(1)*EXP(ETA(1))", "THETA(1) + ETA(1)").replace("(0, 4) (0, 3)", "4 3")
     form, table = prepared(tmp_path, RECORDS.format(70), text)
     x = np.array([[first, X[1], more, *X[3:]] for first, more in ((5.0, 1.0), (13.0, 3.0), (0.0, 7.5))])
@@ -283,5 +283,5 @@ def test_a_clock_that_starts_again_is_refused(tmp_path):
 
 def test_steady_states_are_refused(tmp_path):
     text = LINEAR.format(more="", thetas="").replace("RATE", "SS")
-    with pytest.raises(UnsupportedError, match="SS = 1 .* model event times"):
+    with pytest.raises(UnsupportedError, match=r"SS = 1 .* model event times"):
         prepared(tmp_path, "1,0,100,1,0,12,1,1,0,1,70\n1,2,0,0,0,0,0,1,1,0,70\n", text)

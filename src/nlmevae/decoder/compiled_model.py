@@ -160,9 +160,9 @@ def _base_plan(
 def _maps(layout: Layout) -> dict[str, np.ndarray]:
     """Sparse patterns as slot numbers, -1 for what is zero.
 
-    dosing_map (n_states, 4): parameter index of bioavailability, lag, duration and rate; parameter_map
-    (n_parameters, n_wrt); switch_map (n_switches,): parameter index of the time; state_map (n_states, n_wrt): row within a state block; forcing_map (n_states, n_wrt): within
-    the running infusions; output_map (n_outputs, n_wrt).
+    dosing_map (n_states, 4): parameter index of bioavailability, lag, duration and rate; switch_map (n_switches,): of
+    model times; parameter_map (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block; forcing_map
+    (n_states, n_wrt): within the running infusions; output_map (n_outputs, n_wrt).
     """
     form, n, width = layout.form, layout.form.n_compartments, len(layout.wrt)
     state = {pair: n + index for index, pair in enumerate(layout.sensitivities)}

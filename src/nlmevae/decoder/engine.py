@@ -202,7 +202,7 @@ def _after_kernel(p, here, work, w):
         store_prediction(p, here, work, w)
     elif phase == SLOPE:
         here.changed = 0
-    elif phase == JUMP or phase == SWITCH:
+    elif phase in (JUMP, SWITCH):
         move_jump(p, work, w)
         here.changed = 1
     elif phase == START:

@@ -23,9 +23,6 @@ from nlmevae.decoder.base import Decoder, Solution, SolveStatus
 from nlmevae.decoder.steady_torch import FixedPoint, SteadyState, TorchSteadyStates
 
 
-_ALL = slice(None)
-
-
 @dataclass(slots=True)
 class _Change:
     """A jump of one row's state or infusion rates. `time` is a tensor, for it may depend on parameters;
@@ -47,6 +44,9 @@ class _Segment:
     time: torch.Tensor
     change: _Change | None = None
     observations: list[tuple[int, float]] = field(default_factory=list)
+
+
+_ALL = slice(None)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
 """The model's own code at every record of the data, as NONMEM runs it for $TABLE.
 
-$PK is evaluated record by record (and at model times between them), then the amounts in all compartments at every record are computed with the values it
-gave, then $ERROR (or all of $PRED) is evaluated. A variable that a record does not assign keeps the value of the
-record before (TDOS in ``IF (AMT.GT.0) TDOS = TIME``). Before its first assignment in a subject it has no value: NaN,
-where NONMEM would print 0 or what the previous subject left behind.
+$PK is evaluated record by record, and at model times between them, then the amounts in all compartments at every record
+are computed with the values it gave, then $ERROR (or all of $PRED) is evaluated. A variable that a record does not
+assign keeps the value of the record before (TDOS in ``IF (AMT.GT.0) TDOS = TIME``). Before its first assignment in a
+subject it has no value: NaN, where NONMEM would print 0 or what the previous subject left behind.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _FLAG = re.compile(r"MPAST\((\d+)\)\Z")
 
 
 def past_flags(program: Program) -> tuple[str, ...]:
-    """The ``MPAST(i)`` that the code reads, in the order of i. One that $PK assigns itself is a variable like others."""
+    """The ``MPAST(i)`` that the code reads, in the order of i. One that $PK assigns is a variable."""
     read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
     numbers = (int(match.group(1)) for name in read - names_assigned(program.pk) if (match := _FLAG.match(name)))
     return tuple(f"MPAST({number})" for number in sorted(numbers))

@@ -6,8 +6,21 @@ import re
 from collections.abc import Sequence
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.carried_values import NEWIND
 from nlmevae.frontends.nonmem.records import Record
-from nlmevae.ir import Expression, If, Program, Statement, Symbol, names_assigned, past_flags, time_of
+from nlmevae.ir import (
+    Assign,
+    Compare,
+    Expression,
+    If,
+    Number,
+    Program,
+    Statement,
+    Symbol,
+    names_assigned,
+    past_flags,
+    time_of,
+)
 
 #: Names that need a number, and the one that says that MTIME may be another from now on.
 NUMBERED = ("MTIME", "MPAST")
@@ -69,6 +82,28 @@ def check_model_times(program: Program, pk: Sequence[Record]) -> None:
                 hint="remove it, or write CALLFL=-2: NONMEM's default where MTIME is used",
                 location=record.source.location(match.start() + match.group().index(words[0]), len(words)),
             )
+
+
+def without_newind(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """$PK with ``IF (NEWIND.NE.2) MTIME(i) = ...`` without its condition: NONMEM takes the times of the first record
+    anyway. An ELSE may keep them, ``MTIME(i) = MTIME(i)``. IFs that assign anything else stay as they are."""
+    kept: list[Statement] = []
+    for statement in statements:
+        times = _times_of_first_record(statement)
+        kept += times or [statement]
+    return tuple(kept)
+
+
+def _times_of_first_record(statement: Statement) -> list[Statement]:
+    if not isinstance(statement, If) or len(statement.arms) != 1:
+        return []
+    condition, body = statement.arms[0]
+    first = isinstance(condition, Compare) and condition.left == Symbol(NEWIND) and isinstance(condition.right, Number)
+    if not first or (condition.operator, condition.right.value) not in (("!=", 2), ("<", 2), ("<=", 1)):
+        return []
+    simple = all(isinstance(s, Assign) and s.target.startswith("MTIME(") for s in (*body, *statement.orelse))
+    same = all(s.value == Symbol(s.target) for s in statement.orelse if isinstance(s, Assign))
+    return list(body) if simple and same else []
 
 
 def check_repeatable(program: Program, kept: Sequence[Statement]) -> None:

@@ -27,7 +27,7 @@ from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
-from nlmevae.frontends.nonmem.model_times import check_model_times, check_repeatable
+from nlmevae.frontends.nonmem.model_times import check_model_times, check_repeatable, without_newind
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
@@ -253,7 +253,7 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
+    start = initial_state(without_newind(_code(stream, "PK", parts, compartments, skipped)))
     program = Program(
         pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
