@@ -39,9 +39,9 @@ def prepared(folder, records: str, text: str = STREAM):
     return latent_form(model, table), table
 
 
-def decoder(form, table, backend: str):
+def decoder(form, table, backend: str, rtol: float = 1e-10):
     if backend == "torchode":
-        return TorchodeDecoder(form, table, rtol=1e-10, atol=1e-9)
+        return TorchodeDecoder(form, table, rtol=rtol, atol=10 * rtol)
     return CompiledDecoder(form, table, rtol=1e-10, method=backend)
 
 
@@ -170,7 +170,7 @@ def test_a_lagged_dose_may_arrive_before_or_after_a_model_time(backend, tmp_path
     """One compartment whose K changes: sums of exponentials."""
     text = LINEAR.format(more="ALAG1 = THETA(3)\n", thetas="(0, 1.5)")
     form, table = prepared(tmp_path, LAGGED, text)
-    where = decoder(form, table, backend).linearise(np.array([[np.log(m), np.log(0.2), 1.5] for m in (1.0, 6.9, 7.7)]),
+    where = decoder(form, table, backend, rtol=1e-8).linearise(np.array([[np.log(m), np.log(0.2), 1.5] for m in (1.0, 6.9, 7.7)]),
                                                     np.zeros(3, dtype=int))  # fmt: skip
 
     def hand(model_time: float, k: float, lag: float) -> np.ndarray:
@@ -222,6 +222,26 @@ def test_a_subject_without_a_model_time_has_no_prediction(tmp_path):
         found = decoder(form, table, backend).linearise(np.array([[np.nan, -1.6], [np.inf, -1.6]]), np.array([0, 0]))
         assert found.status.tolist() == [2, 0]
         np.testing.assert_allclose(found.prediction[3], 10 * np.exp(-2 * np.exp(-1.6)), rtol=1e-8)
+
+
+def test_a_parameter_with_a_random_effect_may_change(tmp_path):
+    """The mean of K is constant but for a THETA beside MPAST: K stays mu-referenced, in its own code or behind it."""
+    inside = LINEAR.replace("K1 = THETA(2)*EXP(ETA(2))\nK = K1*(1 + 2*MPAST(1))",
+                            "K = THETA(2)*(1 + THETA(3)*MPAST(1))*EXP(ETA(2))")  # fmt: skip
+    form, table = prepared(tmp_path, LAGGED, inside.format(more="", thetas="(0, 2)"))
+    assert [latent.name for latent in form.latents] == ["MTIME(1)", "K"]
+    assert form.structural == ("THETA(3)",)
+    outside, _ = prepared(tmp_path, LAGGED, LINEAR.format(more="", thetas="").replace("2*MPAST", "2.0*MPAST"))
+    found = decoder(form, table, "explicit").linearise(np.array([[1.0, -1.6, 2.0]]))
+    expected = decoder(outside, table, "explicit").linearise(np.array([[1.0, -1.6]]))
+    np.testing.assert_allclose(found.prediction, expected.prediction, rtol=1e-12)
+    np.testing.assert_allclose(found.jacobian[:, :2], expected.jacobian, rtol=1e-12)
+
+
+def test_a_residual_error_that_changes_is_refused(tmp_path):
+    text = LINEAR.format(more="", thetas="").replace("Y = F + EPS(1)", "W = 1 + MPAST(1)\nY = F + W*EPS(1)")
+    with pytest.raises(UnsupportedError, match=r"another one after MTIME\(1\)"):
+        prepared(tmp_path, LAGGED, text)
 
 
 @pytest.mark.parametrize(
