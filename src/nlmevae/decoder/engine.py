@@ -10,6 +10,7 @@ What happens at a stop, with y the amounts, S their sensitivities, G the running
     bolus                                        y_c += F amount,  S_c += amount dF/dx
     infusion                                     G_c += rate,  H_c += drate/dx; ends after F amount / rate
     steady state                                 y, S = those of the steady state, or added to what there is
+    model time tau(x): a switch turns            S += (f(y, p-) - f(y, p+)) dtau/dx, with the parameters p after it
     reset                                        y = A_0, S = dA_0/dx, G = H = 0, pending doses cancelled
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlmevae.decoder.engine_events import decide, move_jump
+from nlmevae.decoder.engine_events import decide, move_jump, pend_switches, turn_past_switches
 from nlmevae.decoder.engine_records import (
     CHANGE,
     DECIDE,
@@ -32,6 +33,7 @@ from nlmevae.decoder.engine_records import (
     SETUP,
     SLOPE,
     START,
+    SWITCH,
     call_kernel,
     floats,
     integers,
@@ -144,11 +146,11 @@ def _settle(p, work, next_row):
             return next_row
         if wanted & (1 << OUTPUT):  # first: `run_initial` writes the amounts it reads, in every lane
             call_kernel(p.run_output, p.work)
-        if wanted & ((1 << SETUP) | (1 << CHANGE)):
+        if wanted & ((1 << SETUP) | (1 << CHANGE) | (1 << SWITCH)):
             call_kernel(p.run_setup, p.work)
         if wanted & ((1 << SETUP) | (1 << RESTART)):
             call_kernel(p.run_initial, p.work)
-        if wanted & ((1 << SLOPE) | (1 << JUMP) | (1 << START)):
+        if wanted & ((1 << SLOPE) | (1 << JUMP) | (1 << SWITCH) | (1 << START)):
             call_kernel(p.run_slope, p.work)
         for w in range(p.width):
             if lanes[w].phase < RUN:
@@ -179,6 +181,8 @@ def _load_row(p, here, work, w, next_row):
     x = floats(p.x, (p.n_rows, p.n_inputs))
     for k in range(p.n_inputs):
         work[p.input + k, w] = x[next_row, k]
+    for k in range(p.n_switches):
+        work[p.switch + k, w] = 0.0
     load_covariates(p, here, work, w)
     return next_row + 1
 
@@ -188,7 +192,9 @@ def _after_kernel(p, here, work, w):
     """What follows the kernel a lane waited for."""
     phase = here.phase
     here.phase = DECIDE
-    if phase in (SETUP, RESTART):
+    if phase == SETUP and turn_past_switches(p, here, work, w):
+        here.phase = SETUP
+    elif phase in (SETUP, RESTART):
         _set_initial_state(p, here, work, w)
     elif phase == CHANGE:
         here.changed = 1
@@ -196,7 +202,7 @@ def _after_kernel(p, here, work, w):
         store_prediction(p, here, work, w)
     elif phase == SLOPE:
         here.changed = 0
-    elif phase == JUMP:
+    elif phase in (JUMP, SWITCH):
         move_jump(p, work, w)
         here.changed = 1
     elif phase == START:
@@ -212,6 +218,7 @@ def _set_initial_state(p, here, work, w):
         work[p.forcing + i, w] = 0.0
     here.n_pending = 0
     here.changed = 1
+    pend_switches(p, here, work, w)
     growth = work[p.atol_growth, w]
     if growth == 0.0:  # the user's own absolute tolerance, set once
         return

@@ -31,6 +31,8 @@ from nlmevae.decoder.engine_records import (
     START,
     STEADY_STATE,
     STEADY_STATE_ADD,
+    SWITCH,
+    TURN_SWITCH,
     covariates_of,
     events_of,
     floats,
@@ -284,10 +286,15 @@ def apply_pending(p, here, work, w, index):
             slot = state_map[event.compartment, k]
             if slot >= 0:
                 work[p.state + slot, w] += sens[index, 0, k]
-    else:
+    elif event.action == ADD_RATE:
         _add_rate(p, work, w, event.compartment, event.amount, 1.0, sens[index, 0])
+    else:
+        work[p.switch + event.compartment, w] = 1.0
     here.changed = 1
-    here.phase = JUMP if moves else DECIDE
+    if event.action == TURN_SWITCH:
+        here.phase = SWITCH if moves else CHANGE
+    else:
+        here.phase = JUMP if moves else DECIDE
     if event.repeats > 0:
         event.repeats -= 1
         event.time += event.interval
@@ -297,6 +304,43 @@ def apply_pending(p, here, work, w, index):
     for k in range(p.n_wrt):
         sens[index, 0, k] = sens[here.n_pending, 0, k]
         sens[index, 1, k] = sens[here.n_pending, 1, k]
+
+
+@machine_code
+def turn_past_switches(p, here, work, w):
+    """Turn the switches whose time has come without anything being done about it (before the first record); says
+    whether there are any, for parameters are then to be computed again."""
+    switch_map = integers(p.switch_map, p.n_switches)
+    turned = False
+    for index in range(p.n_switches):
+        if work[p.switch + index, w] == 0.0 and work[p.parameter + switch_map[index], w] <= work[p.time, w]:
+            work[p.switch + index, w] = 1.0
+            turned = True
+    return turned
+
+
+@machine_code
+def pend_switches(p, here, work, w):
+    """Make the switches that are to come pending: before all records of their time, whose code they change."""
+    switch_map = integers(p.switch_map, p.n_switches)
+    parameter_map = integers(p.parameter_map, (p.n_parameters, p.n_wrt))
+    for index in range(p.n_switches):
+        if work[p.switch + index, w] != 0.0:
+            continue
+        time = work[p.parameter + switch_map[index], w]
+        if time != time:
+            fail(p, here, work, w, NON_FINITE)
+            return
+        place = here.n_pending
+        here.n_pending += 1
+        new, sens = pending_of(p, w)[place], pending_sens_of(p, w)[place]
+        new.time, new.amount, new.action, new.compartment = time, 0.0, TURN_SWITCH, index
+        new.order, new.repeats, new.interval, new.moves = -1, 0, 0.0, 0
+        for k in range(p.n_wrt):
+            slot = parameter_map[switch_map[index], k]
+            sens[0, k], sens[1, k] = 0.0, work[slot, w] if slot >= 0 else 0.0
+            if sens[1, k] != 0.0:
+                new.moves = 1
 
 
 @machine_code

@@ -19,6 +19,7 @@ from nlmevae.ir import (
     Symbol,
     Where,
     assignments,
+    model_times,
     names_assigned,
     names_read,
     needed_for,
@@ -89,10 +90,10 @@ def outputs(model: Model, known: Mapping[str, frozenset[str]], cuts: Cuts = NO_C
 
 
 def dosing_names(model: Model) -> tuple[str, ...]:
-    """Variables compartments and closed forms read from $PK."""
+    """Variables compartments, closed forms and model times read from $PK."""
     fields = ("scale", "bioavailability", "lag", "duration", "rate", "initial")
     found = [getattr(c, f) for c in model.structural.compartments for f in fields]
-    return tuple(name for name in (*found, *model.structural.rate_constants) if name)
+    return tuple(name for name in (*found, *model.structural.rate_constants, *model_times(model.program)) if name)
 
 
 def place_of(statements: Sequence[Statement], name: str) -> Location | None:

@@ -43,7 +43,7 @@ from nlmevae.frontends.recognition.individual_level import (
     run_watching,
 )
 from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
-from nlmevae.ir import Diagnostic, If, IndividualParameter, Model, Transform, assignments, names_read
+from nlmevae.ir import Diagnostic, If, IndividualParameter, Model, Transform, assignments, names_read, past_flags
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import seeded
 
@@ -150,7 +150,13 @@ def _not_individual(model: Model, candidate: Candidate, eta: str) -> str:
         return "is assigned again, without its earlier value, in some branches"
     if eta in piecewise_inputs(before, (candidate.name,), initial_dependencies(model)):
         return "is limited or piecewise in it (IF, MIN, MAX, ABS)"
-    varying = candidate.reads - {t.name for t in model.thetas} - set(model.etas) - model.data_items
+    varying = (
+        candidate.reads
+        - {t.name for t in model.thetas}
+        - set(model.etas)
+        - model.data_items
+        - {*past_flags(model.program)}
+    )
     return f"varies with {', '.join(sorted(varying))}" if varying else ""
 
 
