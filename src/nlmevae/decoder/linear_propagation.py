@@ -14,6 +14,20 @@ _TAYLOR_TERMS = 17
 _TAYLOR_NORM = 0.5
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance(n, modal, system, state, rates, infused, h, waiting, general, work):
+    """The state after h; without `waiting` nothing is ever infused, without `general` modes can always be used."""
+    if general is not None:
+        if not modal:
+            advance_amounts(n, system, state, rates, infused, h, work)
+            return
+    if waiting is not None:
+        if infused:
+            decay_infused(n, system, state, h)
+            return
+    decay(n, system, state, h)
+
+
 # between events, by modes ---------------------------------------------------------------------------
 @njit(nogil=True, cache=True, error_model="numpy")
 def decay(n, system, state, h):
