@@ -115,13 +115,12 @@ class ClosedFormDecoder(Decoder):
         plan = program.plan
         columns = np.empty((program.n_columns, _padded(n_obs)))
         d_amounts = np.empty((n_obs, len(plan.wanted), plan.template.shape[1] - 1))
-        unsolved = np.ones(len(rows), dtype=bool)
-        for general in (None, True) if plan.by_formula else (True,):
-            if unsolved.any():
-                kernels.solve_rows(
-                    plan, self._schedule, rows, ptr, segments, values, slopes, *self._needs, general, unsolved, columns,
-                    d_amounts,
-                )  # fmt: skip
+        known = plan, self._schedule, rows, ptr, segments, values, slopes, *self._needs
+        wanted = np.ones(len(rows), dtype=bool), columns, d_amounts
+        if not plan.by_formula:
+            kernels.solve_rows(*known, True, True, *wanted)
+        elif kernels.solve_rows(*known, None, None, *wanted):
+            kernels.solve_rows(*known, None, True, *wanted)
         output_kernels.fill_columns(program.where, self._observations, rows, ptr, segments, values, columns)
         outputs, d_outputs = program.output(columns)
         output_kernels.chain_rule(

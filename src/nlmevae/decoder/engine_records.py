@@ -23,10 +23,10 @@ def machine_code(function):
 #: phases of a lane: what it waits for
 LOAD, DECIDE, SETUP, RESTART, CHANGE, OUTPUT, SLOPE, JUMP, START, RUN, IDLE = range(11)
 # what happens when a pending event's time has come
-ADD_AMOUNT, ADD_RATE = range(2)
+ADD_AMOUNT, ADD_RATE = (np.int64(k) for k in range(2))  # not literals: numba would compile a copy for each
 # EventKind and SolveStatus as numbers the compiled code knows
 BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, STEADY_STATE, STEADY_STATE_ADD, EMPTY = range(1, 9)
-MAX_STEPS, NON_FINITE, NO_STEADY_STATE = 1, 2, 3
+MAX_STEPS, NON_FINITE, NO_STEADY_STATE = (np.int64(k) for k in (1, 2, 3))
 
 
 def _fields(names: str, kind: type) -> list[tuple[str, type]]:

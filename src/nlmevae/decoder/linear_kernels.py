@@ -45,7 +45,7 @@ from nlmevae.decoder.linear_doses import (
     soonest,
 )
 from nlmevae.decoder.linear_modes import find_modes
-from nlmevae.decoder.linear_propagation import advance
+from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes
 from nlmevae.decoder.linear_steady import reach_steady_state
 
 #: Modes are used where the product of the relative distances of all pairs of eigenvalues is larger:
@@ -98,8 +98,9 @@ class Plan(NamedTuple):
 # code (numba prunes `is None` of an argument), True leaves them in.
 @njit(nogil=True, cache=True, error_model="numpy")
 def solve_rows(
-    plan, schedule, rows, ptr, segments, values, slopes, waiting, steady, general, unsolved, amounts, d_amounts
-):
+    plan, schedule, rows, ptr, segments, values, slopes, waiting, steady, searched, general, unsolved,
+    amounts, d_amounts,
+):  # fmt: skip
     """Amounts of the wanted compartments at every observation of the rows that are `unsolved`.
 
     Args:
@@ -108,43 +109,48 @@ def solve_rows(
             column of a row's first.
         waiting: True, or None where no dose of the schedule waits (no infusion, lag, steady state); steady: None where
             there is no steady state.
-        general: None leaves rows whose modes cannot be used, by formula, unsolved.
-        unsolved (R,) bool: changed in place.
+        searched: None where modes are known by formula.
+        general: None leaves rows whose modes cannot be used unsolved.
+        unsolved (R,) bool: True at first.
         amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
+
+    Returns:
+        How many rows are left unsolved.
     """
     n, width = plan.n, plan.template.shape[1]
     system = np.empty(plan.template.shape)
     state, rates, counts = np.empty((2 * n, width)), np.empty((n, width)), np.zeros(2, np.int64)
     pending, pending_what = np.empty((plan.capacity, 2, width)), np.empty((plan.capacity, 5), np.int64)
     work = np.empty((2 * width + 1, n + 1, n + 1))
-    none = np.int64(0)  # a literal 0 would be a type of its own, and a second copy of what takes it
+    left, none = 0, np.int64(0)  # a literal 0 would be a type of its own, and a second copy of what takes it
     for r in range(len(rows)):
         if ptr[r] == ptr[r + 1] or not unsolved[r]:
             continue
         column = segments[r]
-        modal = _load(plan, system, values, slopes, column, general)
+        modal = _load(plan, system, values, slopes, column, searched, general)
         now, n_pending, n_running = schedule.start[rows[r]], none, none
         _restart(n, system, state, rates)
         record, end = schedule.first[rows[r]], schedule.last[rows[r]]
         while record < end:
-            if general is None:
-                if not modal:
-                    break
+            if general is None and not modal:
+                break
             time, next_up = schedule.number[record, TIME], -1
-            if waiting is not None:
+            if waiting is not None and n_pending > 0:
                 next_up = soonest(pending, pending_what, n_pending, time, schedule.what[record, ORDER])
                 if next_up >= 0:
                     time = pending[next_up, 1, 0]
             if time > now:
-                advance(n, modal, system, state, rates, n_running > 0, time - now, waiting, general, work)
-                now = time
-            if waiting is not None:
-                if next_up >= 0:
-                    n_running += apply(n, system, state, rates, pending, pending_what, next_up)
-                    if n_running == 0:
-                        rates[:] = 0.0
-                    n_pending = retire(schedule, pending, pending_what, next_up, n_pending)
-                    continue
+                h, now = time - now, time
+                if general is not None and not modal:
+                    advance_amounts(n, system, state, rates, n_running > 0, h, work)
+                if modal:
+                    advance_modes(n, system, state, n_running > 0, h, waiting)
+            if waiting is not None and next_up >= 0:
+                n_running += apply(n, system, state, rates, pending, pending_what, next_up)
+                if n_running == 0:
+                    rates[:] = 0.0
+                n_pending = retire(schedule, pending, pending_what, next_up, n_pending)
+                continue
             action, c = schedule.what[record, ACTION], schedule.what[record, COMPARTMENT]
             if action == OBSERVE:
                 _observe(n, plan.wanted, system, state, ptr[r] + schedule.what[record, PLACE], amounts, d_amounts)
@@ -156,7 +162,7 @@ def solve_rows(
             elif action == CHANGE:
                 column += 1
                 _to_amounts(n, system, state, work)
-                modal = _load(plan, system, values, slopes, column, general)
+                modal = _load(plan, system, values, slopes, column, searched, general)
                 _to_modes(n, system, state, rates, work)
             elif action == EMPTY:
                 empty(n, system, state, c)
@@ -170,12 +176,16 @@ def solve_rows(
             elif waiting is not None:
                 n_pending = postpone(n, system, state, schedule, record, pending, pending_what, n_pending)
             record += 1
-        unsolved[r] = record < end
+        if record < end:
+            left += 1
+        else:
+            unsolved[r] = False
+    return left
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _load(plan, system, values, slopes, r, general):
-    """Copy column r; False if its modes cannot be used: then `system` has no modes but those of `general` use."""
+def _load(plan, system, values, slopes, r, searched, general):
+    """Copy column r; False if its modes cannot be used: the amounts themselves take their place (`general` only)."""
     n, width = plan.n, plan.template.shape[1]
     for i in range(len(system)):
         for k in range(width):
@@ -183,11 +193,10 @@ def _load(plan, system, values, slopes, r, general):
     _scatter(system, plan.modal_values, plan.modal_slopes, values, slopes, r)
     left, matrix = n + n * n, n + 2 * n * n
     drift = system.shape[0] - n * n
-    usable = plan.by_formula
-    if general is not None:
-        if not usable:
-            _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
-            usable = find_modes(n, system)
+    usable = True
+    if searched is not None:
+        _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
+        usable = find_modes(n, system)
     if usable and _separated(n, system):
         for q in range(n):
             for c in range(n):

@@ -30,7 +30,7 @@ from nlmevae.decoder.linear_doses import (
     apply,
     describe,
 )
-from nlmevae.decoder.linear_propagation import advance, exponential
+from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes, exponential
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -98,7 +98,10 @@ def reach_steady_state(n, modal, system, state, rates, schedule, record, pending
 @njit(nogil=True, cache=True, error_model="numpy")
 def _advance(n, modal, system, state, rates, infused, h, general, work):
     if h > 0.0:
-        advance(n, modal, system, state, rates, infused > 0, h, True, general, work)
+        if general is not None and not modal:
+            advance_amounts(n, system, state, rates, infused > 0, h, work)
+        if modal:
+            advance_modes(n, system, state, infused > 0, h, True)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
