@@ -107,12 +107,10 @@ def solve_rows(
         rows (R,): subjects; ptr (R+1,): start of each row's observations in the results.
         values, slopes: of the compiled system function, a column for each segment of each row; segments (R,): the
             column of a row's first.
-        waiting: True, or None where no dose of the schedule waits (no infusion, lag, steady state); steady: None where
-            there is no steady state.
-        searched: None where modes are known by formula.
-        general: None leaves rows whose modes cannot be used unsolved.
-        unsolved (R,) bool: True at first.
-        amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
+        waiting, steady: True, or None where no dose of the schedule waits (no infusion, lag, steady state), where there
+            is no steady state; searched: None where modes are known by formula; general: None leaves rows unsolved
+            whose modes cannot be used.
+        unsolved (R,) bool: True at first; amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
     """
     n, width = plan.n, plan.template.shape[1]
     system = np.empty(plan.template.shape)
@@ -172,10 +170,8 @@ def solve_rows(
             elif waiting is not None:
                 n_pending = postpone(n, system, state, schedule, record, pending, pending_what, n_pending)
             record += 1
-        if record < end:
-            left += 1
-        else:
-            unsolved[r] = False
+        unsolved[r] = record < end
+        left += unsolved[r]
     return left
 
 
