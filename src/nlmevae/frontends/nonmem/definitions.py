@@ -30,6 +30,7 @@ from nlmevae.ir import (
     StructuralModel,
     Symbol,
     assignments,
+    model_times,
     names_read,
 )
 
@@ -226,7 +227,8 @@ def settle_carried_over(
             location=item.at,
         )  # fmt: skip
     partial = wanted - {item.name for item in carried if item.certain}
-    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, structural.program_names)
+    by_name = structural.program_names | {*model_times(program)}
+    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, by_name)
     return derived, list(notes.values()) + (_observed_values(derived) if derived is not None else [])
 
 
@@ -292,9 +294,8 @@ def needed_names(program: Program, structural: StructuralModel, *wanted: str) ->
     reads: dict[str, set[str]] = {}
     for statements in (program.pk, program.des, program.error):
         collect_reads(statements, frozenset(), reads)
-    roots = (
-        {"Y", *wanted} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
-    )
+    roots = {"Y", *wanted, *model_times(program), *structural.rate_constants}
+    roots |= {name for name in reads if name.startswith(("DADT(", "A_0("))}
     for c in structural.compartments:
         roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
     needed: set[str] = set()
