@@ -253,14 +253,14 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(without_newind(_code(stream, "PK", parts, compartments, skipped)))
+    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
     program = Program(
         pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
     check_model_times(program, stream.named("PK"))
-    program = with_exits(program)
+    program = with_exits(without_newind(program))
     scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:
