@@ -113,7 +113,7 @@ class Workspace:
         arrays = (x, rows, ptr, *results)
         counts = len(rows), len(results[0])
         self._fields[_PER_CALL_FIELDS] = [*counts, *map(_address, arrays), len(steady[1]), *map(_address, steady)]
-        engine.run_rows(self._plan)
+        engine.run_rows(self._plan, True if len(steady[1]) else None)
 
 
 def _address(array: np.ndarray) -> int:

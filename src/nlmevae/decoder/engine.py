@@ -49,17 +49,18 @@ from nlmevae.decoder.engine_results import fail, store_prediction
 
 # the loop ------------------------------------------------------------------------------------------
 @machine_code
-def run_rows(plans):
-    """Solve all rows of a call. plans (1,) PLAN; the workspace has rtol, atol_growth and max_steps set."""
+def run_rows(plans, steady):
+    """Solve all rows of a call. plans (1,) PLAN; the workspace has rtol, atol_growth and max_steps set. steady: None
+    where no record sets a steady state (numba leaves that code out then), else True."""
     p = plans[0]
     work, lanes = workspace(p), lanes_of(p)
     for w in range(p.width):
         lanes[w].phase = LOAD
-    next_row = 0
+    next_row = np.int64(0)  # a literal 0 would be a type of its own, and a second copy of `_settle`
     unsettled = True
     while True:
         if unsettled:
-            next_row = _settle(p, work, next_row)
+            next_row = _settle(p, work, next_row, steady)
             running = False
             for w in range(p.width):
                 running = running or lanes[w].phase == RUN
@@ -129,7 +130,7 @@ def _observe_inside_step(p, work, due):
 
 
 @machine_code
-def _settle(p, work, next_row):
+def _settle(p, work, next_row, steady):
     """Bring every lane to RUN or IDLE; lanes that wait for the same kernel share its call."""
     lanes = lanes_of(p)
     while True:
@@ -140,7 +141,7 @@ def _settle(p, work, next_row):
                 if here.phase == LOAD:
                     next_row = _load_row(p, here, work, w, next_row)
                 else:
-                    decide(p, here, work, w)
+                    decide(p, here, work, w, steady)
             wanted |= 1 << here.phase
         if wanted & ~((1 << RUN) | (1 << IDLE)) == 0:
             return next_row

@@ -53,7 +53,7 @@ _FRACTION, _LAG, _DURATION, _RATE = range(4)
 
 
 @machine_code
-def decide(p, here, work, w):
+def decide(p, here, work, w, steady):
     """Apply what is due now until a kernel is needed, then say which; set the next stop."""
     now = work[p.time, w]
     while here.phase == DECIDE:
@@ -71,7 +71,7 @@ def decide(p, here, work, w):
             load_observation(p, here, work, w)
             here.phase = OUTPUT
         elif what == _EVENT:
-            _meet_event(p, here, work, w)
+            _meet_event(p, here, work, w, steady)
         elif pending_of(p, w)[pending].moves and here.changed:
             here.phase = SLOPE  # its jump needs the slope just before
         else:
@@ -131,14 +131,15 @@ def _change_covariates(p, here, work, w):
 
 
 @machine_code
-def _meet_event(p, here, work, w):
+def _meet_event(p, here, work, w, steady):
     """The event record's time has come: apply the dose or make it pending, reset, or reach steady state."""
     event = events_of(p)[here.event]
     here.event += 1
     if event.kind == RESET:
         here.phase = RESTART
     elif event.kind == STEADY_STATE or event.kind == STEADY_STATE_ADD:
-        _meet_steady_state(p, here, work, w, event)
+        if steady is not None:
+            _meet_steady_state(p, here, work, w, event)
     elif event.kind == EMPTY:
         _empty(p, work, w, event.compartment)
         here.changed = 1
@@ -244,7 +245,7 @@ def _meet_steady_state(p, here, work, w, event):
         here.n_pending = 0
     if steady.running > 0:
         sens = floats(p.steady_sens, (p.n_steady, 2, p.n_wrt))[here.steady]
-        _add_rate(p, work, w, event.compartment, steady.running * steady.rate, steady.running, sens[0])
+        _add_rate(p, work, w, event.compartment, steady.running * steady.rate, float(steady.running), sens[0])
         index = _push(p, here, w, event, event.time + steady.ends, -steady.rate, ADD_RATE)
         new, own = pending_of(p, w)[index], pending_sens_of(p, w)[index]
         new.repeats, new.interval, new.moves = steady.running - 1, event.interval, 0

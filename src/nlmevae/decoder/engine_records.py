@@ -23,10 +23,10 @@ def machine_code(function):
 #: phases of a lane: what it waits for
 LOAD, DECIDE, SETUP, RESTART, CHANGE, OUTPUT, SLOPE, JUMP, SWITCH, START, RUN, IDLE = range(12)
 # what happens when a pending event's time has come
-ADD_AMOUNT, ADD_RATE, TURN_SWITCH = range(3)
+ADD_AMOUNT, ADD_RATE, TURN_SWITCH = (np.int64(k) for k in range(3))  # not literals: numba would compile each one's copy
 # EventKind and SolveStatus as numbers the compiled code knows
 BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, STEADY_STATE, STEADY_STATE_ADD, EMPTY = range(1, 9)
-MAX_STEPS, NON_FINITE, NO_STEADY_STATE = 1, 2, 3
+MAX_STEPS, NON_FINITE, NO_STEADY_STATE = (np.int64(k) for k in (1, 2, 3))
 
 
 def _fields(names: str, kind: type) -> list[tuple[str, type]]:

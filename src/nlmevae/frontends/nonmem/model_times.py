@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import NEWIND
+from nlmevae.frontends.nonmem.code import once_per_individual
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.ir import (
     Assign,
@@ -27,9 +28,11 @@ from nlmevae.ir import (
 #: Names that need a number, and the one that says that MTIME may be another from now on.
 NUMBERED = ("MTIME", "MPAST")
 TIMES_DIFFER = "MTDIFF"
-#: Statements with which $PK is not evaluated at model times; without them it is (NONMEM help, $PK).
+#: With which $PK is not evaluated at model times (CALLFL=1: `once_per_individual`); without them it is (NONMEM help,
+#: $PK).
 _EVENTS_ONLY = re.compile(
-    r"^[ \t]*(CALLFL[ \t]*=[ \t]*-1)[ \t]*(?=;|\r|$)|\([ \t]*EVERY[ \t]+EVENT[ \t]*\)", re.IGNORECASE | re.MULTILINE
+    r"^[ \t]*(\(?[ \t]*CALLFL[ \t]*=[ \t]*-1[ \t]*\)?)[ \t]*(?=;|\r|$)|\A\s*(\([ \t]*EVERY([ \t]+EVENT)?[ \t]*\))",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -76,14 +79,22 @@ def check_model_times(program: Program, pk: Sequence[Record]) -> None:
                 location=_first_read((*program.pk, *program.des, *program.error), flag),
             )
     for record in pk if flags else ():
-        match = _EVENTS_ONLY.search(record.source.text, record.body, record.end)
-        if match:
-            words = match.group().strip()
+        at = _evaluated_elsewhere(record)
+        if at is not None:
+            words = at.snippet[at.column - 1 : at.column - 1 + at.length]
             raise UnsupportedError(
                 f"{words} with {time_of(flags[0])} is not supported: $PK is then not evaluated at model times",
                 hint="remove it, or write CALLFL=-2: NONMEM's default where MTIME is used",
-                location=record.source.location(match.start() + match.group().index(words[0]), len(words)),
+                location=at,
             )
+
+
+def _evaluated_elsewhere(record: Record) -> Location | None:
+    match = _EVENTS_ONLY.search(record.source.text[record.body : record.end])
+    if match is None:
+        return once_per_individual(record)
+    group = 1 if match.group(1) else 2
+    return record.source.location(record.body + match.start(group), len(match.group(group)))
 
 
 def without_newind(program: Program) -> Program:
