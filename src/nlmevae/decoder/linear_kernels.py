@@ -45,7 +45,7 @@ from nlmevae.decoder.linear_doses import (
     soonest,
 )
 from nlmevae.decoder.linear_modes import find_modes
-from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes
+from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused
 from nlmevae.decoder.linear_steady import reach_steady_state
 
 #: Modes are used where the product of the relative distances of all pairs of eigenvalues is larger:
@@ -101,7 +101,7 @@ def solve_rows(
     plan, schedule, rows, ptr, segments, values, slopes, waiting, steady, searched, general, unsolved,
     amounts, d_amounts,
 ):  # fmt: skip
-    """Amounts of the wanted compartments at every observation of the rows that are `unsolved`.
+    """Amounts of the wanted compartments at every observation of the `unsolved` rows; returns how many still are.
 
     Args:
         rows (R,): subjects; ptr (R+1,): start of each row's observations in the results.
@@ -111,9 +111,6 @@ def solve_rows(
             is no steady state; searched: None where modes are known by formula; general: None leaves rows unsolved
             whose modes cannot be used.
         unsolved (R,) bool: True at first; amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
-
-    Returns:
-        How many rows are left unsolved.
     """
     n, width = plan.n, plan.template.shape[1]
     system = np.empty(plan.template.shape)
@@ -141,8 +138,10 @@ def solve_rows(
                 h, now = time - now, time
                 if general is not None and not modal:
                     advance_amounts(n, system, state, rates, n_running > 0, h, work)
-                if modal:
-                    advance_modes(n, system, state, n_running > 0, h, waiting)
+                elif waiting is not None and n_running > 0:
+                    decay_infused(n, system, state, h)
+                else:
+                    decay(n, system, state, h)
             if waiting is not None and next_up >= 0:
                 n_running += apply(n, system, state, rates, pending, pending_what, next_up)
                 if n_running == 0:
