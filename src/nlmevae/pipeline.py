@@ -69,7 +69,8 @@ def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) 
         model = with_data(model, Path(data))
     dataset = read_dataset(model)
     table = event_table(model, dataset)
-    notes = (*model.diagnostics, *dataset.diagnostics, *check_observations(model, table, dataset))
+    stated = (d for d in model.diagnostics if not (table.output and d.code == "output-compartment"))
+    notes = (*stated, *dataset.diagnostics, *check_observations(model, table, dataset))
     return PreparedRun(model=model, dataset=dataset, table=table, diagnostics=notes)
 
 

@@ -23,9 +23,9 @@ def states_table(model: Model, dataset: Dataset, table: EventTable, parameters: 
         parameters: name -> (n_rows,) values at every record, which take the place of the covariates: those of a record
             hold from the record before up to it.
     """
-    n = len(model.structural.compartments)
-    time = running_time(model, dataset_rows(model, dataset), dataset)
-    order = record_order(dataset)
+    n, rows = len(model.structural.compartments), dataset_rows(model, dataset)
+    time = running_time(model, rows, dataset)
+    order = record_order(dataset, rows)
     values = np.column_stack(list(parameters.values())) if parameters else np.zeros((dataset.n_rows, 0))
     rank = 2 * (order + (dataset.evid == 4)) + 1  # of the observation at a record: after all that it does
     held = held_values(values, dataset.subject_ptr, time, rank)

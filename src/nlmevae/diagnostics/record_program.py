@@ -16,9 +16,10 @@ import numpy as np
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import run_records
-from nlmevae.data.event_table import dataset_rows, observed_compartment
+from nlmevae.data.event_table import dataset_rows, observed_compartment, record_switches
 from nlmevae.data.events import EventTable
 from nlmevae.data.record_states import states_table
+from nlmevae.data.switched_model import switched_model
 from nlmevae.decoder.make import make_decoder
 from nlmevae.ir import Assign, Model, Program, Symbol, names_read
 
@@ -55,12 +56,18 @@ class RecordProgram:
             columns.append((above - below) / (2.0 * EPS_STEP))
         return np.array(columns).T
 
+    @property
+    def _switched(self) -> Model:
+        """The model with what its data turn on and off."""
+        return switched_model(self.model, self.table)
+
     def _before_error(self, etas: np.ndarray) -> tuple[Values, Values]:
         """What $PK assigns, with F; and all that $ERROR (or $PRED) may read."""
         inputs = self._inputs(etas)
         if not self.model.structural.compartments:
             return {}, inputs
-        individual = run_records(self.model.program.pk, self.dataset.subject_ptr, inputs)
+        inputs |= record_switches(self.model, self.dataset).status
+        individual = run_records(self._switched.program.pk, self.dataset.subject_ptr, inputs)
         amounts = self._amounts({**inputs, **individual})
         inputs |= individual | {f"A({k + 1})": amounts[:, k] for k in range(amounts.shape[1])}
         inputs["F"] = self._scaled(amounts, individual)
@@ -79,7 +86,7 @@ class RecordProgram:
 
     def _amounts(self, known: Values) -> np.ndarray:
         """(n_rows, n_compartments)."""
-        model, form_model = self.model, _states_model(self.model, self.thetas)
+        model, form_model = self._switched, _states_model(self._switched, self.thetas)
         read = names_read(model.program.des) | model.structural.program_names
         names = [name for name in sorted(read) if name in known and not name.startswith("THETA(")]
         parameters = {f"{name} of the record": known[name] for name in names}
@@ -96,7 +103,7 @@ class RecordProgram:
     def _scaled(self, amounts: np.ndarray, individual: Values) -> np.ndarray:
         """F (n_rows,): amount over scale of the compartment CMT names on observation records, of PCMT or the default
         one on others (NONMEM help, CMT and PCMT)."""
-        dataset, structural = self.dataset, self.model.structural
+        dataset, structural = self.dataset, self._switched.structural
         number = observed_compartment(self.model, dataset_rows(self.model, dataset))
         other = np.full(dataset.n_rows, structural.default_observation)
         if "PCMT" in dataset.columns:

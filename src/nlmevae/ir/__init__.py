@@ -51,7 +51,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel, status_name
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -121,6 +121,7 @@ __all__ = [
     "is_variance_element",
     "matrix_elements",
     "stated_elements",
+    "status_name",
     "summed_thetas",
     "RawOutput",
     "NONMEM_RAW_FORMAT",
