@@ -10,6 +10,7 @@ evaluation points hold uninitialised memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,8 +68,6 @@ class TorchodeDecoder(Decoder):
         device: str = "cpu",
     ) -> None:
         super().__init__(form, table)
-        if not table.static:
-            raise ValueError("the torchode back end needs covariates that are constant within each subject")
         if form.n_compartments == 0:
             raise ValueError("a model given by a formula has nothing to integrate")
         self.device = torch.device(device)
@@ -79,6 +78,8 @@ class TorchodeDecoder(Decoder):
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
         self._output = link_torch(form.output, title=f"{form.model.name}: prediction")
+        self._event_piece = _pieces(table, table.ev_ptr, table.ev_time, table.ev_order)
+        self._observation_piece = _pieces(table, table.ob_ptr, table.ob_time, table.ob_order)
         self._steady = TorchSteadyStates(form, table, self._carry_on, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
 
     # the Decoder interface --------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class TorchodeDecoder(Decoder):
         if not self.table.ev_is_steady.any():
             return {}
         with torch.no_grad():
-            return self._steady.fixed_points(self._parameters(x, rows), rows)
+            return self._steady.fixed_points(self._parameters(x, rows), rows, self._event_places(rows))
 
     def _solve(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint | None]
@@ -139,32 +140,53 @@ class TorchodeDecoder(Decoder):
         return full.index_put((torch.as_tensor(where),), values), status
 
     def _parameters(self, x: torch.Tensor, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        inputs = [x[:, j] for j in range(self.n_inputs)]
-        covariates = torch.as_tensor(self.table.cov[self.table.cov_ptr[:-1]][rows], device=self.device)
+        """Name -> values of every piece of every row, one after another: a piece is a row of covariates."""
+        counts = np.diff(self.table.cov_ptr)[rows]
+        pieces = np.concatenate([np.arange(*self.table.cov_ptr[i : i + 2]) for i in rows] or [np.empty(0, int)])
+        own = x[torch.as_tensor(np.repeat(np.arange(len(rows)), counts))]
+        inputs = [own[:, j] for j in range(self.n_inputs)]
+        covariates = torch.as_tensor(self.table.cov[pieces], device=self.device)
         individual = self._individual(*inputs, *covariates.T)
-        return dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
+        return dict(zip(self.form.parameters, (self._full(v, own) for v in individual), strict=True))
+
+    def _first_places(self, rows: np.ndarray) -> np.ndarray:
+        """(R,) place of each row's first piece among those of all rows."""
+        counts = np.diff(self.table.cov_ptr)[rows]
+        return np.cumsum(counts) - counts
+
+    def _event_places(self, rows: np.ndarray) -> Callable[[int, int], int]:
+        """(row, event) -> place of the piece the event belongs to."""
+        first = self._first_places(rows)
+        return lambda row, e: int(first[row] + self._event_piece[e])
 
     def _attempt(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint]
     ) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
         """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
-        p = self._parameters(x, rows)
-        steady = self._steady.states(p, fixed)
-        arguments = tuple(p.values())
-        initial = torch.stack([self._full(v, x) for v in self._initial(*arguments)], -1)
-        y, rate = initial, torch.zeros_like(initial)
+        p, place = self._parameters(x, rows), self._event_places(rows)
+        steady = self._steady.states(p, fixed, place)
+        current = self._first_places(rows)
+        y, rate = self._initial_amounts(p, current), x.new_zeros(len(rows), self.form.n_compartments)
         time = torch.as_tensor(self.table.start_time[rows], dtype=x.dtype, device=self.device)
-        segments = [self._segments(row, subject, p, steady.get(row, [])) for row, subject in enumerate(rows)]
+        segments = [self._segments(subject, p, steady.get(row, []), row, place) for row, subject in enumerate(rows)]
         found: dict[tuple[int, int], torch.Tensor] = {}
         for k in range(max((len(s) for s in segments), default=0)):
-            current = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
-            stop = torch.stack([segment.time.to(x) for segment in current])
-            y, failed = self._advance(y, time, stop, rate, arguments, current, found)
+            due = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
+            stop = torch.stack([segment.time.to(x) for segment in due])
+            arguments = tuple(v[torch.as_tensor(current)] for v in p.values())
+            y, failed = self._advance(y, time, stop, rate, arguments, due, found)
             if failed:
                 return x.new_zeros(0), failed
-            time = stop
-            y, rate = self._apply([segment.change for segment in current], y, rate, initial)
-        return self._outputs(found, rows, p, x), []
+            time, changes = stop, [segment.change for segment in due]
+            y, rate = self._apply(changes, y, rate, self._initial_amounts(p, current))
+            current = current + np.array([c is not None and c.kind == "piece" for c in changes], dtype=np.int64)
+        return self._outputs(found, rows, p), []
+
+    def _initial_amounts(self, p: dict[str, torch.Tensor], places: np.ndarray) -> torch.Tensor:
+        """(R, n) with the parameters of these pieces."""
+        arguments = [v[torch.as_tensor(places)] for v in p.values()]
+        like = torch.empty(len(places))
+        return torch.stack([self._full(v, like) for v in self._initial(*arguments)], -1)
 
     def _advance(self, y, start, stop, rate, arguments, current, found):
         """State at `stop` (R,) with the observations of the segment noted in `found`, and the rows that failed."""
@@ -227,11 +249,19 @@ class TorchodeDecoder(Decoder):
 
     # events -----------------------------------------------------------------------------------------
     def _segments(
-        self, row: int, subject: int, p: dict[str, torch.Tensor], steady: list[SteadyState]
+        self,
+        subject: int,
+        p: dict[str, torch.Tensor],
+        steady: list[SteadyState],
+        row: int,
+        place: Callable[[int, int], int],
     ) -> list[_Segment]:
-        """The row's timeline cut at doses, ends of infusions, resets and steady states, in order of actual time."""
+        """The row's timeline cut at doses, ends of infusions, resets, steady states and changes of covariates, in order
+        of actual time."""
         table = self.table
-        changes = [c for e in range(*table.ev_ptr[subject : subject + 2]) for c in self._changes(e, row, p, steady)]
+        events = range(*table.ev_ptr[subject : subject + 2])
+        changes = [c for e in events for c in self._changes(e, place(row, e), p, steady)]
+        changes += self._new_pieces(subject)
         changes.sort(key=lambda c: (c.when, c.order))
         changes = _without_cancelled(changes)
         segments = [_Segment(time=c.time, change=c) for c in changes]
@@ -249,6 +279,13 @@ class TorchodeDecoder(Decoder):
             key = (float(table.ob_time[o]), float(table.ob_order[o]))
             segments[sum(k < key for k in keys)].observations.append((o - first, key[0]))
         return segments
+
+    def _new_pieces(self, subject: int) -> list[_Change]:
+        """Covariates change after the last record of their row."""
+        ends = range(self.table.cov_ptr[subject], self.table.cov_ptr[subject + 1] - 1)
+        times, orders = self.table.cov_time[ends], self.table.cov_order[ends] + 0.5
+        at = torch.as_tensor(times, dtype=torch.float64, device=self.device)
+        return [_Change(at[k], float(times[k]), float(orders[k]), "piece", np.inf) for k in range(len(ends))]
 
     def _changes(self, e: int, row: int, p: dict[str, torch.Tensor], steady: list[SteadyState]) -> list[_Change]:
         table = self.table
@@ -295,7 +332,7 @@ class TorchodeDecoder(Decoder):
         keep, afresh, stays = y.new_ones(len(y), 1), y.new_ones(len(y), 1), y.new_ones(y.shape)
         bolus, speed = torch.zeros_like(y), torch.zeros_like(y)
         for row, change in enumerate(changes):
-            if change is None:
+            if change is None or change.kind == "piece":
                 continue
             if change.kind in ("reset", "set"):
                 keep[row] = 0.0
@@ -314,13 +351,13 @@ class TorchodeDecoder(Decoder):
         return keep * stays * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
 
     # outputs ----------------------------------------------------------------------------------------
-    def _outputs(self, found, rows, p, x):
+    def _outputs(self, found, rows, p):
         counts = np.diff(self.table.ob_ptr)[rows]
         if not counts.sum():
-            return x.new_zeros(0)
+            return torch.zeros(0, dtype=torch.float64, device=self.device)
         states = torch.stack([found[r, o] for r in range(len(rows)) for o in range(counts[r])])
         source = np.concatenate([np.arange(self.table.ob_ptr[s], self.table.ob_ptr[s + 1]) for s in rows])
-        owner = torch.as_tensor(np.repeat(np.arange(len(rows)), counts))
+        owner = torch.as_tensor(np.repeat(self._first_places(rows), counts) + self._observation_piece[source])
         time = torch.as_tensor(self.table.ob_time[source], device=self.device)
         items = torch.as_tensor(self.table.ob_data[source], device=self.device)
         values = self._output(time, *states.unbind(-1), *(v[owner] for v in p.values()), *items.unbind(-1))
@@ -354,6 +391,17 @@ class TorchodeDecoder(Decoder):
             n_steps=np.zeros(len(status), dtype=np.int32),
             ptr=self.row_ptr(rows),
         )
+
+
+def _pieces(table: EventTable, ptr: np.ndarray, time: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(n,) how often covariates have changed before each record, in its subject; `ptr` (N + 1,) its ranges."""
+    found = np.zeros(len(time), dtype=np.int64)
+    for i in range(table.n_subjects):
+        own, ends = slice(*ptr[i : i + 2]), slice(table.cov_ptr[i], table.cov_ptr[i + 1] - 1)
+        earlier = table.cov_time[ends] < time[own, None]
+        earlier |= (table.cov_time[ends] == time[own, None]) & (table.cov_order[ends] < order[own, None])
+        found[own] = earlier.sum(axis=1)
+    return found
 
 
 def _without_cancelled(changes: list[_Change]) -> list[_Change]:
