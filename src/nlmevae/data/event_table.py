@@ -63,7 +63,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
         ob_time=_array(time[ob_row], float),
         ob_value=_array(rows.of("dv")[ob_row], float),
-        ob_cmt=_array(observed_compartment(model, rows)[ob_row], np.int16),
+        ob_cmt=_array(observed_compartment(model, rows, dataset.evid)[ob_row], np.int16),
         ob_row=_array(ob_row, np.int32),
         ob_order=_array(order[ob_row], np.int32),
         start_time=_array(time[ptr[:-1]], float),
@@ -158,14 +158,15 @@ def _time_names(rows: Rows) -> set[str]:
     return {name for name in (column.name, column.synonym) if name}
 
 
-def observed_compartment(model: Model, rows: Rows) -> np.ndarray:
-    """(n_rows,) compartment a record observes, 0 for a model without compartments. A negative CMT is the compartment
-    it turns off: on observation records the one that is observed, on others no prediction's."""
+def observed_compartment(model: Model, rows: Rows, evid: np.ndarray) -> np.ndarray:
+    """(n_rows,) compartment a record observes, 0 for a model without compartments. An observation may turn the
+    compartment off (CMT = -n); other records that turn one on or off have the prediction of the default one."""
     structural = model.structural
     if not structural.compartments:
         return np.zeros(len(rows.values), dtype=int)
     cmt = compartment_numbers(structural, rows)
+    cmt = np.where(evid == 0, np.abs(cmt), cmt)
     if structural.output is not None:
         seen = [c.number for c in (*structural.compartments, structural.output) if c.output_type]
-        cmt = np.where(np.isin(-cmt, seen), -cmt, cmt)
+        cmt = np.where((evid != 0) & np.isin(cmt, seen), 0, cmt)
     return np.where(cmt <= 0, structural.default_observation, cmt)

@@ -107,6 +107,11 @@ class EventTable:
         return np.isin(self.ev_kind, STEADY_KINDS)
 
     @property
+    def statuses(self) -> tuple[str, ...]:
+        """Of covariate_names, those that say which compartments are on."""
+        return tuple(name for name in self.covariate_names if name.startswith("ON("))
+
+    @property
     def censored(self) -> np.ndarray:
         """(M,) bool, observations of which only an interval is known."""
         return np.zeros(self.n_obs_total, dtype=bool) if self.ob_limits is None else ~np.isnan(self.ob_limits[:, 0])

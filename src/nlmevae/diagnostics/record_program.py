@@ -104,7 +104,7 @@ class RecordProgram:
         """F (n_rows,): amount over scale of the compartment CMT names on observation records, of PCMT or the default
         one on others (NONMEM help, CMT and PCMT)."""
         dataset, structural = self.dataset, self._switched.structural
-        number = observed_compartment(self.model, dataset_rows(self.model, dataset))
+        number = observed_compartment(self.model, dataset_rows(self.model, dataset), dataset.evid)
         other = np.full(dataset.n_rows, structural.default_observation)
         if "PCMT" in dataset.columns:
             asked = dataset.column("PCMT").astype(int)
