@@ -33,7 +33,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
     if model.structural.compartments:
         check_dose_records(model, rows, dataset.evid)
         time = running_time(model, rows, dataset)
-        turned = switches(model, rows, dataset.evid, time, ptr)
+        turned = switches(model, rows, dataset.evid, observed, time, ptr)
     executed = with_switches(model, turned.status, output=turned.output)
     covariates, record_items = item_names(executed, rows, observed, ptr)
     check_derived(model, rows, record_items, observed)
@@ -85,7 +85,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
 def record_switches(model: Model, dataset: Dataset) -> Switches:
     """What the records of a compartmental model say about which compartments are on."""
     rows = dataset_rows(model, dataset)
-    return switches(model, rows, dataset.evid, running_time(model, rows, dataset), dataset.subject_ptr)
+    time = running_time(model, rows, dataset)
+    return switches(model, rows, dataset.evid, dataset.mdv == 0, time, dataset.subject_ptr)
 
 
 def dataset_rows(model: Model, dataset: Dataset) -> Rows:

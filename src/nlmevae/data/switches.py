@@ -48,8 +48,11 @@ def compartment_numbers(structural: StructuralModel, rows: Rows) -> np.ndarray:
     return np.where(np.isin(np.abs(cmt), other), np.sign(cmt) * structural.output.number, cmt)
 
 
-def switches(model: Model, rows: Rows, evid: np.ndarray, time: np.ndarray, ptr: np.ndarray) -> Switches:
+def switches(
+    model: Model, rows: Rows, evid: np.ndarray, observed: np.ndarray, time: np.ndarray, ptr: np.ndarray
+) -> Switches:
     """Args:
+        observed: (n_rows,) bool, records that are observations of the likelihood.
         time: (n_rows,) never decreasing within a subject; ptr: (N + 1,) row range of each subject.
 
     Raises:
@@ -71,7 +74,7 @@ def switches(model: Model, rows: Rows, evid: np.ndarray, time: np.ndarray, ptr: 
     watched += [structural.output] if output and structural.output else []
     if not watched:
         return Switches(unfed=unfed)
-    walk = _Walk(structural, rows, evid, cmt, time, tuple(watched))
+    walk = _Walk(structural, rows, evid, observed, cmt, time, tuple(watched))
     for first, end in itertools.pairwise(ptr):
         walk.subject(range(first, end))
     status = {
@@ -110,12 +113,13 @@ class _Walk:
         structural: StructuralModel,
         rows: Rows,
         evid: np.ndarray,
+        observed: np.ndarray,
         cmt: np.ndarray,
         time: np.ndarray,
         watched: tuple[Compartment, ...],
     ) -> None:
         self.structural, self.rows, self.evid, self.cmt, self.time = structural, rows, evid, cmt, time
-        self.watched = watched
+        self.observed, self.watched = observed, watched
         self.place = {c.number: k for k, c in enumerate(watched)}
         self.dosed = np.where(cmt == 0, structural.default_dose, cmt)
         self.steady = np.isin(evid, (1, 4)) & (rows.of("ss") > 0)
@@ -146,7 +150,7 @@ class _Walk:
             self._dose(row, on, last_dose)
         elif kind == 2 and number > 0 and number in self.place:
             on[self.place[number]] = 1.0
-        elif kind == 0 and abs(number) in self.place:
+        elif self.observed[row] and kind == 0 and abs(number) in self.place:
             self._check_observed(row, on[self.place[abs(number)]])
         if kind in (0, 2) and number < 0 and -number in self.place:
             if last_dose.get(-number, -np.inf) > self.time[row]:

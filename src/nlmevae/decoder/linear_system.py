@@ -52,13 +52,13 @@ def has_formula(closed_form: str) -> bool:
 
 
 def _by_flows(g: Graph, rates: list[int], flows: tuple[tuple[int, int], ...], n: int) -> LinearSystem:
-    """Any compartments: M[j, i] is the sum of the rate constants from i to j, M[i, i] minus that of those out of i."""
+    """Any compartments: M[j, i] is the rate constant from i to j, M[i, i] minus the sum of those out of i."""
     zero = g.constant(0.0)
     matrix, out = [[zero] * n for _ in range(n)], [zero] * n
     for rate, (source, to) in zip(rates, flows, strict=True):
         out[source - 1] = g.add(out[source - 1], rate)
         if to:
-            matrix[to - 1][source - 1] = g.add(matrix[to - 1][source - 1], rate)
+            matrix[to - 1][source - 1] = rate
     for i in range(n):
         matrix[i][i] = _neg(g, out[i])
     unknown = [[zero] * n for _ in range(n)]
