@@ -27,8 +27,8 @@ from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.typical_split import Surroundings, split_typical
 from nlmevae.data.events import EventTable
 from nlmevae.data.switched_model import switched_model
-from nlmevae.errors import SemanticError, UnsupportedError
-from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform, status_name
+from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform, assignments, status_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,6 +422,7 @@ class _Builder:
                     f"compartment {number} is off for a while, and whether something flows into it then could not be "
                     "settled",
                     hint="leave it on",
+                    location=self._equation_place(number),
                 )
             if fed:
                 self._check_lost(number)
@@ -440,7 +441,12 @@ class _Builder:
                 f"compartment {number} is off while the output compartment is on, and something flows into it: whether "
                 "that counts as eliminated is not known",
                 hint=f"turn {number} on whenever the output compartment ({output.number}) is on",
+                location=self._equation_place(number),
             )
+
+    def _equation_place(self, number: int) -> Location | None:
+        found = [a.at for a in assignments(self.stated.program.des) if a.target == f"DADT({number})"]
+        return found[0] if found else None
 
     def _check_lag_of_additional_doses(self, env: dict[str, int], target: DosingTarget) -> None:
         """NONMEM gives additional doses the lag of their record (help, dose event record), decoders that of their own

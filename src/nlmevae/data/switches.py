@@ -19,7 +19,8 @@ from nlmevae.ir.evaluate import run
 
 #: Other numbers of the output compartment; 100 where the model has no compartment of that number.
 _OUTPUT_NUMBERS = (100, 1000)
-_POINTS = 5
+#: Random points at which equations are tried, and how far they spread (SD of the logarithm).
+_POINTS, _SPREAD = 200, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,9 @@ def _fed(model: Model, compartment: Compartment) -> bool:
         return any(to == number for _, to in model.structural.flows)
     rng = np.random.default_rng(number)
     names = sorted(names_read(model.program.des) - names_assigned(model.program.des))
-    point = {name: rng.uniform(0.5, 2.0, _POINTS) for name in names} | {f"A({number})": np.zeros(_POINTS)}
+    point = {name: np.exp(_SPREAD * rng.standard_normal(_POINTS)) for name in names} | {
+        f"A({number})": np.zeros(_POINTS)
+    }
     with np.errstate(all="ignore"):
         slope = run(model.program.des, point).get(f"DADT({number})", np.nan)
     return not bool(np.all(np.asarray(slope) == 0.0))
