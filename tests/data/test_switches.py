@@ -101,6 +101,15 @@ def test_the_output_compartment_that_nothing_observes_is_left_out(tmp_path):
     assert "ON(5)" not in table.covariate_names
 
 
+def test_a_random_fraction_of_an_output_compartment_that_nothing_observes_is_a_parameter_without_effect(tmp_path):
+    (tmp_path / "data.csv").write_text(HEADER + DOSE + SEEN)
+    text = STREAM.format(more="F0 = THETA(3)*EXP(ETA(3))").replace("(0, 20)", "(0, 20) (0, 0.5)")
+    model = parse_control_stream(text.replace("$OMEGA 0.1 0.1", "$OMEGA 0.1 0.1 0.1"), str(tmp_path / "run.ctl"))
+    form = latent_form(model, event_table(model, read_dataset(model)))
+    assert [latent.name for latent in form.latents] == ["CL", "V", "F0"]
+    assert "F0" not in form.parameters
+
+
 def test_the_status_holds_up_to_the_record_that_changes_it(tmp_path):
     records = DOSE + other(3, 2) + "1,5,0,0,0,0,0,0,-3,1,0\n" + other(3, 5) + other(-3, 7) + SEEN
     table, _ = table_of(tmp_path, records)

@@ -42,7 +42,10 @@ class Switches:
 
 def compartment_numbers(structural: StructuralModel, rows: Rows) -> np.ndarray:
     """(n_rows,) CMT as whole numbers, with the output compartment's own number for 100 and 1000."""
-    cmt = rows.of("cmt").astype(int)
+    return output_numbered(structural, rows.of("cmt").astype(int))
+
+
+def output_numbered(structural: StructuralModel, cmt: np.ndarray) -> np.ndarray:
     if structural.output is None:
         return cmt
     other = [k for k in _OUTPUT_NUMBERS if k > structural.output.number]
@@ -65,7 +68,7 @@ def switches(
     check_switch_records(structural, rows, evid, cmt)
     off = np.isin(evid, (0, 2)) & (cmt < 0)
     number = None if structural.output is None else structural.output.number
-    output = bool(np.any((evid == 0) & (np.abs(cmt) == number)))
+    output = bool(np.any(((evid == 0) & (np.abs(cmt) == number)) | (_asked(structural, rows) == number)))
     if not output:
         off &= np.abs(cmt) != number
     turned_off = set(np.abs(cmt[off]).tolist())
@@ -84,6 +87,13 @@ def switches(
         if c.number not in unfed and not (walk.status[:, k] == 1.0).all()
     }
     return Switches(rows=np.flatnonzero(off), compartments=-cmt[off], status=status, unfed=unfed, output=output)
+
+
+def _asked(structural: StructuralModel, rows: Rows) -> np.ndarray:
+    """(n_rows,) PCMT, 0 if the file has none: the compartment that tables show on other records."""
+    column = next((k for k, c in enumerate(rows.columns) if "PCMT" in (c.name, c.synonym)), None)
+    asked = np.zeros(len(rows.values), dtype=int) if column is None else rows.values[:, column].astype(int)
+    return output_numbered(structural, asked)
 
 
 def _fed(model: Model, compartment: Compartment) -> bool:

@@ -20,6 +20,7 @@ from nlmevae.data.event_table import dataset_rows, observed_compartment, record_
 from nlmevae.data.events import EventTable
 from nlmevae.data.record_states import states_table
 from nlmevae.data.switched_model import switched_model
+from nlmevae.data.switches import output_numbered
 from nlmevae.decoder.make import make_decoder
 from nlmevae.ir import Assign, Model, Program, Symbol, names_read
 
@@ -107,7 +108,7 @@ class RecordProgram:
         number = observed_compartment(self.model, dataset_rows(self.model, dataset), dataset.evid)
         other = np.full(dataset.n_rows, structural.default_observation)
         if "PCMT" in dataset.columns:
-            asked = dataset.column("PCMT").astype(int)
+            asked = output_numbered(self.model.structural, dataset.column("PCMT").astype(int))
             other = np.where((asked > 0) & (asked <= amounts.shape[1]), asked, other)
         number = np.where(dataset.evid == 0, number, other)
         scales = np.ones_like(amounts)

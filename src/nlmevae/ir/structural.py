@@ -70,6 +70,12 @@ class StructuralModel:
     output: Compartment | None = None
 
     @property
+    def output_names(self) -> frozenset[str]:
+        """Program variables that are read where the data observe the output compartment."""
+        output = self.output
+        return frozenset() if output is None else frozenset(n for n in (output.scale, output.bioavailability) if n)
+
+    @property
     def program_names(self) -> frozenset[str]:
         """Program variables the structure itself reads: scales, lags, initial amounts, rate constants and so on."""
         fields = (
