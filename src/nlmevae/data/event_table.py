@@ -14,7 +14,7 @@ from nlmevae.data.roles import Rows
 from nlmevae.data.switched_model import with_switches
 from nlmevae.data.switches import Switches, compartment_numbers, switches
 from nlmevae.errors import DataError, UnsupportedError
-from nlmevae.ir import Model, names_read
+from nlmevae.ir import Model, names_read, past_flags
 
 
 def event_table(model: Model, dataset: Dataset) -> EventTable:
@@ -141,10 +141,10 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     if dataset.evid[row] not in (3, 4):
         raise DataError(f"TIME goes back on line {rows.lines[row]}", hint="sort each subject's records by time")
     held = names_read(model.program.des) | names_read(model.program.pk)
-    clock = sorted(held & {"T", *_time_names(rows)})
+    clock = sorted(held & {"T", *_time_names(rows)}) or past_flags(model.program)
     if clock:
         raise UnsupportedError(
-            f"TIME starts again at the reset on line {rows.lines[row]}, and $PK or $DES reads {clock[0]}",
+            f"TIME starts again at the reset on line {rows.lines[row]}, and the code reads {clock[0]}",
             hint="let TIME go on, or give the period its own ID",
             location=rows.at(row, "time"),
         )

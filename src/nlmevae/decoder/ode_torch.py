@@ -10,7 +10,7 @@ evaluation points hold uninitialised memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,13 +21,13 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
-from nlmevae.decoder.steady_torch import FixedPoint, SteadyState, TorchSteadyStates
+from nlmevae.decoder.steady_torch import FixedPoint, Place, SteadyState, TorchSteadyStates
 
 
 @dataclass(slots=True)
 class _Change:
     """A jump of one row's state or infusion rates. `time` is a tensor, for it may depend on parameters;
-    `given` is the record that caused it."""
+    `given` is the record that caused it. A switch has its number in place of a compartment."""
 
     time: torch.Tensor
     when: float
@@ -45,6 +45,34 @@ class _Segment:
     time: torch.Tensor
     change: _Change | None = None
     observations: list[tuple[int, float]] = field(default_factory=list)
+
+
+_ALL = slice(None)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Model times (R, n_switches) of rows, with x and subject index of each."""
+
+    x: torch.Tensor
+    rows: np.ndarray
+    times: torch.Tensor
+
+    def past(self, time: torch.Tensor, which: slice | torch.Tensor = _ALL) -> torch.Tensor:
+        """(R, n_switches) 1 where the model time has passed at `time` (R,) of rows `which`, else 0."""
+        times = self.times[which].detach()
+        return (times <= time.to(times).unsqueeze(-1)).to(self.x)
+
+    @property
+    def unknown(self) -> list[int]:
+        """Rows with a model time that is not a number."""
+        return torch.nonzero(torch.isnan(self.times.detach()).any(-1)).flatten().tolist()
+
+    def changes(self, row: int, start: float, end: float) -> list[_Change]:
+        """Those after the first record up to the last observation; they come before all records of their time, and
+        nothing cancels them."""
+        ahead = [(i, t) for i, t in enumerate(self.times[row].unbind()) if start < float(t.detach()) <= end]
+        return [_Change(t, float(t.detach()), -1.0, "switch", np.inf, i) for i, t in ahead]
 
 
 #: Tolerances of steady states, as a share of the others, and the tightest that rounding allows.
@@ -114,7 +142,8 @@ class TorchodeDecoder(Decoder):
         if not self.table.ev_is_steady.any():
             return {}
         with torch.no_grad():
-            return self._steady.fixed_points(self._parameters(x, rows), rows, self._event_places(rows))
+            pairs = [(row, e) for row, subject in enumerate(rows) for e in self._steady.events_of(int(subject))]
+            return self._steady.fixed_points(*self._of_pairs(x, rows, pairs), pairs)
 
     def _solve(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint | None]
@@ -139,54 +168,69 @@ class TorchodeDecoder(Decoder):
         where = np.concatenate([np.arange(ptr[r], ptr[r + 1]) for r in alive] or [np.empty(0, int)])
         return full.index_put((torch.as_tensor(where),), values), status
 
-    def _parameters(self, x: torch.Tensor, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Name -> values of every piece of every row, one after another: a piece is a row of covariates."""
-        counts = np.diff(self.table.cov_ptr)[rows]
-        pieces = np.concatenate([np.arange(*self.table.cov_ptr[i : i + 2]) for i in rows] or [np.empty(0, int)])
-        own = x[torch.as_tensor(np.repeat(np.arange(len(rows)), counts))]
-        inputs = [own[:, j] for j in range(self.n_inputs)]
+    def _parameters(
+        self, x: torch.Tensor, pieces: np.ndarray, past: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Name -> (P,). pieces (P,): rows of covariates; past (P, n_switches): model times that have passed, none if
+        not given."""
+        inputs = [x[:, j] for j in range(self.n_inputs)]
         covariates = torch.as_tensor(self.table.cov[pieces], device=self.device)
-        individual = self._individual(*inputs, *covariates.T)
-        return dict(zip(self.form.parameters, (self._full(v, own) for v in individual), strict=True))
+        past = x.new_zeros(len(pieces), len(self.form.switches)) if past is None else past
+        individual = self._individual(*inputs, *covariates.T, *past.T)
+        return dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
 
-    def _first_places(self, rows: np.ndarray) -> np.ndarray:
-        """(R,) place of each row's first piece among those of all rows."""
-        counts = np.diff(self.table.cov_ptr)[rows]
-        return np.cumsum(counts) - counts
-
-    def _event_places(self, rows: np.ndarray) -> Callable[[int, int], int]:
-        """(row, event) -> place of the piece the event belongs to."""
-        first = self._first_places(rows)
-        return lambda row, e: int(first[row] + self._event_piece[e])
+    def _of_pairs(
+        self, x: torch.Tensor, rows: np.ndarray, pairs: Iterable[tuple[int, int]]
+    ) -> tuple[dict[str, torch.Tensor], Place]:
+        """Parameters of every (row, event), and the place of each among them."""
+        order = {pair: k for k, pair in enumerate(pairs)}
+        own = np.array([row for row, _ in order], dtype=np.int64)
+        pieces = np.array([self.table.cov_ptr[rows[row]] + self._event_piece[e] for row, e in order], dtype=np.int64)
+        x, start = x[torch.as_tensor(own)], torch.as_tensor(self.table.start_time[rows[own]])
+        return self._parameters(x, pieces, self._clock(x, rows[own]).past(start)), lambda row, e: order[row, e]
 
     def _attempt(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint]
     ) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
         """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
-        p, place = self._parameters(x, rows), self._event_places(rows)
-        steady = self._steady.states(p, fixed, place)
-        current = self._first_places(rows)
-        y, rate = self._initial_amounts(p, current), x.new_zeros(len(rows), self.form.n_compartments)
         time = torch.as_tensor(self.table.start_time[rows], dtype=x.dtype, device=self.device)
-        segments = [self._segments(subject, p, steady.get(row, []), row, place) for row, subject in enumerate(rows)]
+        clock = self._clock(x, rows)
+        if clock.unknown:
+            return x.new_zeros(0), [(row, SolveStatus.NON_FINITE) for row in clock.unknown]
+        past, piece = clock.past(time), self.table.cov_ptr[rows].astype(np.int64)
+        p = self._parameters(x, piece, past)
+        steady = self._steady.states(*self._of_pairs(x, rows, fixed), fixed) if fixed else {}
+        y = initial = self._initial_amounts(p, x)
+        rate = torch.zeros_like(initial)
+        segments = [self._segments(row, subject, clock, p, steady.get(row, [])) for row, subject in enumerate(rows)]
         found: dict[tuple[int, int], torch.Tensor] = {}
         for k in range(max((len(s) for s in segments), default=0)):
-            due = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
-            stop = torch.stack([segment.time.to(x) for segment in due])
-            arguments = tuple(v[torch.as_tensor(current)] for v in p.values())
-            y, failed = self._advance(y, time, stop, rate, arguments, due, found)
+            current = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
+            stop = torch.stack([segment.time.to(x) for segment in current])
+            y, failed = self._advance(y, time, stop, rate, tuple(p.values()), current, found)
             if failed:
                 return x.new_zeros(0), failed
-            time, changes = stop, [segment.change for segment in due]
-            y, rate = self._apply(changes, y, rate, self._initial_amounts(p, current))
-            current = current + np.array([c is not None and c.kind == "piece" for c in changes], dtype=np.int64)
-        return self._outputs(found, rows, p), []
+            time, changes = stop, [segment.change for segment in current]
+            turned = [(row, c.compartment) for row, c in enumerate(changes) if c and c.kind == "switch"]
+            new = np.array([c is not None and c.kind == "piece" for c in changes], dtype=np.int64)
+            if turned:
+                past = past.index_put(tuple(torch.tensor(index) for index in zip(*turned, strict=True)), x.new_ones(()))
+            if turned or new.any():
+                piece = piece + new
+                p = self._parameters(x, piece, past)
+                initial = self._initial_amounts(p, x)
+            y, rate = self._apply(changes, y, rate, initial)
+        return self._outputs(found, rows, clock, x), []
 
-    def _initial_amounts(self, p: dict[str, torch.Tensor], places: np.ndarray) -> torch.Tensor:
-        """(R, n) with the parameters of these pieces."""
-        arguments = [v[torch.as_tensor(places)] for v in p.values()]
-        like = torch.empty(len(places))
-        return torch.stack([self._full(v, like) for v in self._initial(*arguments)], -1)
+    def _initial_amounts(self, p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """(R, n)."""
+        return torch.stack([self._full(v, x) for v in self._initial(*p.values())], -1)
+
+    def _clock(self, x: torch.Tensor, rows: np.ndarray) -> _Clock:
+        """Model times of every row, and parameters by them."""
+        p = self._parameters(x, self.table.cov_ptr[rows])
+        times = torch.stack([p[name] for name in self.form.model_times] or [x.new_zeros(len(rows))], -1)
+        return _Clock(x, rows, times[:, : len(self.form.model_times)])
 
     def _advance(self, y, start, stop, rate, arguments, current, found):
         """State at `stop` (R,) with the observations of the segment noted in `found`, and the rows that failed."""
@@ -249,25 +293,25 @@ class TorchodeDecoder(Decoder):
 
     # events -----------------------------------------------------------------------------------------
     def _segments(
-        self,
-        subject: int,
-        p: dict[str, torch.Tensor],
-        steady: list[SteadyState],
-        row: int,
-        place: Callable[[int, int], int],
+        self, row: int, subject: int, clock: _Clock, p: dict[str, torch.Tensor], steady: list[SteadyState]
     ) -> list[_Segment]:
-        """The row's timeline cut at doses, ends of infusions, resets, steady states and changes of covariates, in order
-        of actual time."""
-        table = self.table
-        events = range(*table.ev_ptr[subject : subject + 2])
-        changes = [c for e in events for c in self._changes(e, place(row, e), p, steady)]
-        changes += self._new_pieces(subject)
+        """The row's timeline cut at doses, ends of infusions, resets, steady states, model times and changes of
+        covariates, in order of actual time."""
+        table, first = self.table, int(self.table.ob_ptr[subject])
+        observations = range(first, int(table.ob_ptr[subject + 1]))
+        last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
+        changes = [*clock.changes(row, float(table.start_time[subject]), last), *self._new_pieces(subject)]
+        for e in range(*table.ev_ptr[subject : subject + 2]):
+            at, own = row, p
+            if self.form.switches or self._event_piece[e]:  # parameters of the dose are those of its time
+                at, one = 0, slice(row, row + 1)
+                past = clock.past(torch.tensor([float(table.ev_time[e])]), one)
+                piece = np.array([table.cov_ptr[subject] + self._event_piece[e]])
+                own = self._parameters(clock.x[one], piece, past)
+            changes += self._changes(e, at, own, steady)
         changes.sort(key=lambda c: (c.when, c.order))
         changes = _without_cancelled(changes)
         segments = [_Segment(time=c.time, change=c) for c in changes]
-        first = int(table.ob_ptr[subject])
-        observations = range(first, int(table.ob_ptr[subject + 1]))
-        last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
         closing = changes[-1].when if changes else float(table.start_time[subject])
         if last > closing or not changes:
             end = torch.tensor(max(last, closing), dtype=torch.float64, device=self.device)
@@ -341,7 +385,7 @@ class TorchodeDecoder(Decoder):
             if change.kind in ("set", "add"):
                 bolus = bolus.index_put((torch.tensor(row),), change.value)
                 afresh[row] = float(change.kind == "reset")
-            elif change.kind not in ("reset", "empty"):
+            elif change.kind not in ("reset", "empty", "switch"):
                 where = (torch.tensor(row), torch.tensor(change.compartment))
                 value = torch.as_tensor(change.value, dtype=y.dtype).to(y)
                 if change.kind == "bolus":
@@ -351,16 +395,19 @@ class TorchodeDecoder(Decoder):
         return keep * stays * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
 
     # outputs ----------------------------------------------------------------------------------------
-    def _outputs(self, found, rows, p):
+    def _outputs(self, found, rows, clock, x):
         counts = np.diff(self.table.ob_ptr)[rows]
         if not counts.sum():
             return torch.zeros(0, dtype=torch.float64, device=self.device)
         states = torch.stack([found[r, o] for r in range(len(rows)) for o in range(counts[r])])
         source = np.concatenate([np.arange(self.table.ob_ptr[s], self.table.ob_ptr[s + 1]) for s in rows])
-        owner = torch.as_tensor(np.repeat(self._first_places(rows), counts) + self._observation_piece[source])
+        own = np.repeat(np.arange(len(rows)), counts)
+        owner = torch.as_tensor(own)
+        pieces = self.table.cov_ptr[rows][own] + self._observation_piece[source]
         time = torch.as_tensor(self.table.ob_time[source], device=self.device)
         items = torch.as_tensor(self.table.ob_data[source], device=self.device)
-        values = self._output(time, *states.unbind(-1), *(v[owner] for v in p.values()), *items.unbind(-1))
+        p = self._parameters(x[owner], pieces, clock.past(time, owner))
+        values = self._output(time, *states.unbind(-1), *p.values(), *items.unbind(-1))
         values = [self._full(v, time) for v in values]
         observed = list(self.form.observed)
         if len(values) == 1:

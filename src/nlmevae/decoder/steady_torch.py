@@ -78,16 +78,14 @@ class TorchSteadyStates:
         own = range(int(self.table.ev_ptr[subject]), int(self.table.ev_ptr[subject + 1]))
         return [e for e in own if self.table.ev_is_steady[e]]
 
-    def fixed_points(self, p: Parameters, rows: np.ndarray, place: Place) -> dict[tuple[int, int], FixedPoint | None]:
+    def fixed_points(
+        self, p: Parameters, place: Place, pairs: list[tuple[int, int]]
+    ) -> dict[tuple[int, int], FixedPoint | None]:
         """(row, event) -> fixed point, None where there is none. One pair at a time: none can disturb another."""
-        return {
-            (row, e): self._fixed_point(self._doses(p, [(place(row, e), e)]), p)
-            for row, subject in enumerate(rows)
-            for e in self.events_of(int(subject))
-        }
+        return {pair: self._fixed_point(self._doses(p, [(place(*pair), pair[1])]), p) for pair in pairs}
 
     def states(
-        self, p: Parameters, fixed: dict[tuple[int, int], FixedPoint], place: Place
+        self, p: Parameters, place: Place, fixed: dict[tuple[int, int], FixedPoint]
     ) -> dict[int, list[SteadyState]]:
         """Row -> its steady states, differentiable."""
         pairs = list(fixed)

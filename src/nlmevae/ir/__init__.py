@@ -17,6 +17,7 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
+from nlmevae.ir.model_times import model_times, past_flags, time_of
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -120,6 +121,9 @@ __all__ = [
     "initial_elements",
     "is_variance_element",
     "matrix_elements",
+    "model_times",
+    "past_flags",
+    "time_of",
     "stated_elements",
     "status_name",
     "summed_thetas",

@@ -29,6 +29,7 @@ from nlmevae.ir import (
     StructuralModel,
     Symbol,
     assignments,
+    model_times,
     names_read,
 )
 
@@ -219,7 +220,8 @@ def settle_carried_over(
             location=item.at,
         )  # fmt: skip
     partial = wanted - {item.name for item in carried if item.certain}
-    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, structural.program_names)
+    by_name = structural.program_names | {*model_times(program)}
+    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, by_name)
     return derived, list(notes.values()) + (_observed_values(derived) if derived is not None else [])
 
 
@@ -285,6 +287,7 @@ def needed_names(program: Program, structural: StructuralModel) -> frozenset[str
     for statements in (program.pk, program.des, program.error):
         collect_reads(statements, frozenset(), reads)
     roots = {"Y"} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
+    roots |= {*model_times(program)}
     for c in structural.compartments:
         roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
     needed: set[str] = set()

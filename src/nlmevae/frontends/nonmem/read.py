@@ -27,6 +27,7 @@ from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
+from nlmevae.frontends.nonmem.model_times import check_model_times, check_repeatable, without_newind
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
@@ -71,8 +72,10 @@ from nlmevae.ir import (
     Statement,
     StructuralModel,
     constant_elements,
+    model_times,
     names_assigned,
     names_read,
+    past_flags,
 )
 
 #: Roles of items that are 0 on every observation of a compartmental model.
@@ -250,12 +253,13 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
+    start = initial_state(without_newind(_code(stream, "PK", parts, compartments, skipped)))
     program = Program(
         pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
+    check_model_times(program, stream.named("PK"))
     program = with_exits(program)
     scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
@@ -268,7 +272,7 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     for section, statements in (("$DES", program.des), ("$ERROR", program.error)):
         start.check_unread(names_read(statements), section)
     start.check_unread((o.key for record in stream.named("TABLE") for o in read_options(record)), "$TABLE")
-    for name in sorted(structural.program_names & set(scope.maybe)):
+    for name in sorted({*structural.program_names, *model_times(program)} & set(scope.maybe)):
         carried.append(replace(carried_over(name, scope, None), certain=False))
     return _settled(parts, program, structural, carried, notes, skipped)
 
@@ -283,6 +287,7 @@ def _settled(
 ) -> _Structure:
     """Values of earlier records as derived data items."""
     derived, more = settle_carried_over(carried, program, structural, parts.data_items)
+    check_repeatable(program, () if derived is None else derived.items.statements)
     return _Structure(
         structural=structural,
         program=program if derived is None else derived.program,
@@ -321,23 +326,23 @@ def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> li
 def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> tuple[Scope, list[CarriedOver]]:
     """Definitions through $PK, $DES and $ERROR, in the order they run."""
     data, dropped = parts.data_items, parts.dropped
+    always = frozenset({"NEWIND", *past_flags(program)})
     pk, carried = check_definitions(
-        program.pk, "PK", Names(data_items=data, dropped=dropped, given=frozenset({"NEWIND"})), Scope(set())
+        program.pk, "PK", Names(data_items=data, dropped=dropped, given=always), Scope(set())
     )
     if program.des:
         names = Names(
             data_items=data - {"TIME"},
             dropped=dropped,
-            given=frozenset({"T", "NEWIND"}),
+            given=always | {"T"},
             hints={"TIME": "inside $DES the time is T"},
         )
         _, more = check_definitions(program.des, "DES", names, pk)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    given = frozenset({"F", "NEWIND"})
     names = Names(
-        data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
+        data_items=data, dropped=dropped, given=always | {"F"}, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
     )
     _, more = check_definitions(program.error, "ERROR", names, pk)
     if more and any(only_observations(record) for record in stream.named("ERROR")):

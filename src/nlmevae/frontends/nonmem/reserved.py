@@ -17,10 +17,8 @@ UNSUPPORTED_NAMES: dict[str, str] = {
     "DOSTIM": "code at dose times is not supported; compute the value as a data column",
     "DOSREC": "code at dose times is not supported; compute the value as a data column",
     "TSTATE": "code that reads the time of the state is not supported; in $DES use T",
-    "MPAST": "model event times are not supported; write the change as an IF on T in $DES",
-    "MNEXT": "model event times are not supported; write the change as an IF on T in $DES",
-    "MTIME": "model event times are not supported; write the change as an IF on T in $DES",
-    "MTDIFF": "model event times are not supported; write the change as an IF on T in $DES",
+    "MNEXT": "only MPAST(i) is: what changes at MTIME(i) is written with it",
+    "MNOW": "only MPAST(i) is: what changes at MTIME(i) is written with it",
     "SKIP_": "remove the statement",
     "CTLO": "interval likelihoods are not supported; Y must be prediction plus residual error",
     "CTUP": "interval likelihoods are not supported; Y must be prediction plus residual error",
@@ -38,8 +36,6 @@ UNSUPPORTED_NAMES: dict[str, str] = {
 
 #: Elements (NAME(index)) this engine does not execute -> what to do instead.
 UNSUPPORTED_ELEMENTS: dict[str, str] = {
-    "MTIME": UNSUPPORTED_NAMES["MTIME"],
-    "MPAST": UNSUPPORTED_NAMES["MPAST"],
     "MNEXT": UNSUPPORTED_NAMES["MNEXT"],
     "MIXP": UNSUPPORTED_NAMES["MIXP"],
     "COM": "copying passes are not supported; compute the value as a data column",
