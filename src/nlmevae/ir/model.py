@@ -81,7 +81,7 @@ class Model:
 
     @property
     def zero_etas(self) -> frozenset[str]:
-        """Random effects whose variance is fixed at zero: always 0."""
+        """Random effects that are always 0: their variance is fixed at zero, or nothing reads them."""
         return zero_effects(self.omega)
 
     @property

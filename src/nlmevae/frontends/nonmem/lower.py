@@ -16,6 +16,7 @@ from nlmevae.frontends.nonmem.known_values import (
     BEFORE,
     SIMULATING,
     WHILE_ESTIMATING,
+    WITH_DECLARATIONS,
     decided,
     forget,
     known_value,
@@ -25,6 +26,7 @@ from nlmevae.frontends.nonmem.model_times import NUMBERED, check_time_element, c
 from nlmevae.frontends.nonmem.protected_functions import PROTECTED
 from nlmevae.frontends.nonmem.reserved import (
     FUNCTION_NAMES,
+    INTERNAL_NAMES,
     PROTECTED_FUNCTIONS,
     UNSUPPORTED_ELEMENTS,
     UNSUPPORTED_NAMES,
@@ -95,7 +97,8 @@ class _Lowering:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.known: dict[str, float] = dict(WHILE_ESTIMATING)
+        self.states = WHILE_ESTIMATING | (WITH_DECLARATIONS if vocabulary.internal else {})
+        self.known: dict[str, float] = dict(self.states)
         self.skipped: list[Skipped] = []
         self.deciding = 0
 
@@ -248,8 +251,9 @@ class _Lowering:
             return self.array_element(name, at), at
         if match:
             return self.target_element(name, at), at
-        if name in UNSUPPORTED_NAMES or name in WHILE_ESTIMATING:
-            hint = UNSUPPORTED_NAMES.get(name, "NONMEM sets it; assign a variable with another name")
+        internal = self.vocabulary.internal and name in INTERNAL_NAMES
+        if name in UNSUPPORTED_NAMES or name in self.states or internal:
+            hint = UNSUPPORTED_NAMES.get(name, "it belongs to NONMEM; assign a variable with another name")
             raise UnsupportedError(f"{name} is not supported", hint=hint, location=at)
         check_time_name(name, at, assigned=True, section=self.vocabulary.section)
         if name == INITIAL_FLAG:
@@ -435,8 +439,8 @@ class _Lowering:
         name = vocabulary.synonyms.get(name, name)
         if name in vocabulary.lists:
             return Symbol(name, at=at)
-        if name in WHILE_ESTIMATING:
-            return Number(WHILE_ESTIMATING[name], at=at) if self.deciding == 0 else Symbol(name, at=at)
+        if name in self.states:
+            return Number(self.states[name], at=at) if self.deciding == 0 else Symbol(name, at=at)
         if _ELEMENT.match(name):
             name = self.checked(name, at)
             value = vocabulary.constants.get(name)
