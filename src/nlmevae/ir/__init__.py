@@ -52,7 +52,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel, status_name
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -125,6 +125,7 @@ __all__ = [
     "past_flags",
     "time_of",
     "stated_elements",
+    "status_name",
     "summed_thetas",
     "RawOutput",
     "NONMEM_RAW_FORMAT",
