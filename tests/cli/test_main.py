@@ -108,7 +108,7 @@ def test_out_chooses_the_folder_and_leaves_the_models_folder_alone(run, estimato
     before = sorted(tmp_path.iterdir())
     assert main(["fit", str(run), "--out", str(tmp_path / "new" / "folder")]) == 0
     assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {
-        "run_wt.ext", "run_wt.phi", "run_wt.shk", "run_wt.individuals.csv", "run_wt.results.json",
+        "run_wt.ext", "run_wt.phi", "run_wt.shk", "run_wt.shm", "run_wt.individuals.csv", "run_wt.results.json",
     }  # fmt: skip
     assert sorted(p for p in tmp_path.iterdir() if p.name != "new") == before
 
