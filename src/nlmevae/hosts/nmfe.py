@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,24 +44,28 @@ _OTHER_SAMPLES = 300
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NmfeRun:
     """How it ended: `code` is the exit code, `message` what the user has to know (empty: nothing), `warnings` what was
-    noticed, `result` None if there is none."""
+    noticed, `result` None if there is none, `error` why nothing was executed, `tables` the $TABLE files."""
 
     code: int
     message: str = ""
     warnings: tuple[str, ...] = ()
     result: FitResult | None = None
+    error: NlmevaeError | None = None
+    tables: tuple[Path, ...] = ()
 
 
 def run_nmfe(
     control_stream: Path,
     report: Path,
     *,
+    options: Mapping[str, str] | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
     started: Callable[[PreparedRun], None] | None = None,
 ) -> NmfeRun:
     """Execute a control stream and write its files into its folder, and the report.
 
     Args:
+        options: settings that override those of the control stream's comments and the environment.
         progress: called after every iteration.
         started: called when model and data are read, before the fit.
 
@@ -74,10 +78,10 @@ def run_nmfe(
     _check_names(control_stream, report, text)
     _remove_previous(control_stream, report, text)
     try:
-        return _executed(control_stream, report, text, begin, progress, started)
+        return _executed(control_stream, report, text, begin, options or {}, progress, started)
     except NlmevaeError as error:
         _write_refusal(report, text, str(error), begin, of_data=isinstance(error, DataError))
-        return NmfeRun(code=REFUSED, message=str(error))
+        return NmfeRun(code=REFUSED, message=str(error), error=error)
     except Exception as error:
         _write_refusal(report, text, f"A DEFECT OF NLMEVAE: {type(error).__name__}: {error}", begin)
         raise
@@ -94,6 +98,7 @@ def _executed(
     report: Path,
     text: str,
     begin: _Begin,
+    options: Mapping[str, str],
     progress: Callable[[ProgressEvent], None] | None,
     started: Callable[[PreparedRun], None] | None,
 ) -> NmfeRun:
@@ -103,7 +108,7 @@ def _executed(
 
     prepared = prepare(control_stream)
     require_one_estimation(prepared.model)
-    settings = settings_of(prepared.model, text)
+    settings = settings_of(prepared.model, text, options)
     files = open_files(prepared, overwrite=True)
     tables = table_files(prepared, overwrite=True)
     if started is not None:
@@ -118,7 +123,7 @@ def _executed(
     write_report(report, prepared, result, text=text, begin=begin, warnings=warnings)
     code = {FitStatus.NUMERICAL_FAILURE: FAILED, FitStatus.INTERRUPTED: INTERRUPTED}.get(result.status, 0)
     message = "" if result.status.completed else result.message or result.status.sentence
-    return NmfeRun(code=code, message=message, warnings=warnings, result=result)
+    return NmfeRun(code=code, message=message, warnings=warnings, result=result, tables=tables.paths)
 
 
 def require_one_estimation(model: Model) -> None:
@@ -139,7 +144,7 @@ def require_one_estimation(model: Model) -> None:
         )
 
 
-def settings_of(model: Model, text: str) -> FitSettings:
+def settings_of(model: Model, text: str, options: Mapping[str, str] | None = None) -> FitSettings:
     """What the control stream, its comments and the environment ask for: the covariance step only with $COVARIANCE,
     samples of random effects where ETASAMPLES=1 asks for them.
 
@@ -149,7 +154,7 @@ def settings_of(model: Model, text: str) -> FitSettings:
     from nlmevae.cli.options import settings_from_text
     from nlmevae.pipeline import with_stated_seed
 
-    given = engine_options(text)
+    given = engine_options(text) | dict(options or {})
     settings = settings_from_text((), given)
     asked = {"samples": eta_samples(model)} | ({} if model.covariance is not None else {"covariance": "none"})
     settings = dataclasses.replace(settings, **{k: v for k, v in asked.items() if k not in given})
