@@ -95,6 +95,17 @@ def test_parameters_are_printed_as_matrices():
     assert "         2.00E-02 ........." in lines[errors:]
 
 
+def test_the_covariance_of_the_estimates_is_printed_in_nonmems_order():
+    lines = lst_text(with_uncertainty(make_result()), FACTS).splitlines()
+    start = next(k for k, line in enumerate(lines) if "COVARIANCE MATRIX OF ESTIMATE" in line)
+    block = lines[start : start + 26]
+    assert block[4].split() == ["TH", "1", "TH", "2", "OM11", "OM12", "OM22", "SG11"]
+    assert block[7] == "+        4.00E-04"  # 0.02^2
+    assert block[10] == "+       ......... ........."  # THETA(2) is fixed
+    # OMEGA(1,1) and THETA(1): 0.25 * 0.02 * 0.02
+    assert block[13] == "+        1.00E-04 .........  4.00E-04"
+
+
 def test_many_random_effects_are_wrapped_so_that_pharmpy_reads_all(tmp_path):
     reader = pytest.importorskip("pharmpy.tools.external.nonmem.results_file").NONMEMResultsFile
     rows = statistics_lines("ETASHRINKSD(%)", [f"{value:.4E}" for value in np.linspace(-1, 50, 23)])

@@ -17,7 +17,14 @@ from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import METHOD_TITLE, NOT_NONMEM
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.ext import GOAL, final_objective
-from nlmevae.writers.lst_blocks import box, error_blocks, estimate_blocks, objective_box, statistics_lines
+from nlmevae.writers.lst_blocks import (
+    box,
+    covariance_boxes,
+    error_blocks,
+    estimate_blocks,
+    objective_box,
+    statistics_lines,
+)
 from nlmevae.writers.nonmem_layout import LOG_2PI, objective
 from nlmevae.writers.shk import shk_rows
 
@@ -149,6 +156,7 @@ def _estimation(result: FitResult, table: int) -> list[str]:
     lines += estimate_blocks(result)
     if result.uncertainty is not None and result.uncertainty.method != "none":
         lines += [*box(method, "STANDARD ERROR OF ESTIMATE"), "", *error_blocks(result)]
+        lines += covariance_boxes(result, method)
     return [*lines, f" Elapsed postprocess time in seconds: {0.0:8.2f}"]
 
 

@@ -15,6 +15,8 @@ from nlmevae.results.fit_result import FitResult
 _STARS = " " + "*" * 120
 _SIDE = "*" * 20
 _PER_LINE = 12
+#: Columns of a matrix of the covariance step.
+LARGEST_PRINTED = 60
 #: What NONMEM prints where an element is not estimated.
 NOT_ESTIMATED = "........."
 
@@ -69,6 +71,46 @@ def error_blocks(result: FitResult) -> list[str]:
     return lines
 
 
+def covariance_boxes(result: FitResult, method: str) -> list[str]:
+    """The three matrices of the covariance step, each in its box; larger ones than NONMEM's users read are left to
+    `.cov`, `.cor` and `.coi`. Readers take the first box for the end of the standard errors."""
+    known = result.uncertainty
+    if known is None:
+        return []
+    labels, order = _matrix_order(result)
+    errors = known.standard_errors[order]
+    correlation = known.correlation.copy()
+    np.fill_diagonal(correlation, known.standard_errors)
+    lines = []
+    for title, matrix in (("", known.covariance), ("", correlation), ("INVERSE ", known.inverse)):
+        name = "CORRELATION" if matrix is correlation else "COVARIANCE"
+        lines += [*box(method, f"{title}{name} MATRIX OF ESTIMATE"), ""]
+        if len(labels) > LARGEST_PRINTED:
+            lines += [" NOT PRINTED: MORE PARAMETERS THAN FIT; SEE THE FILES .cov, .cor AND .coi", ""]
+            continue
+        lines += _labels(labels, 12)
+        for i, label in enumerate(labels):
+            row = matrix[order][i, order[: i + 1]]
+            there = (errors[i] > 0) & (errors[: i + 1] > 0)
+            texts = [_number(v) if seen else NOT_ESTIMATED for v, seen in zip(row, there, strict=True)]
+            lines += [" ", f" {label}", *_rows(texts, "+")]
+        lines.append("")
+    return lines
+
+
+def _matrix_order(result: FitResult) -> tuple[list[str], np.ndarray]:
+    """Labels THETA, OMEGA, SIGMA, and where they stand in the order of files (THETA, SIGMA, OMEGA)."""
+    n_theta, n_eps, n_eta = len(result.thetas), len(result.sigma), len(result.omega)
+    n_sigma, n_omega = n_eps * (n_eps + 1) // 2, n_eta * (n_eta + 1) // 2
+    sigma = np.arange(n_theta, n_theta + n_sigma)
+    omega = np.arange(n_theta + n_sigma, n_theta + n_sigma + n_omega)
+    labels = [f"TH{k + 1:2d}" for k in range(n_theta)]
+    for word, n in (("OM", n_eta), ("SG", n_eps)):
+        digits = 1 if n < 10 else 2
+        labels += [f"{word}{j + 1:0{digits}d}{i + 1:0{digits}d}" for i in range(n) for j in range(i + 1)]
+    return labels, np.concatenate([np.arange(n_theta), omega, sigma]).astype(int)
+
+
 def sd_and_correlations(matrix: np.ndarray) -> np.ndarray:
     """Standard deviations on the diagonal, correlations off it (0 where a variance is 0)."""
     sd = np.sqrt(np.clip(np.diag(matrix), 0.0, None))
@@ -105,9 +147,9 @@ def _triangle(name: str, matrix: np.ndarray, text=None) -> list[str]:
     return [*lines, ""]
 
 
-def _labels(labels: list[str]) -> list[str]:
+def _labels(labels: list[str], indent: int = 9) -> list[str]:
     parts = [labels[k : k + _PER_LINE] for k in range(0, len(labels), _PER_LINE)]
-    return [" " * 9 + "".join(label.ljust(10) for label in part) for part in parts]
+    return [" " * indent + "".join(label.ljust(10) for label in part) for part in parts]
 
 
 def _rows(values: list[str], mark: str) -> list[str]:
