@@ -114,6 +114,19 @@ def test_out_chooses_the_folder_and_leaves_the_models_folder_alone(run, estimato
     assert sorted(p for p in tmp_path.iterdir() if p.name != "new") == before
 
 
+def test_a_report_in_nonmems_layout_is_written_where_it_is_asked_for(run, estimator, capsys):
+    report = run.with_suffix(".lst")
+    report.write_text("NONMEM's\n")
+    assert main(["fit", str(run)]) == 0
+    assert report.read_text() == "NONMEM's\n"
+    assert main(["fit", str(run), "--lst"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["fit", str(run), "--lst", "--overwrite"]) == 0
+    assert "NONMEM WAS NOT RUN" in report.read_text()
+    assert main(["fit", str(run)]) == 0
+    assert not report.exists()  # ours, of the run before
+
+
 @pytest.mark.parametrize(
     ("options", "seed"), [([], 4711), (["--seed", "9"], 9), (["--set", "seed=1"], 1), (["--set", "seed = 2"], 2)]
 )

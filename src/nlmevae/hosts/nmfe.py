@@ -73,7 +73,7 @@ def run_nmfe(
         ModelError: there is no such control stream.
         OutputError: not even the report can be written.
     """
-    begin = _Begin(datetime.now(UTC), time.process_time())
+    begin = Begin.now()
     text = _text_of(control_stream)
     _check_names(control_stream, report, text)
     _remove_previous(control_stream, report, text)
@@ -87,17 +87,23 @@ def run_nmfe(
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Begin:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """When a run began; `cpu`: seconds that its process had used."""
+
     moment: datetime
     cpu: float
+
+    @classmethod
+    def now(cls) -> Begin:
+        return cls(moment=datetime.now(UTC), cpu=time.process_time())
 
 
 def _executed(
     control_stream: Path,
     report: Path,
     text: str,
-    begin: _Begin,
+    begin: Begin,
     options: Mapping[str, str],
     progress: Callable[[ProgressEvent], None] | None,
     started: Callable[[PreparedRun], None] | None,
@@ -116,11 +122,10 @@ def _executed(
     result = run_fit(prepared, settings, files=files, progress=progress)
     files.finish(result)
     written = write_tables(prepared, result, tables, threads=settings.threads)
-    notes = tuple(n.message for n in prepared.diagnostics if n.severity == "warning")
-    warnings = (*notes, *result.warnings, *written.warnings)
+    warnings = (*report_notes(prepared, result), *written.warnings)
     cpu = time.process_time() - begin.cpu
     write_atomically(files.folder.folder / f"{files.folder.stem}.cpu", f"{cpu:14.3f}\n")
-    write_report(report, prepared, result, text=text, begin=begin, warnings=warnings)
+    write_report(report, prepared, result, begin=begin, warnings=warnings)
     code = {FitStatus.NUMERICAL_FAILURE: FAILED, FitStatus.INTERRUPTED: INTERRUPTED}.get(result.status, 0)
     message = "" if result.status.completed else result.message or result.status.sentence
     return NmfeRun(code=code, message=message, warnings=warnings, result=result, tables=tables.paths)
@@ -175,15 +180,28 @@ def eta_samples(model: Model) -> int:
     return asked
 
 
+def prepare_report(path: Path, prepared: PreparedRun, *, overwrite: bool = False) -> None:
+    """Make sure that a report can be written; OutputError if another program's would be lost."""
+    from nlmevae.results.run_folder import check_replaceable
+
+    check_replaceable([path], overwrite=overwrite, inputs=[prepared.model.source.path, prepared.dataset.path])
+
+
+def report_notes(prepared: PreparedRun, result: FitResult) -> tuple[str, ...]:
+    """What was noticed about model, data and fit."""
+    return (*(n.message for n in prepared.diagnostics if n.severity == "warning"), *result.warnings)
+
+
 def write_report(
-    path: Path, prepared: PreparedRun, result: FitResult, *, text: str, begin: _Begin, warnings: tuple[str, ...]
+    path: Path, prepared: PreparedRun, result: FitResult, *, begin: Begin, warnings: tuple[str, ...]
 ) -> None:
     """The `.lst` of a finished run."""
+    from nlmevae.frontends.nonmem.records import printable
     from nlmevae.writers.atomic import write_atomically
     from nlmevae.writers.lst import ReportFacts, lst_text
 
     facts = ReportFacts(
-        control_stream=text,
+        control_stream=printable(prepared.model.source.text),
         version=__version__,
         started=begin.moment,
         ended=datetime.now(UTC),
@@ -196,7 +214,7 @@ def write_report(
     write_atomically(path, lst_text(result, facts))
 
 
-def _write_refusal(path: Path, text: str, message: str, begin: _Begin, *, of_data: bool = False) -> None:
+def _write_refusal(path: Path, text: str, message: str, begin: Begin, *, of_data: bool = False) -> None:
     from nlmevae.writers.atomic import write_atomically
     from nlmevae.writers.lst import ReportFacts, refusal_text
 
