@@ -177,16 +177,44 @@ def test_a_missing_control_stream_is_named(tmp_path):
     assert not (tmp_path / "none.lst").exists()
 
 
-def test_a_defect_leaves_a_report_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ZeroDivisionError("oh"), "A DEFECT OF NLMEVAE: ZeroDivisionError: oh"),
+        (KeyboardInterrupt(), "INTERRUPTED BEFORE THERE WAS A RESULT"),
+    ],
+)
+def test_a_defect_and_an_interrupt_leave_a_report_too(tmp_path, monkeypatch, error, said):
     import nlmevae.pipeline
 
     def broken(*args, **more):
-        raise ZeroDivisionError("oh")
+        raise error
 
     monkeypatch.setattr(nlmevae.pipeline, "prepare", broken)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)):
         run_nmfe(stream(tmp_path), tmp_path / "run1.lst")
-    assert "A DEFECT OF NLMEVAE: ZeroDivisionError: oh" in (tmp_path / "run1.lst").read_text()
+    assert said in (tmp_path / "run1.lst").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no record found"),
+        (b"$PROBLEM caf\xe9\r\n$INPUT ID\r\n", "caf\xe9"),
+        (b"\x00\x01\x02", "no record found"),
+    ],
+    ids=["empty", "latin-1 with CRLF", "binary"],
+)
+def test_any_file_as_a_control_stream_leaves_a_report(tmp_path, content, said):
+    (tmp_path / "run1.ctl").write_bytes(content)
+    assert run_nmfe(tmp_path / "run1.ctl", tmp_path / "run1.lst").code == REFUSED
+    assert said in (tmp_path / "run1.lst").read_text(encoding="utf-8")
+    assert (tmp_path / "run1.ctl").read_bytes() == content
+
+
+def test_a_folder_is_no_control_stream(tmp_path):
+    with pytest.raises(ModelError, match="cannot read"):
+        run_nmfe(tmp_path, tmp_path / "run1.lst")
 
 
 def test_an_evaluation_says_that_nothing_was_estimated(tmp_path):

@@ -82,6 +82,9 @@ def run_nmfe(
     except NlmevaeError as error:
         _write_refusal(report, text, str(error), begin, of_data=isinstance(error, DataError))
         return NmfeRun(code=REFUSED, message=str(error), error=error)
+    except KeyboardInterrupt:
+        _write_refusal(report, text, "INTERRUPTED BEFORE THERE WAS A RESULT", begin)
+        raise
     except Exception as error:
         _write_refusal(report, text, f"A DEFECT OF NLMEVAE: {type(error).__name__}: {error}", begin)
         raise
