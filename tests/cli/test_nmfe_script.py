@@ -1,5 +1,6 @@
 """The command that other programs call instead of NONMEM's."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ from tests.hosts.test_nmfe import stream, wrong
 )
 def test_options_of_nonmems_script_mean_nothing(words):
     assert positional(words) == ["m.ctl", "m.lst"]
+
+
+def test_the_package_installs_the_commands():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    scripts = {name: target for name, target in project["scripts"].items() if name.startswith("nmfe")}
+    assert scripts == dict.fromkeys(("nmfe73", "nmfe74", "nmfe75", "nmfe76"), f"{main.__module__}:{main.__name__}")
 
 
 def test_a_run_shows_its_progress_on_stdout_and_succeeds(tmp_path, monkeypatch, capsys):

@@ -132,6 +132,7 @@ def test_what_cannot_be_executed_has_a_report_that_says_why_and_no_results(tmp_p
     report = (tmp_path / "run1.lst").read_text()
     assert re.search(said, report)
     assert "AN ERROR WAS FOUND" in report
+    assert ("ON THE DATA SET" in report) == ("other.csv" in said)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run1.lst", "run1.mod", "theophylline.csv"]
 
 
@@ -180,8 +181,8 @@ def test_a_missing_control_stream_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ZeroDivisionError("oh"), "A DEFECT OF NLMEVAE: ZeroDivisionError: oh"),
-        (KeyboardInterrupt(), "INTERRUPTED BEFORE THERE WAS A RESULT"),
+        (ZeroDivisionError("oh"), "A DEFECT OF NLMEVAE ENDED THE RUN.\n ZeroDivisionError: oh"),
+        (KeyboardInterrupt(), "THE RUN WAS INTERRUPTED BEFORE THERE WAS A RESULT"),
     ],
 )
 def test_a_defect_and_an_interrupt_leave_a_report_too(tmp_path, monkeypatch, error, said):
@@ -210,6 +211,18 @@ def test_any_file_as_a_control_stream_leaves_a_report(tmp_path, content, said):
     assert run_nmfe(tmp_path / "run1.ctl", tmp_path / "run1.lst").code == REFUSED
     assert said in (tmp_path / "run1.lst").read_text(encoding="utf-8")
     assert (tmp_path / "run1.ctl").read_bytes() == content
+
+
+def test_a_file_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
+    path = stream(tmp_path)
+    (tmp_path / "run1.phi").write_text("of another run\n")
+
+    def forbidden(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", forbidden)
+    with pytest.raises(OutputError, match=r"cannot remove .*run1\.phi of an earlier run: Permission denied"):
+        run_nmfe(path, tmp_path / "run1.lst")
 
 
 def test_a_folder_is_no_control_stream(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from nlmevae.results.run_folder import is_own_file
 from nlmevae.results.status import FitStatus
-from nlmevae.writers.lst import ReportFacts, date_text, lst_text, refusal_text
+from nlmevae.writers.lst import IN_CONTROL_STREAM, IN_DATA, ReportFacts, date_text, lst_text, refusal_text
 from nlmevae.writers.lst_blocks import statistics_lines
 from tests.helpers.results import make_result, with_uncertainty
 
@@ -115,11 +115,10 @@ def test_many_random_effects_are_wrapped_so_that_pharmpy_reads_all(tmp_path):
     assert len(read) == 23
 
 
-@pytest.mark.parametrize("of_data", [False, True])
-def test_a_refusal_has_nm_trans_sentence_our_message_and_no_result(tmp_path, of_data):
-    text = refusal_text("run1.ctl:3:1: this is wrong\n  -> do that", FACTS, of_data=of_data)
-    assert "AN ERROR WAS FOUND" in text
-    assert ("ON THE DATA SET" in text) == of_data
+@pytest.mark.parametrize("sentence", [IN_CONTROL_STREAM, IN_DATA])
+def test_a_refusal_has_nm_trans_sentence_our_message_and_no_result(tmp_path, sentence):
+    text = refusal_text("run1.ctl:3:1: this is wrong\n  -> do that", FACTS, sentence)
+    assert f"\n {sentence}\n" in text
     assert "\n run1.ctl:3:1: this is wrong\n   -> do that\n" in text
     assert "NONMEM WAS NOT RUN" in text
     assert "#TERM" not in text

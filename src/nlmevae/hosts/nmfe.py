@@ -80,13 +80,13 @@ def run_nmfe(
     try:
         return _executed(control_stream, report, text, begin, options or {}, progress, started)
     except NlmevaeError as error:
-        _write_refusal(report, text, str(error), begin, of_data=isinstance(error, DataError))
+        _write_refusal(report, text, str(error), begin, _sentence_of(error))
         return NmfeRun(code=REFUSED, message=str(error), error=error)
     except KeyboardInterrupt:
-        _write_refusal(report, text, "INTERRUPTED BEFORE THERE WAS A RESULT", begin)
+        _write_refusal(report, text, "", begin, "THE RUN WAS INTERRUPTED BEFORE THERE WAS A RESULT.")
         raise
     except Exception as error:
-        _write_refusal(report, text, f"A DEFECT OF NLMEVAE: {type(error).__name__}: {error}", begin)
+        _write_refusal(report, text, f"{type(error).__name__}: {error}", begin, "A DEFECT OF NLMEVAE ENDED THE RUN.")
         raise
 
 
@@ -217,12 +217,21 @@ def write_report(
     write_atomically(path, lst_text(result, facts))
 
 
-def _write_refusal(path: Path, text: str, message: str, begin: Begin, *, of_data: bool = False) -> None:
+def _sentence_of(error: NlmevaeError) -> str:
+    """NM-TRAN's, where it has one."""
+    from nlmevae.writers.lst import IN_CONTROL_STREAM, IN_DATA
+
+    if isinstance(error, OutputError):
+        return "THE RESULTS COULD NOT BE WRITTEN."
+    return IN_DATA if isinstance(error, DataError) else IN_CONTROL_STREAM
+
+
+def _write_refusal(path: Path, text: str, message: str, begin: Begin, sentence: str) -> None:
     from nlmevae.writers.atomic import write_atomically
     from nlmevae.writers.lst import ReportFacts, refusal_text
 
     facts = ReportFacts(control_stream=text, version=__version__, started=begin.moment, ended=datetime.now(UTC))
-    write_atomically(path, refusal_text(message, facts, of_data=of_data))
+    write_atomically(path, refusal_text(message, facts, sentence))
 
 
 def _text_of(control_stream: Path) -> str:
@@ -257,9 +266,14 @@ def _is_report(path: Path) -> bool:
 
 def _remove_previous(control_stream: Path, report: Path, text: str) -> None:
     """Results of an earlier run, NONMEM's too, so that they are not read as those of this one. A file that the control
-    stream names may be an input, and stays until model and data are read."""
+    stream names may be an input, and stays until model and data are read. OutputError if one cannot be removed."""
     folder = RunFolder.beside(control_stream)
     names = [*folder.files, *(folder.folder / f"{folder.stem}{suffix}" for suffix in OTHER_SUFFIXES), report]
     for path in names:
         if path.is_file() and path.resolve() != control_stream.resolve() and path.name not in text:
-            path.unlink()
+            try:
+                path.unlink()
+            except OSError as error:
+                raise OutputError(
+                    f"cannot remove {path} of an earlier run: {error.strerror}", hint="run in a folder you may write to"
+                ) from error

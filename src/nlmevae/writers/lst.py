@@ -28,6 +28,9 @@ from nlmevae.writers.lst_blocks import (
 from nlmevae.writers.nonmem_layout import LOG_2PI, objective
 from nlmevae.writers.shk import shk_rows
 
+IN_CONTROL_STREAM = "AN ERROR WAS FOUND IN THE CONTROL STATEMENTS."
+IN_DATA = "AN ERROR WAS FOUND ON THE DATA SET."
+
 _TERMINATION = {
     FitStatus.CONVERGED: "OPTIMIZATION WAS COMPLETED",
     FitStatus.FINISHED_SCHEDULE: "OPTIMIZATION WAS NOT TESTED FOR CONVERGENCE",
@@ -75,10 +78,10 @@ def lst_text(result: FitResult, facts: ReportFacts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def refusal_text(message: str, facts: ReportFacts, *, of_data: bool = False) -> str:
-    """The report of a run that did not begin: `message` is ours, of several lines; `of_data`: the data are wrong."""
-    where = "ON THE DATA SET" if of_data else "IN THE CONTROL STATEMENTS"
-    lines = [*_stream(facts), "", f" AN ERROR WAS FOUND {where}."]
+def refusal_text(message: str, facts: ReportFacts, sentence: str = IN_CONTROL_STREAM) -> str:
+    """The report of a run without results: `sentence` is NM-TRAN's, where it has one for this; `message` is ours, of
+    several lines."""
+    lines = [*_stream(facts), "", f" {sentence}"]
     lines += [f" {line}".rstrip() for line in message.splitlines()]
     lines += ["", f" {_author(facts)}", " THERE IS NO COMPLETE RESULT.", "Stop Time:", date_text(facts.ended)]
     return "\n".join(lines) + "\n"
