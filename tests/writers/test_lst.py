@@ -13,6 +13,7 @@ from nlmevae.results.status import FitStatus
 from nlmevae.writers.lst import IN_CONTROL_STREAM, IN_DATA, ReportFacts, date_text, lst_text, refusal_text
 from nlmevae.writers.lst_blocks import statistics_lines
 from tests.helpers.results import make_result, with_uncertainty
+from tests.writers.test_shk import no_etas
 
 STARTED = datetime(2026, 3, 5, 7, 8, 9, tzinfo=UTC)
 FACTS = ReportFacts(
@@ -57,7 +58,7 @@ def test_pharmpy_reads_what_it_needs(tmp_path):
     status = read.estimation_status(1)
     assert status.minimization_successful is True
     assert status.ofv_with_constant == pytest.approx(result.minus_two_ll, abs=1e-9)
-    assert list(status.eta_shrinkage["ETASHRINKSD(%)"])[:1] == [12.5]
+    assert list(status.eta_shrinkage["ETASHRINKSD(%)"]) == pytest.approx([12.5, math.nan], nan_ok=True)
     assert list(status.eps_shrinkage["EPSSHRINKSD(%)"]) == [7.25]
     assert read.covariance_status(1).covariance_step_ok is True
     assert read.runtime_total == 20.0
@@ -136,6 +137,12 @@ def test_our_reports_are_known_to_be_ours(tmp_path, text):
 
 def test_dates_are_those_of_the_program_date():
     assert date_text(STARTED) == "Thu Mar  5 07:08:09 UTC 2026"
+
+
+def test_a_model_without_random_effects_has_a_report(tmp_path):
+    nothing = np.empty((0, 0))
+    result = make_result(omega=nothing, shrinkage=no_etas())
+    assert pharmpy_reading(tmp_path, result).estimation_status(1).minimization_successful is True
 
 
 def test_values_that_are_not_known_are_printed(tmp_path):

@@ -8,6 +8,7 @@ One fit serves all $ESTIMATION records; each has its block (#TBLN) with the same
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -193,7 +194,7 @@ def _failure(result: FitResult) -> list[str]:
 def _shrinkage(result: FitResult) -> list[str]:
     rows = shk_rows(result)
     bar, error, p_value, eta_sd, _, ebv_sd, _, eta_variance, ebv_variance, _, information = (
-        [f"{value:.4E}" for value in row] for row in rows
+        [_statistic(value) for value in row] for row in rows
     )
     found = result.shrinkage
     lines = [
@@ -221,7 +222,11 @@ def _shrinkage(result: FitResult) -> list[str]:
 
 
 def _percent(values: np.ndarray) -> list[str]:
-    return [f"{1e-10 if value < 0 else value:.4E}" for value in values]
+    return [_statistic(1e-10 if value < 0 else value) for value in values]
+
+
+def _statistic(value: float) -> str:
+    return "NaN" if math.isnan(value) else f"{value:.4E}"
 
 
 def _constants(result: FitResult, value: float) -> list[str]:
