@@ -33,7 +33,7 @@ _FAR = (
 def probit(p: Expression) -> Expression:
     """PHI^-1(p) for 0 < p < 1; not a number elsewhere.
 
-    The logarithm of the tails is taken of min(p, 1 - p) everywhere, so that no branch is infinite where the other holds.
+    The logarithm of the tails is that of min(p, 1 - p), so that no branch is infinite where another holds.
     """
     at = p.at
     q = Binary("-", p, Number(0.5, at=at), at=at)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 
 from nlmevae.errors import UnsupportedError
-from nlmevae.frontends.monolix.covariates import Covariates
+from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.population import Population, RandomEffects
 from nlmevae.frontends.monolix.probit import probit
