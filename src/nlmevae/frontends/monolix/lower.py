@@ -1,0 +1,94 @@
+"""`Project` -> ir.Model, on one page.
+
+Project --structure--> compartments and programs --individual parameters, outcomes--> code --rows--> Model --recognition--> Model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nlmevae.frontends.monolix.covariate_code import Covariates
+from nlmevae.frontends.monolix.individual_code import individual_statements
+from nlmevae.frontends.monolix.outcome_code import outcome_statements
+from nlmevae.frontends.monolix.population import Population, random_effects
+from nlmevae.frontends.monolix.project import ObservationDefinition, Project
+from nlmevae.frontends.monolix.routes import routed
+from nlmevae.frontends.monolix.rows import data_rows
+from nlmevae.frontends.monolix.structure import Structure, structure
+from nlmevae.frontends.recognition import recognise
+from nlmevae.ir import EstimationStep, Model, Program, SourceReference, Statement, StructuralModel
+
+
+def read_monolix_project(path: str | Path) -> Model:
+    """The model a Monolix project states, individual parameters and residual errors recognised.
+
+    Raises:
+        ModelError: the text is not legal, has no consistent meaning or is not supported; with its place and what to do.
+        DataError: the model varies between occasions and its data cannot be read.
+    """
+    from nlmevae.frontends.monolix.read import read_project
+
+    return recognise(lower_project(read_project(path)))
+
+
+def lower_project(project: Project) -> Model:
+    """The model as stated: everything but recognition, whose fields are empty."""
+    fitted = _fitted(project)
+    stated = structure(project.structural, predictions=[o.prediction for o in fitted])
+    structural, routes = routed(stated)
+    rows = data_rows(project, stated, routes)
+    population = Population(initial={p.name: p for p in project.parameters})
+    effects = random_effects(project.individual, project.correlations, population, rows.occasions)
+    individual = individual_statements(
+        project.individual, Covariates.of(project.covariates), population, effects, rows.occasion_item, rows.occasions
+    )
+    outcome, sigma = outcome_statements(
+        [(o, float(k)) for k, o in enumerate(fitted, 1)],
+        stated.outputs,
+        population,
+        "YTYPE" if len(fitted) > 1 else None,
+        {o.name: rows.censored for o in fitted} if rows.censored is not None else {},
+    )
+    return Model(
+        name=Path(project.path).stem,
+        source=SourceReference(
+            format="monolix", path=project.path, text=_whole_text(project), included=project.included
+        ),
+        problem=project.description.strip().split("\n")[0],
+        data=rows.spec,
+        thetas=tuple(population.thetas),
+        omega=effects.omega,
+        sigma=sigma,
+        structural=structural,
+        program=_program(structural, stated, individual, outcome),
+        estimation=(_estimation(project),),
+        diagnostics=project.diagnostics,
+    )
+
+
+def _fitted(project: Project) -> list[ObservationDefinition]:
+    """Outcomes in the order of <FIT>."""
+    by_name = {o.name: o for o in project.observations}
+    return [by_name[name] for name in project.fit.models]
+
+
+def _program(
+    structural: StructuralModel, stated: Structure, individual: Sequence[Statement], outcome: Sequence[Statement]
+) -> Program:
+    """A model without compartments is one formula."""
+    if not structural.compartments:
+        return Program(error=(*individual, *stated.pk, *stated.error, *outcome))
+    return Program(pk=(*individual, *stated.pk), des=stated.des, error=(*stated.error, *outcome))
+
+
+def _estimation(project: Project) -> EstimationStep:
+    """Monolix estimates by SAEM, with residual errors of the size the individual prediction gives them."""
+    seed = project.settings.get("seed", "")
+    return EstimationStep(method="SAEM", interaction=True, seed=int(seed) if seed.isdigit() else None)
+
+
+def _whole_text(project: Project) -> str:
+    """The project and, where it is another text, its structural model."""
+    structural = project.structural
+    return project.text if structural.path == project.path else f"{project.text}\n{structural.text}"
