@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nlmevae.errors import SemanticError
-from nlmevae.frontends.monolix.names import program_expression, program_name
+from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.population import Population
 from nlmevae.frontends.monolix.project import (
     CategoricalCovariate,
@@ -15,6 +15,7 @@ from nlmevae.frontends.monolix.project import (
     CovariateTerm,
     RegroupedCovariate,
 )
+from nlmevae.frontends.monolix.renaming import renamed_expression
 from nlmevae.ir import Assign, Binary, Compare, Expression, Logical, Number, Symbol, Where
 
 
@@ -53,7 +54,7 @@ class Covariates:
         for name in names:
             covariate = self.by_name.get(name)
             if isinstance(covariate, ComputedCovariate):
-                yield Assign(program_name(name), program_expression(covariate.value), at=covariate.at)
+                yield Assign(program_name(name), renamed_expression(covariate.value, {}), at=covariate.at)
 
     def term(self, term: CovariateTerm, population: Population) -> Expression | None:
         """What one covariate adds on the Gaussian scale; None where all its coefficients are 0.

@@ -1,6 +1,6 @@
 """`Project` -> ir.Model, on one page.
 
-Project --structure--> compartments and programs --individual parameters, outcomes--> code --rows--> Model --recognition--> Model
+Project --structure--> compartments, programs --individual parameters, outcomes--> code --rows--> Model --recognition-->
 """
 
 from __future__ import annotations

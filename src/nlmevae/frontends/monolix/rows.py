@@ -54,7 +54,7 @@ def _columns(project: Project, stated: Structure) -> tuple[RowColumn, ...]:
     regressors = project.data.of("regressor")
     if len(regressors) != len(stated.regressors):
         raise SemanticError(
-            f"the data have {len(regressors)} regressor columns, the structural model declares {len(stated.regressors)}",
+            f"the data have {len(regressors)} regressor columns, the model declares {len(stated.regressors)}",
             hint="columns and declarations meet in their order: declare as many X={use=regressor} as there are columns",
             location=project.structural.at or project.data.at,
         )
