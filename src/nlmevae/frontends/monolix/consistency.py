@@ -401,8 +401,12 @@ def _referenced(project: Project) -> dict[str, Location | None]:
 def _parameter_notes(project: Project) -> Iterator[Diagnostic]:
     referenced = _referenced(project)
     values = {p.name: p for p in project.parameters}
+    correlations = {c.value for c in project.correlations}
     for name, at in referenced.items():
-        if name not in values:
+        if name not in values and name in correlations:
+            # versions before 2018 do not write them
+            yield _note(f"{name} has no initial value: it starts at 0", at)
+        elif name not in values:
             raise SemanticError(
                 f"{name} has no initial value",
                 hint=_nearest(
@@ -427,7 +431,9 @@ def _them(names: Sequence) -> str:
 
 def _check_values(project: Project, values: dict[str, InitialValue]) -> None:
     def value_of(given: NameOrNumber) -> tuple[float, Location | None]:
-        return (values[given].value, values[given].at) if isinstance(given, str) else (given, None)
+        if isinstance(given, str):
+            return (values[given].value, values[given].at) if given in values else (0.0, None)
+        return given, None
 
     for definition in project.individual:
         value, at = value_of(definition.typical)

@@ -9,6 +9,7 @@ from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError
 from nlmevae.frontends.monolix.nodes import (
     Assignment,
     CallNode,
+    Label,
     ListNode,
     Node,
     Numeral,
@@ -105,7 +106,7 @@ def names_of(node: Node, what: str) -> tuple[str, ...]:
 
 def label_of(node: Node, what: str) -> str:
     """A category or a kind of observation: a name, a number or text in quotes, as written."""
-    if isinstance(node, (Word, Quoted, Numeral)):
+    if isinstance(node, (Word, Quoted, Numeral, Label)):
         return node.text
     if isinstance(node, Operation) and node.operator in "+-" and len(node.operands) == 1:
         return node.written

@@ -23,6 +23,7 @@ from nlmevae.frontends.monolix.project import (
     Covariate,
     DataFile,
     Fit,
+    InitialValue,
     ObservationDefinition,
     Project,
     StructuralText,
@@ -87,7 +88,15 @@ def project_of(source: SourceText) -> Project:
         description=_description(blocks),
         included=included,
     )
-    return replace(project, diagnostics=(*notes, *consistency_notes(project, individual.used)))
+    notes = (*notes, *consistency_notes(project, individual.used))
+    return replace(project, parameters=_with_correlations(project), diagnostics=notes)
+
+
+def _with_correlations(project: Project) -> tuple[InitialValue, ...]:
+    """Correlations without an initial value start at 0: versions before 2018 do not write them."""
+    known = {p.name for p in project.parameters}
+    names = dict.fromkeys(c.value for c in project.correlations if isinstance(c.value, str) and c.value not in known)
+    return (*project.parameters, *(InitialValue(name=name, value=0.0) for name in names))
 
 
 def _check_headings(blocks: Sequence[Block]) -> None:

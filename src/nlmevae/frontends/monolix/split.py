@@ -26,7 +26,7 @@ SECTIONS = {
     "MONOLIX": ("TASKS", "SETTINGS", "PLOTS", "COMMENTS"),
 }
 #: Labels that end free text.
-LABELS = ("DESCRIPTION", "PK", "EQUATION", "DEFINITION", "OUTPUT", "INPUT")
+LABELS = ("DESCRIPTION", "PK", "EQUATION", "DEFINITION", "OUTPUT", "INPUT", "OBSERVATION")
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _TAG = re.compile(r"[ \t\ufeff]*<[ \t]*(?P<name>\w+)[ \t]*>[ \t]*$")

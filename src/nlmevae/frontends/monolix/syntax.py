@@ -14,6 +14,7 @@ from nlmevae.frontends.monolix.nodes import (
     Assignment,
     CallNode,
     Conditional,
+    Label,
     ListNode,
     Node,
     Numeral,
@@ -28,7 +29,7 @@ from nlmevae.frontends.nonmem.records import SourceText
 #: What the grammar's signs and words are called in messages.
 _SHOWN = {"_THEN": "then", "_ELSEIF": "elseif", "_ELSE": "else", "_END": "end", "IF": "if"}
 _CLOSING = {"(": ")", "{": "}"}
-_LEAF = {"word": Word, "quoted": Quoted, "number": Numeral, "flag": Word}
+_LEAF = {"word": Word, "quoted": Quoted, "number": Numeral, "flag": Word, "label": Label}
 
 
 @functools.cache
@@ -235,13 +236,9 @@ def _unexpected_token(block: Block, code: str, offset: int, error: UnexpectedTok
         return _error(block, offset, 1, f"this {shown} closes nothing", f"remove it, or add the missing {opening}")
     if kind == "EQUAL":
         return _unexpected_equal(block, code, offset, inside)
-    if kind in ("COMPARE", "POWER"):
-        what = "comparison" if kind == "COMPARE" else "power"
-        remedy = "(a < b) & (b < c)" if kind == "COMPARE" else "a^(b^c) or (a^b)^c"
-        if kind in _operators_before(code, offset):
-            return _error(
-                block, offset, len(shown), f"a second {what} in a row", f"say what is meant with parentheses: {remedy}"
-            )
+    if kind == "COMPARE" and re.search(r"[<>]|[=!~]=", code[:offset].rsplit("\n", 1)[-1]):
+        remedy = "say what is meant: (a < b) & (b < c)"
+        return _error(block, offset, len(shown), "a second comparison in a row", remedy)
     return _missing_between(block, code, offset, shown, inside)
 
 
@@ -250,17 +247,6 @@ def _never_closed(block: Block, code: str, opened: int) -> ModelSyntaxError:
     if sign not in _CLOSING:
         return _error(block, opened, 2, "this if has no end", "add end after its last statement")
     return _error(block, opened, 1, f"this {sign} is never closed", f"add the missing {_CLOSING[sign]}")
-
-
-def _operators_before(code: str, offset: int) -> set[str]:
-    """Kinds of the operators of the operand before `offset`, nearest parentheses only."""
-    line = code[:offset].rsplit("\n", 1)[-1]
-    found = set()
-    if re.search(r"[<>]|[=!~]=", line):
-        found.add("COMPARE")
-    if re.search(r"\^|\*\*", line):
-        found.add("POWER")
-    return found
 
 
 def _unexpected_equal(block: Block, code: str, offset: int, inside: str) -> ModelSyntaxError:
