@@ -46,7 +46,7 @@ def _note(message: str, at: Location | None, *, hint: str = "") -> Diagnostic:
 
 
 def _nearest(name: str, known: Sequence[str], otherwise: str) -> str:
-    close = get_close_matches(name, known, n=1)
+    close = [k for k in known if k.lower() == name.lower()] or get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else otherwise
 
 
@@ -122,7 +122,7 @@ def _check_individual(project: Project, inputs: Sequence[str]) -> None:
             if name not in inputs:
                 raise SemanticError(
                     f"{name} is not in input of [INDIVIDUAL]",
-                    hint=_nearest(name, inputs, f"write input = {{..., {name}}}"),
+                    hint=f"write input = {{..., {name}}}",
                     location=definition.at,
                 )
         for variability in definition.variability:

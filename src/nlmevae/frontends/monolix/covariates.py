@@ -29,6 +29,8 @@ from nlmevae.frontends.monolix.syntax import parse_block
 
 CATEGORY_KEYS = ("type", "categories")
 REGROUPING_KEYS = ("transform", "categories", "reference")
+#: Of covariates that a simulation draws.
+LAW_KEYS = ("distribution", "typical", "mean", "sd", "var")
 
 
 def read_covariates(blocks: Sequence[Block]) -> tuple[tuple[str, ...], tuple[Covariate, ...]]:
@@ -69,7 +71,9 @@ def _computed(block: Block) -> Iterable[ComputedCovariate]:
 
 def _declared(node: Assignment) -> Covariate:
     name = key_of(node, "[COVARIATE]")
-    entries = Entries(node.value, of=f"the covariate {name}", known=(*CATEGORY_KEYS, *REGROUPING_KEYS, "distribution"))
+    entries = Entries(
+        node.value, of=f"the covariate {name}", known=(*dict.fromkeys((*CATEGORY_KEYS, *REGROUPING_KEYS)), *LAW_KEYS)
+    )
     if "distribution" in entries:
         raise UnsupportedError(
             f"{name} has a distribution: covariates are read from the data",

@@ -17,6 +17,7 @@ from nlmevae.frontends.monolix.nodes import (
     CallNode,
     Conditional,
     Label,
+    ListNode,
     Node,
     Numeral,
     Operation,
@@ -111,9 +112,8 @@ def _lower(node: Node) -> Expression:
             hint="names start with a letter; an operator may be missing",
             location=node.at,
         )
-    raise ModelSyntaxError(
-        f"{node.written.split()[0]} is not an expression", hint="write a number, a name or a formula", location=node.at
-    )
+    what = "a list" if isinstance(node, ListNode) else node.written.split()[0]
+    raise ModelSyntaxError(f"{what} is not an expression", hint="write a number, a name or a formula", location=node.at)
 
 
 def _symbol(node: Word) -> Expression:

@@ -140,13 +140,13 @@ def _refuse(blocks: Sequence[Block]) -> None:
             raise UnsupportedError(
                 "<DATA_FORMATTING> changes the data before the fit, and is not supported",
                 hint="use the formatted data set that Monolix saves as the data file",
-                location=block.at,
+                location=next(b for b in blocks if b.tag == block.tag).at,
             )
         if block.section == "POPULATION" and block.tag == "MODEL":
             raise UnsupportedError(
                 "[POPULATION]: prior distributions of population parameters are not supported",
                 hint="remove the section, and write method=MLE or method=FIXED in <PARAMETER>",
-                location=block.at,
+                location=next(b for b in blocks if b.section == block.section).at,
             )
 
 

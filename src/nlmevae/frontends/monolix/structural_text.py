@@ -143,7 +143,7 @@ def _read_equations(block: Block, found: LongitudinalText) -> None:
             found.stiff = word_of(node.value, "odeType", ("stiff", "nonstiff")) == "stiff"
         elif isinstance(node, CallNode) and node.name.text not in REFUSED:
             raise UnsupportedError(
-                f"{node.name.text} is not a macro that is known",
+                f"{node.name.text} is not a known macro",
                 hint="the macros are " + ", ".join(MACROS),
                 location=node.name.at,
             )

@@ -250,6 +250,9 @@ def _never_closed(block: Block, code: str, opened: int) -> ModelSyntaxError:
 
 
 def _unexpected_equal(block: Block, code: str, offset: int, inside: str) -> ModelSyntaxError:
+    empty = re.search(r"=\s*\n\s*[\w.]+\s*$", code[:offset])
+    if empty and not inside:
+        return _error(block, empty.start(), 1, "nothing follows =", "add the value, or remove this line")
     line = code[:offset].rsplit("\n", 1)[-1]
     if re.match(r"\s*(else[ \t]*)?if\b", line) and inside != "{":
         return _error(block, offset, 1, "= does not compare", "write == in a condition")
@@ -264,7 +267,7 @@ def _missing_between(block: Block, code: str, offset: int, shown: str, inside: s
     before = code[:offset].rstrip()
     name = re.search(r"(?P<value>[\w.)\]]+[ \t]+)(?P<name>[\w.]+)$", before)
     stray = name is not None and not inside and name["value"].strip() not in ("then", "else", "end", "if")
-    if stray and "\n" not in code[len(before) : offset]:
+    if stray:
         return _error(
             block,
             name.start("name"),
