@@ -27,8 +27,9 @@ RESERVED = ("t", "tDose", "amtDose", "inftDose")
 _NAMING_ARGUMENTS = ("amount", "concentration", "target")
 
 
-def consistency_notes(project: Project, individual_inputs: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """Notes on what is stated and not used. `individual_inputs`: `input` of [INDIVIDUAL].
+def consistency_notes(project: Project, individual_inputs: Sequence[str] | None) -> tuple[Diagnostic, ...]:
+    """Notes on what is stated and not used. `individual_inputs`: `input` of [INDIVIDUAL],
+    None where there is none (Monolix 4).
 
     Raises:
         SemanticError: what the functions below look for.
@@ -114,12 +115,12 @@ def categories_of(project: Project, name: str) -> tuple[str, ...] | None:
 # individual parameters -----------------------------------------------------------------------------------------------
 
 
-def _check_individual(project: Project, inputs: Sequence[str]) -> None:
+def _check_individual(project: Project, inputs: Sequence[str] | None) -> None:
     for definition in project.individual:
         for term in definition.terms:
             _check_term(project, definition, term)
         for name in _population_names(definition):
-            if name not in inputs:
+            if inputs is not None and name not in inputs:
                 raise SemanticError(
                     f"{name} is not in input of [INDIVIDUAL]",
                     hint=f"write input = {{..., {name}}}",
@@ -483,12 +484,12 @@ def _is_inside(definition: IndividualDefinition, value: float) -> bool:
     return lower < value < upper
 
 
-def _unused_notes(project: Project, inputs: Sequence[str]) -> Iterator[Diagnostic]:
+def _unused_notes(project: Project, inputs: Sequence[str] | None) -> Iterator[Diagnostic]:
     """What is stated and not used."""
     terms = {t.covariate for d in project.individual for t in d.terms}
     used = {n for d in project.individual for n in _population_names(d)} | terms
     used |= {c.value for c in project.correlations if isinstance(c.value, str)}
-    left = [name for name in inputs if name not in used]
+    left = [name for name in inputs or () if name not in used]
     if left:
         yield _note(f"{', '.join(left)} in input of [INDIVIDUAL]: no parameter uses {_them(left)}", None)
     structural = project.structural

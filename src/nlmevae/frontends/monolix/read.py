@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError, UnsupportedError
+from nlmevae.frontends.monolix.colon import ColonProject
 from nlmevae.frontends.monolix.consistency import consistency_notes, names_read_by
 from nlmevae.frontends.monolix.covariates import read_covariates
 from nlmevae.frontends.monolix.data_file import file_path, read_data_file
@@ -28,7 +29,7 @@ from nlmevae.frontends.monolix.project import (
     Project,
     StructuralText,
 )
-from nlmevae.frontends.monolix.split import SECTIONS, Block, read_text, split_blocks
+from nlmevae.frontends.monolix.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
 from nlmevae.frontends.monolix.structural_text import LongitudinalText, read_longitudinal
 from nlmevae.frontends.monolix.tasks import read_settings, read_tasks
 from nlmevae.frontends.nonmem.records import SourceText
@@ -57,6 +58,8 @@ def read_project(path: str | Path) -> Project:
 def project_of(source: SourceText) -> Project:
     """The project of a text; files it names are looked for relative to its path."""
     blocks = split_blocks(source)
+    if is_colon_project(source.text):
+        return _colon_project(source, blocks)
     _check_headings(blocks)
     tags = {tag: [b for b in blocks if b.tag == tag] for tag in ("DATAFILE", "MODEL", "FIT", "PARAMETER", "MONOLIX")}
     for tag in ("DATAFILE", "MODEL", "PARAMETER"):
@@ -89,6 +92,33 @@ def project_of(source: SourceText) -> Project:
         included=included,
     )
     notes = (*notes, *consistency_notes(project, individual.used))
+    return replace(project, parameters=_with_correlations(project), diagnostics=notes)
+
+
+def _colon_project(source: SourceText, blocks: Sequence[Block]) -> Project:
+    """A project of Monolix 4."""
+    parts = ColonProject(source, blocks)
+    observations = parts.observations()
+    covariates = parts.covariates()
+    text, included = parts.model_file()
+    model, remarks = read_model_text(text)
+    data = parts.data([str(i + 1) for i in range(len(observations))])
+    project = Project(
+        path=source.path,
+        text=source.text,
+        data=data,
+        covariates=covariates,
+        individual=parts.individual(covariates),
+        correlations=parts.correlations(),
+        structural=_without_error_parameters(model, model.as_structural(text.path, text.text)),
+        observations=observations,
+        fit=parts.fit(data, observations),
+        parameters=tuple(parts.values.values()),
+        tasks=parts.tasks(),
+        description="\n".join(b.text.strip() for b in blocks if b.label == "DESCRIPTION"),
+        included=(included,),
+    )
+    notes = (*parts.notes, *remarks, *consistency_notes(project, None))
     return replace(project, parameters=_with_correlations(project), diagnostics=notes)
 
 

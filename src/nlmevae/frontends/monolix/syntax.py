@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import resources
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -34,13 +33,12 @@ _LEAF = {"word": Word, "quoted": Quoted, "number": Numeral, "flag": Word, "label
 
 @functools.cache
 def _parser(grammar: str) -> Lark:
-    text = resources.files(__package__).joinpath(grammar).read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", start="program", maybe_placeholders=False)
+    return Lark.open_from_package(__package__, grammar, parser="lalr", start="program", maybe_placeholders=False)
 
 
-def parse_block(block: Block, *, code: str | None = None) -> tuple[Node, ...]:
+def parse_block(block: Block, *, code: str | None = None, grammar: str = "mlxtran.lark") -> tuple[Node, ...]:
     """The statements of a block. `code`: its text with comments blanked (and names the grammar cannot read replaced by
-    others of the same length), if not just that.
+    others of the same length), if not just that. `grammar`: colon.lark for projects of Monolix 4.
 
     Raises:
         ModelSyntaxError: not Mlxtran, with the place and the remedy.
@@ -49,7 +47,7 @@ def parse_block(block: Block, *, code: str | None = None) -> tuple[Node, ...]:
     if not code.strip():
         return ()
     try:
-        tree = _parser("mlxtran.lark").parse(code)
+        tree = _parser(grammar).parse(code)
     except UnexpectedInput as error:
         raise _explain(block, code, error) from None
     build = _Builder(block.source, block.start)
@@ -123,6 +121,13 @@ class _Builder:
         inner = self.node(children[0])
         return Operation(source=self.source, start=inner.start, end=inner.end, operator="(", operands=(inner,))
 
+    def _with_attributes(self, children: list) -> Node:
+        """`what [attributes]` of Monolix 4."""
+        what = self.node(children[0])
+        items = tuple(map(self.node, children[1].children))
+        attributes = ListNode(source=self.source, start=what.end, end=what.end, items=items)
+        return Pair(source=self.source, start=what.start, end=what.end, key=what, value=attributes)
+
     def _if_block(self, children: list) -> Node:
         start, end = self._span(children[0])
         arms = [self._arm([c for c in children[1:] if c.data not in ("elseif", "else_arm")])]
@@ -177,9 +182,8 @@ def _unknown_character(block: Block, code: str, offset: int) -> ModelSyntaxError
         )
     if character == "=" or character in "+-*/^<>|&!~":
         return _error(block, offset, 1, f"{character} is not expected here", "write key = value")
-    hint = (
-        "put names that hold it in quotes" if character in "%#@$\\?`" else "remove it, or put it behind ; as a comment"
-    )
+    equations = block.label in ("PK", "EQUATION")
+    hint = "the operators are + - * / ^" if equations else "put text that holds it in quotes"
     return _error(block, offset, 1, f"{character!r} has no meaning here", hint)
 
 
