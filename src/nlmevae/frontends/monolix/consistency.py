@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 
-from nlmevae.errors import Location, SemanticError
+from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.project import (
     CategoricalCovariate,
     ComputedCovariate,
+    Covariate,
     CovariateTerm,
     IndividualDefinition,
     InitialValue,
@@ -60,25 +61,50 @@ def _data_covariates(project: Project) -> dict[str, bool]:
 
 
 def _check_covariates(project: Project) -> None:
-    """Every covariate comes from a column or from covariates before it."""
+    """Every covariate that is used comes from a column or from covariates before it."""
     known = set(_data_covariates(project))
+    used = _used_covariates(project)
     for covariate in project.covariates:
-        if isinstance(covariate, CategoricalCovariate):
-            needed: Sequence[str] = (covariate.name,)
-        elif isinstance(covariate, RegroupedCovariate):
-            needed = (covariate.source,)
-        else:
-            needed = sorted(covariate.value.names())
-        for name in needed:
-            if name not in known:
-                raise SemanticError(
-                    f"{name} is not a covariate",
-                    hint=_nearest(name, sorted(known), f"add {name} = {{use=covariate, type=...}} to [CONTENT]"),
-                    location=covariate.at,
-                )
+        for name in _sources(covariate):
+            if name not in known and covariate.name in used:
+                raise _no_covariate(project, name, sorted(known), covariate.at)
         known.add(covariate.name)
         if isinstance(covariate, RegroupedCovariate):
             _check_members(project, covariate)
+
+
+def _no_covariate(project: Project, name: str, known: Sequence[str], at: Location | None) -> ModelError:
+    """OCC and sOCC are covariates that Monolix makes of the occasions."""
+    occasions = project.data.of("occasion")
+    if occasions and name.lstrip("s").upper().startswith("OCC"):
+        return UnsupportedError(
+            f"{name} is the occasion as a covariate, which is not supported",
+            hint=f"add a copy of the column {occasions[0].name} to the data, with use=covariate, type=categorical",
+            location=at,
+        )
+    return SemanticError(
+        f"{name} is not a covariate",
+        hint=_nearest(name, known, f"add {name} = {{use=covariate, type=...}} to [CONTENT]"),
+        location=at,
+    )
+
+
+def _sources(covariate: Covariate) -> Sequence[str]:
+    """What a covariate is computed from; a declared one: the column of its name."""
+    if isinstance(covariate, CategoricalCovariate):
+        return (covariate.name,)
+    if isinstance(covariate, RegroupedCovariate):
+        return (covariate.source,)
+    return sorted(covariate.value.names())
+
+
+def _used_covariates(project: Project) -> set[str]:
+    """Covariates that act on a parameter, and those they are computed from."""
+    used = {t.covariate for d in project.individual for t in d.terms}
+    for covariate in reversed(project.covariates):
+        if covariate.name in used:
+            used |= set(_sources(covariate))
+    return used
 
 
 def _check_members(project: Project, covariate: RegroupedCovariate) -> None:

@@ -72,7 +72,8 @@ def project_of(source: SourceText) -> Project:
     _refuse(blocks)
     data = read_data_file(tags["DATAFILE"])
     model = tags["MODEL"]
-    _, covariates = read_covariates([b for b in model if b.section == "COVARIATE"])
+    columns = [c.name for c in (*data.of("covariate"), *data.of("occasion"))]
+    covariates = read_covariates([b for b in model if b.section == "COVARIATE"], columns)
     individual = read_individual([b for b in model if b.section == "INDIVIDUAL"])
     structural, observations, included, notes = _longitudinal(source, model)
     project = Project(
@@ -244,6 +245,12 @@ def _longitudinal(
 def _from_file(
     source: SourceText, inner: LongitudinalText, written: str, at: Location
 ) -> tuple[StructuralText, tuple[ObservationDefinition, ...], tuple[str, ...], tuple[Diagnostic, ...]]:
+    if inner.regressors:
+        raise UnsupportedError(
+            f"the regressor {inner.regressors[0]} is declared in the project, the structural model stands in a file",
+            hint="declare it in the model file",
+            location=inner.at,
+        )
     text, note = model_source(written, Path(source.path), at)
     model, remarks = read_model_text(text)
     structural = _without_error_parameters(model, model.as_structural(text.path, text.text))
