@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 
-from nlmevae.errors import Location, SemanticError
+from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.project import (
     CategoricalCovariate,
     ComputedCovariate,
+    Covariate,
     CovariateTerm,
     IndividualDefinition,
     InitialValue,
@@ -27,8 +28,9 @@ RESERVED = ("t", "tDose", "amtDose", "inftDose")
 _NAMING_ARGUMENTS = ("amount", "concentration", "target")
 
 
-def consistency_notes(project: Project, individual_inputs: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """Notes on what is stated and not used. `individual_inputs`: `input` of [INDIVIDUAL].
+def consistency_notes(project: Project, individual_inputs: Sequence[str] | None) -> tuple[Diagnostic, ...]:
+    """Notes on what is stated and not used. `individual_inputs`: `input` of [INDIVIDUAL],
+    None where there is none (Monolix 4).
 
     Raises:
         SemanticError: what the functions below look for.
@@ -46,7 +48,7 @@ def _note(message: str, at: Location | None, *, hint: str = "") -> Diagnostic:
 
 
 def _nearest(name: str, known: Sequence[str], otherwise: str) -> str:
-    close = get_close_matches(name, known, n=1)
+    close = [k for k in known if k.lower() == name.lower()] or get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else otherwise
 
 
@@ -59,25 +61,50 @@ def _data_covariates(project: Project) -> dict[str, bool]:
 
 
 def _check_covariates(project: Project) -> None:
-    """Every covariate comes from a column or from covariates before it."""
+    """Every covariate that is used comes from a column or from covariates before it."""
     known = set(_data_covariates(project))
+    used = _used_covariates(project)
     for covariate in project.covariates:
-        if isinstance(covariate, CategoricalCovariate):
-            needed: Sequence[str] = (covariate.name,)
-        elif isinstance(covariate, RegroupedCovariate):
-            needed = (covariate.source,)
-        else:
-            needed = sorted(covariate.value.names())
-        for name in needed:
-            if name not in known:
-                raise SemanticError(
-                    f"{name} is not a covariate",
-                    hint=_nearest(name, sorted(known), f"add {name} = {{use=covariate, type=...}} to [CONTENT]"),
-                    location=covariate.at,
-                )
+        for name in _sources(covariate):
+            if name not in known and covariate.name in used:
+                raise _no_covariate(project, name, sorted(known), covariate.at)
         known.add(covariate.name)
         if isinstance(covariate, RegroupedCovariate):
             _check_members(project, covariate)
+
+
+def _no_covariate(project: Project, name: str, known: Sequence[str], at: Location | None) -> ModelError:
+    """OCC and sOCC are covariates that Monolix makes of the occasions."""
+    occasions = project.data.of("occasion")
+    if occasions and name.lstrip("s").upper().startswith("OCC"):
+        return UnsupportedError(
+            f"{name} is the occasion as a covariate, which is not supported",
+            hint=f"add a copy of the column {occasions[0].name} to the data, with use=covariate, type=categorical",
+            location=at,
+        )
+    return SemanticError(
+        f"{name} is not a covariate",
+        hint=_nearest(name, known, f"add {name} = {{use=covariate, type=...}} to [CONTENT]"),
+        location=at,
+    )
+
+
+def _sources(covariate: Covariate) -> Sequence[str]:
+    """What a covariate is computed from; a declared one: the column of its name."""
+    if isinstance(covariate, CategoricalCovariate):
+        return (covariate.name,)
+    if isinstance(covariate, RegroupedCovariate):
+        return (covariate.source,)
+    return sorted(covariate.value.names())
+
+
+def _used_covariates(project: Project) -> set[str]:
+    """Covariates that act on a parameter, and those they are computed from."""
+    used = {t.covariate for d in project.individual for t in d.terms}
+    for covariate in reversed(project.covariates):
+        if covariate.name in used:
+            used |= set(_sources(covariate))
+    return used
 
 
 def _check_members(project: Project, covariate: RegroupedCovariate) -> None:
@@ -114,15 +141,15 @@ def categories_of(project: Project, name: str) -> tuple[str, ...] | None:
 # individual parameters -----------------------------------------------------------------------------------------------
 
 
-def _check_individual(project: Project, inputs: Sequence[str]) -> None:
+def _check_individual(project: Project, inputs: Sequence[str] | None) -> None:
     for definition in project.individual:
         for term in definition.terms:
             _check_term(project, definition, term)
         for name in _population_names(definition):
-            if name not in inputs:
+            if inputs is not None and name not in inputs:
                 raise SemanticError(
                     f"{name} is not in input of [INDIVIDUAL]",
-                    hint=_nearest(name, inputs, f"write input = {{..., {name}}}"),
+                    hint=f"write input = {{..., {name}}}",
                     location=definition.at,
                 )
         for variability in definition.variability:
@@ -401,8 +428,12 @@ def _referenced(project: Project) -> dict[str, Location | None]:
 def _parameter_notes(project: Project) -> Iterator[Diagnostic]:
     referenced = _referenced(project)
     values = {p.name: p for p in project.parameters}
+    correlations = {c.value for c in project.correlations}
     for name, at in referenced.items():
-        if name not in values:
+        if name not in values and name in correlations:
+            # versions before 2018 do not write them
+            yield _note(f"{name} has no initial value: it starts at 0", at)
+        elif name not in values:
             raise SemanticError(
                 f"{name} has no initial value",
                 hint=_nearest(
@@ -427,7 +458,9 @@ def _them(names: Sequence) -> str:
 
 def _check_values(project: Project, values: dict[str, InitialValue]) -> None:
     def value_of(given: NameOrNumber) -> tuple[float, Location | None]:
-        return (values[given].value, values[given].at) if isinstance(given, str) else (given, None)
+        if isinstance(given, str):
+            return (values[given].value, values[given].at) if given in values else (0.0, None)
+        return given, None
 
     for definition in project.individual:
         value, at = value_of(definition.typical)
@@ -477,12 +510,12 @@ def _is_inside(definition: IndividualDefinition, value: float) -> bool:
     return lower < value < upper
 
 
-def _unused_notes(project: Project, inputs: Sequence[str]) -> Iterator[Diagnostic]:
+def _unused_notes(project: Project, inputs: Sequence[str] | None) -> Iterator[Diagnostic]:
     """What is stated and not used."""
     terms = {t.covariate for d in project.individual for t in d.terms}
     used = {n for d in project.individual for n in _population_names(d)} | terms
     used |= {c.value for c in project.correlations if isinstance(c.value, str)}
-    left = [name for name in inputs if name not in used]
+    left = [name for name in inputs or () if name not in used]
     if left:
         yield _note(f"{', '.join(left)} in input of [INDIVIDUAL]: no parameter uses {_them(left)}", None)
     structural = project.structural

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nlmevae.errors import ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.entries import (
@@ -13,7 +13,6 @@ from nlmevae.frontends.monolix.entries import (
     label_of,
     labels_of,
     name_of,
-    names_of,
     word_of,
 )
 from nlmevae.frontends.monolix.expression import value_of
@@ -29,23 +28,26 @@ from nlmevae.frontends.monolix.syntax import parse_block
 
 CATEGORY_KEYS = ("type", "categories")
 REGROUPING_KEYS = ("transform", "categories", "reference")
+#: Of covariates that a simulation draws.
+LAW_KEYS = ("distribution", "typical", "mean", "sd", "var")
 
 
-def read_covariates(blocks: Sequence[Block]) -> tuple[tuple[str, ...], tuple[Covariate, ...]]:
-    """(names of `input`, covariates in order) of [COVARIATE].
+def read_covariates(blocks: Sequence[Block], columns: Collection[str]) -> tuple[Covariate, ...]:
+    """The covariates of [COVARIATE] in order. `columns`: those of the data that are covariates or occasions.
 
     Raises:
-        ModelError: a covariate twice, a category twice or in two groups, probability laws of covariates.
+        ModelError: an input that is no covariate of the data, a covariate twice, a category twice or in two groups,
+            probability laws of covariates.
     """
-    inputs: list[str] = []
     covariates: list[Covariate] = []
+    inputs: list[Node] = []
     for block in blocks:
         if block.label == "EQUATION":
             covariates += _computed(block)
         elif block.label in ("", "DEFINITION"):
             for node in assignments_of(parse_block(block), "[COVARIATE]"):
                 if key_of(node, "[COVARIATE]") == "input" and block.label == "":
-                    inputs += names_of(node.value, "a covariate")
+                    inputs += items_of(node.value)
                 else:
                     covariates.append(_declared(node))
         elif block.label != "DESCRIPTION" and block.code.strip():
@@ -53,7 +55,18 @@ def read_covariates(blocks: Sequence[Block]) -> tuple[tuple[str, ...], tuple[Cov
                 f"{block.label}: is not a block of [COVARIATE]", hint="EQUATION and DEFINITION are", location=block.at
             )
     _check_names(covariates)
-    return tuple(inputs), tuple(covariates)
+    _check_inputs(inputs, {*columns, *(c.name for c in covariates)})
+    return tuple(covariates)
+
+
+def _check_inputs(inputs: Sequence[Node], known: Collection[str]) -> None:
+    for item in inputs:
+        if (name := name_of(item, "a covariate")) not in known:
+            raise SemanticError(
+                f"{name} is not a covariate of the data",
+                hint=f"add {name} = {{use=covariate, type=continuous}} to [CONTENT], or remove it here",
+                location=item.at,
+            )
 
 
 def _computed(block: Block) -> Iterable[ComputedCovariate]:
@@ -69,7 +82,9 @@ def _computed(block: Block) -> Iterable[ComputedCovariate]:
 
 def _declared(node: Assignment) -> Covariate:
     name = key_of(node, "[COVARIATE]")
-    entries = Entries(node.value, of=f"the covariate {name}", known=(*CATEGORY_KEYS, *REGROUPING_KEYS, "distribution"))
+    entries = Entries(
+        node.value, of=f"the covariate {name}", known=(*dict.fromkeys((*CATEGORY_KEYS, *REGROUPING_KEYS)), *LAW_KEYS)
+    )
     if "distribution" in entries:
         raise UnsupportedError(
             f"{name} has a distribution: covariates are read from the data",

@@ -251,6 +251,12 @@ def _check_uses(columns: Sequence[ColumnUse], file: Node) -> None:
                 location=column.at,
             )
         seen.setdefault(column.use, column)
+    if "time" not in seen:
+        raise UnsupportedError(
+            "no column has use=time: data without times are not supported",
+            hint="add TIME = {use=time} to [CONTENT], and a column of zeros to the data if the model has no time",
+            location=file.at,
+        )
     for use in ("identifier", "observation"):
         if use not in seen:
             raise SemanticError(

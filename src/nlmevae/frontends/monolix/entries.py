@@ -9,6 +9,7 @@ from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError
 from nlmevae.frontends.monolix.nodes import (
     Assignment,
     CallNode,
+    Label,
     ListNode,
     Node,
     Numeral,
@@ -63,7 +64,7 @@ class Entries:
             return
         close = get_close_matches(key.text, list(known), n=1)
         raise UnsupportedError(
-            f"{key.text} is not a key of {self.of} that can be executed",
+            f"{key.text} is not a known key of {self.of}",
             hint=f"did you mean {close[0]}?"
             if close
             else "remove it if it does not act on the model; the keys are " + ", ".join(known),
@@ -105,7 +106,7 @@ def names_of(node: Node, what: str) -> tuple[str, ...]:
 
 def label_of(node: Node, what: str) -> str:
     """A category or a kind of observation: a name, a number or text in quotes, as written."""
-    if isinstance(node, (Word, Quoted, Numeral)):
+    if isinstance(node, (Word, Quoted, Numeral, Label)):
         return node.text
     if isinstance(node, Operation) and node.operator in "+-" and len(node.operands) == 1:
         return node.written
@@ -150,7 +151,7 @@ def word_of(node: Node, what: str, known: Collection[str]) -> str:
         return text.lower()
     close = get_close_matches(text.lower(), list(known), n=1)
     raise UnsupportedError(
-        f"{text} is not a {what} that is known",
+        f"{text} is no known {what}",
         hint=f"did you mean {close[0]}?" if close else "known are " + ", ".join(known),
         location=node.at,
     )
@@ -179,7 +180,7 @@ def unknown_key(node: Assignment, section: str, known: Iterable[str]) -> ModelEr
     key = key_of(node, section)
     close = get_close_matches(key, list(known), n=1)
     return UnsupportedError(
-        f"{key} is not a key of {section} that is known",
+        f"{key} is not a known key of {section}",
         hint=f"did you mean {close[0]}?" if close else "remove it if it does not act on the model",
         location=node.target.at,
     )

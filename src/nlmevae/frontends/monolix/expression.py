@@ -16,6 +16,8 @@ from nlmevae.frontends.monolix.nodes import (
     Assignment,
     CallNode,
     Conditional,
+    Label,
+    ListNode,
     Node,
     Numeral,
     Operation,
@@ -104,9 +106,14 @@ def _lower(node: Node) -> Expression:
         raise ModelSyntaxError(
             "text in quotes is not a value of an expression", hint="write a number or a name", location=node.at
         )
-    raise ModelSyntaxError(
-        f"{node.written.split()[0]} is not an expression", hint="write a number, a name or a formula", location=node.at
-    )
+    if isinstance(node, Label):
+        raise ModelSyntaxError(
+            f"{node.text} is neither a number nor a name",
+            hint="names start with a letter; an operator may be missing",
+            location=node.at,
+        )
+    what = "a list" if isinstance(node, ListNode) else node.written.split()[0]
+    raise ModelSyntaxError(f"{what} is not an expression", hint="write a number, a name or a formula", location=node.at)
 
 
 def _symbol(node: Word) -> Expression:
@@ -127,23 +134,11 @@ def _operation(node: Operation) -> Expression:
         return Negate(value_of(node.operands[0]), at=node.at)
     left, right = node.operands
     if operator in _LOGICAL:
-        _check_mixture(node)
         return Logical(_LOGICAL[operator], condition_of(left), condition_of(right), at=node.at)
     if operator in _COMPARISONS:
         _check_negated(left)
         return Compare(_COMPARISONS[operator], value_of(left), value_of(right), at=node.at)
     return Binary(_ARITHMETIC[operator], value_of(left), value_of(right), at=node.at)
-
-
-def _check_mixture(node: Operation) -> None:
-    """`a && b | c`: whether && or | is weaker is not agreed upon."""
-    for operand in node.operands:
-        if node.operator == "&&" and isinstance(operand, Operation) and operand.operator == "|":
-            raise ModelSyntaxError(
-                "&& and | in one condition without parentheses",
-                hint="say which comes first with parentheses: (a && b) || c",
-                location=node.at,
-            )
 
 
 def _check_negated(node: Node) -> None:

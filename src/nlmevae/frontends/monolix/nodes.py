@@ -46,6 +46,13 @@ class Numeral(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Label(Node):
+    """A category without quotes that begins with a digit and is no number."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Node):
     """One operand: a sign, "!" or "(" for parentheses. Two: the operator stands between them."""
 

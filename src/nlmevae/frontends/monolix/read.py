@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError, UnsupportedError
+from nlmevae.frontends.monolix.colon import ColonProject
 from nlmevae.frontends.monolix.consistency import consistency_notes, names_read_by
 from nlmevae.frontends.monolix.covariates import read_covariates
 from nlmevae.frontends.monolix.data_file import file_path, read_data_file
@@ -23,11 +24,12 @@ from nlmevae.frontends.monolix.project import (
     Covariate,
     DataFile,
     Fit,
+    InitialValue,
     ObservationDefinition,
     Project,
     StructuralText,
 )
-from nlmevae.frontends.monolix.split import SECTIONS, Block, read_text, split_blocks
+from nlmevae.frontends.monolix.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
 from nlmevae.frontends.monolix.structural_text import LongitudinalText, read_longitudinal
 from nlmevae.frontends.monolix.tasks import read_settings, read_tasks
 from nlmevae.frontends.nonmem.records import SourceText
@@ -56,6 +58,8 @@ def read_project(path: str | Path) -> Project:
 def project_of(source: SourceText) -> Project:
     """The project of a text; files it names are looked for relative to its path."""
     blocks = split_blocks(source)
+    if is_colon_project(source.text):
+        return _colon_project(source, blocks)
     _check_headings(blocks)
     tags = {tag: [b for b in blocks if b.tag == tag] for tag in ("DATAFILE", "MODEL", "FIT", "PARAMETER", "MONOLIX")}
     for tag in ("DATAFILE", "MODEL", "PARAMETER"):
@@ -68,7 +72,8 @@ def project_of(source: SourceText) -> Project:
     _refuse(blocks)
     data = read_data_file(tags["DATAFILE"])
     model = tags["MODEL"]
-    _, covariates = read_covariates([b for b in model if b.section == "COVARIATE"])
+    columns = [c.name for c in (*data.of("covariate"), *data.of("occasion"))]
+    covariates = read_covariates([b for b in model if b.section == "COVARIATE"], columns)
     individual = read_individual([b for b in model if b.section == "INDIVIDUAL"])
     structural, observations, included, notes = _longitudinal(source, model)
     project = Project(
@@ -87,7 +92,42 @@ def project_of(source: SourceText) -> Project:
         description=_description(blocks),
         included=included,
     )
-    return replace(project, diagnostics=(*notes, *consistency_notes(project, individual.used)))
+    notes = (*notes, *consistency_notes(project, individual.used))
+    return replace(project, parameters=_with_correlations(project), diagnostics=notes)
+
+
+def _colon_project(source: SourceText, blocks: Sequence[Block]) -> Project:
+    """A project of Monolix 4."""
+    parts = ColonProject(source, blocks)
+    observations = parts.observations()
+    covariates = parts.covariates()
+    text, included = parts.model_file()
+    model, remarks = read_model_text(text)
+    data = parts.data([str(i + 1) for i in range(len(observations))])
+    project = Project(
+        path=source.path,
+        text=source.text,
+        data=data,
+        covariates=covariates,
+        individual=parts.individual(covariates),
+        correlations=parts.correlations(),
+        structural=_without_error_parameters(model, model.as_structural(text.path, text.text)),
+        observations=observations,
+        fit=parts.fit(data, observations),
+        parameters=tuple(parts.values.values()),
+        tasks=parts.tasks(),
+        description="\n".join(b.text.strip() for b in blocks if b.label == "DESCRIPTION"),
+        included=(included,),
+    )
+    notes = (*parts.notes, *remarks, *consistency_notes(project, None))
+    return replace(project, parameters=_with_correlations(project), diagnostics=notes)
+
+
+def _with_correlations(project: Project) -> tuple[InitialValue, ...]:
+    """Correlations without an initial value start at 0: versions before 2018 do not write them."""
+    known = {p.name for p in project.parameters}
+    names = dict.fromkeys(c.value for c in project.correlations if isinstance(c.value, str) and c.value not in known)
+    return (*project.parameters, *(InitialValue(name=name, value=0.0) for name in names))
 
 
 def _check_headings(blocks: Sequence[Block]) -> None:
@@ -131,13 +171,13 @@ def _refuse(blocks: Sequence[Block]) -> None:
             raise UnsupportedError(
                 "<DATA_FORMATTING> changes the data before the fit, and is not supported",
                 hint="use the formatted data set that Monolix saves as the data file",
-                location=block.at,
+                location=next(b for b in blocks if b.tag == block.tag).at,
             )
         if block.section == "POPULATION" and block.tag == "MODEL":
             raise UnsupportedError(
                 "[POPULATION]: prior distributions of population parameters are not supported",
                 hint="remove the section, and write method=MLE or method=FIXED in <PARAMETER>",
-                location=block.at,
+                location=next(b for b in blocks if b.section == block.section).at,
             )
 
 
@@ -205,6 +245,12 @@ def _longitudinal(
 def _from_file(
     source: SourceText, inner: LongitudinalText, written: str, at: Location
 ) -> tuple[StructuralText, tuple[ObservationDefinition, ...], tuple[str, ...], tuple[Diagnostic, ...]]:
+    if inner.regressors:
+        raise UnsupportedError(
+            f"the regressor {inner.regressors[0]} is declared in the project, the structural model stands in a file",
+            hint="declare it in the model file",
+            location=inner.at,
+        )
     text, note = model_source(written, Path(source.path), at)
     model, remarks = read_model_text(text)
     structural = _without_error_parameters(model, model.as_structural(text.path, text.text))

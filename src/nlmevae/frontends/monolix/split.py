@@ -26,8 +26,14 @@ SECTIONS = {
     "MONOLIX": ("TASKS", "SETTINGS", "PLOTS", "COMMENTS"),
 }
 #: Labels that end free text.
-LABELS = ("DESCRIPTION", "PK", "EQUATION", "DEFINITION", "OUTPUT", "INPUT")
+LABELS = ("DESCRIPTION", "PK", "EQUATION", "DEFINITION", "OUTPUT", "INPUT", "OBSERVATION")
 
+#: Labels of projects of Monolix 4, which have no tags.
+COLON_LABELS = (
+    "DATA", "VARIABLES", "COVARIATES", "INDIVIDUAL", "CORRELATION", "STRUCTURAL_MODEL", "OBSERVATIONS", "TASKS",
+)  # fmt: skip
+
+_COLON = re.compile(r"^[ \t]*STRUCTURAL_MODEL[ \t]*:", re.MULTILINE)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _TAG = re.compile(r"[ \t\ufeff]*<[ \t]*(?P<name>\w+)[ \t]*>[ \t]*$")
 _SECTION = re.compile(r"[ \t\ufeff]*\[[ \t]*(?P<name>\w+)[ \t]*\]")
@@ -140,12 +146,13 @@ def split_blocks(source: SourceText) -> tuple[Block, ...]:
 def _headings(source: SourceText) -> Iterator[tuple[str, str, int, int]]:
     """(kind, name, offset of the heading, offset behind it) in order."""
     free = False  # inside a description or comments
+    labels = (*LABELS, *COLON_LABELS) if is_colon_project(source.text) else LABELS
     for match in _LINE.finditer(source.text):
         raw = match.group().rstrip("\r\n")
         if not raw.strip():
             continue
         line = without_comments(raw)
-        heading = _heading(line, source, match.start(), free=free)
+        heading = _heading(line, source, match.start(), free_until=labels if free else None)
         if heading is None:
             continue
         kind, name, start, end = heading
@@ -158,7 +165,16 @@ def _headings(source: SourceText) -> Iterator[tuple[str, str, int, int]]:
             yield "label", rest["name"], match.start() + rest.start("name"), match.start() + rest.end()
 
 
-def _heading(line: str, source: SourceText, offset: int, *, free: bool) -> tuple[str, str, int, int] | None:
+def is_colon_project(text: str) -> bool:
+    """Whether this is a project of Monolix 4."""
+    return bool(_COLON.search(text))
+
+
+def _heading(
+    line: str, source: SourceText, offset: int, *, free_until: tuple[str, ...] | None
+) -> tuple[str, str, int, int] | None:
+    """The heading a line begins with. `free_until`: inside free text, the labels that end it."""
+    free = free_until is not None
     tag = _TAG.match(line)
     if tag:
         name = tag["name"].upper()
@@ -174,7 +190,7 @@ def _heading(line: str, source: SourceText, offset: int, *, free: bool) -> tuple
     if section and (not free or section["name"] in {name for names in SECTIONS.values() for name in names}):
         return "section", section["name"], line.index("["), section.end()
     label = _LABEL.match(line)
-    if label and (not free or label["name"] in LABELS):
+    if label and (free_until is None or label["name"] in free_until):
         return "label", label["name"], label.start("name"), label.end()
     if free and _INPUT.match(line):
         return "label", "", 0, 0

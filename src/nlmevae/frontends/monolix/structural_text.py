@@ -75,10 +75,12 @@ def read_longitudinal(blocks: Sequence[Block]) -> LongitudinalText:
             _read_head(block, found)
         elif block.label in ("PK", "EQUATION"):
             _read_equations(block, found)
-        elif block.label == "DEFINITION":
+        elif block.label in ("DEFINITION", "OBSERVATION"):
             found.observations += read_observations(block)
         elif block.label == "OUTPUT":
             _read_output(block, found)
+        elif block.label == "INPUT":
+            _read_old_input(block, found)
         else:
             raise UnsupportedError(
                 f"{block.label}: is not a block of [LONGITUDINAL]",
@@ -101,6 +103,18 @@ def _read_head(block: Block, found: LongitudinalText) -> None:
             _read_declaration(key, node, found)
         else:
             found.head.append(node)
+
+
+def _read_old_input(block: Block, found: LongitudinalText) -> None:
+    """INPUT: of model files before 2016: `parameter = {...}`, `regressor = {...}`."""
+    for node in assignments_of(parse_block(block), "INPUT:"):
+        key = key_of(node, "INPUT:")
+        if key not in ("parameter", "regressor"):
+            raise unknown_key(node, "INPUT:", ("parameter", "regressor"))
+        names = names_of(node.value, "an input")
+        found.inputs += names
+        if key == "regressor":
+            found.regressors += names
 
 
 def _read_declaration(key: str, node: Assignment, found: LongitudinalText) -> None:
@@ -129,7 +143,7 @@ def _read_equations(block: Block, found: LongitudinalText) -> None:
             found.stiff = word_of(node.value, "odeType", ("stiff", "nonstiff")) == "stiff"
         elif isinstance(node, CallNode) and node.name.text not in REFUSED:
             raise UnsupportedError(
-                f"{node.name.text} is not a macro that is known",
+                f"{node.name.text} is not a known macro",
                 hint="the macros are " + ", ".join(MACROS),
                 location=node.name.at,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import resources
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -14,6 +13,7 @@ from nlmevae.frontends.monolix.nodes import (
     Assignment,
     CallNode,
     Conditional,
+    Label,
     ListNode,
     Node,
     Numeral,
@@ -28,18 +28,17 @@ from nlmevae.frontends.nonmem.records import SourceText
 #: What the grammar's signs and words are called in messages.
 _SHOWN = {"_THEN": "then", "_ELSEIF": "elseif", "_ELSE": "else", "_END": "end", "IF": "if"}
 _CLOSING = {"(": ")", "{": "}"}
-_LEAF = {"word": Word, "quoted": Quoted, "number": Numeral, "flag": Word}
+_LEAF = {"word": Word, "quoted": Quoted, "number": Numeral, "flag": Word, "label": Label}
 
 
 @functools.cache
 def _parser(grammar: str) -> Lark:
-    text = resources.files(__package__).joinpath(grammar).read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", start="program", maybe_placeholders=False)
+    return Lark.open_from_package(__package__, grammar, parser="lalr", start="program", maybe_placeholders=False)
 
 
-def parse_block(block: Block, *, code: str | None = None) -> tuple[Node, ...]:
+def parse_block(block: Block, *, code: str | None = None, grammar: str = "mlxtran.lark") -> tuple[Node, ...]:
     """The statements of a block. `code`: its text with comments blanked (and names the grammar cannot read replaced by
-    others of the same length), if not just that.
+    others of the same length), if not just that. `grammar`: colon.lark for projects of Monolix 4.
 
     Raises:
         ModelSyntaxError: not Mlxtran, with the place and the remedy.
@@ -48,7 +47,7 @@ def parse_block(block: Block, *, code: str | None = None) -> tuple[Node, ...]:
     if not code.strip():
         return ()
     try:
-        tree = _parser("mlxtran.lark").parse(code)
+        tree = _parser(grammar).parse(code)
     except UnexpectedInput as error:
         raise _explain(block, code, error) from None
     build = _Builder(block.source, block.start)
@@ -122,6 +121,13 @@ class _Builder:
         inner = self.node(children[0])
         return Operation(source=self.source, start=inner.start, end=inner.end, operator="(", operands=(inner,))
 
+    def _with_attributes(self, children: list) -> Node:
+        """`what [attributes]` of Monolix 4."""
+        what = self.node(children[0])
+        items = tuple(map(self.node, children[1].children))
+        attributes = ListNode(source=self.source, start=what.end, end=what.end, items=items)
+        return Pair(source=self.source, start=what.start, end=what.end, key=what, value=attributes)
+
     def _if_block(self, children: list) -> Node:
         start, end = self._span(children[0])
         arms = [self._arm([c for c in children[1:] if c.data not in ("elseif", "else_arm")])]
@@ -176,9 +182,8 @@ def _unknown_character(block: Block, code: str, offset: int) -> ModelSyntaxError
         )
     if character == "=" or character in "+-*/^<>|&!~":
         return _error(block, offset, 1, f"{character} is not expected here", "write key = value")
-    hint = (
-        "put names that hold it in quotes" if character in "%#@$\\?`" else "remove it, or put it behind ; as a comment"
-    )
+    equations = block.label in ("PK", "EQUATION")
+    hint = "the operators are + - * / ^" if equations else "put text that holds it in quotes"
     return _error(block, offset, 1, f"{character!r} has no meaning here", hint)
 
 
@@ -235,13 +240,9 @@ def _unexpected_token(block: Block, code: str, offset: int, error: UnexpectedTok
         return _error(block, offset, 1, f"this {shown} closes nothing", f"remove it, or add the missing {opening}")
     if kind == "EQUAL":
         return _unexpected_equal(block, code, offset, inside)
-    if kind in ("COMPARE", "POWER"):
-        what = "comparison" if kind == "COMPARE" else "power"
-        remedy = "(a < b) & (b < c)" if kind == "COMPARE" else "a^(b^c) or (a^b)^c"
-        if kind in _operators_before(code, offset):
-            return _error(
-                block, offset, len(shown), f"a second {what} in a row", f"say what is meant with parentheses: {remedy}"
-            )
+    if kind == "COMPARE" and re.search(r"[<>]|[=!~]=", code[:offset].rsplit("\n", 1)[-1]):
+        remedy = "say what is meant: (a < b) & (b < c)"
+        return _error(block, offset, len(shown), "a second comparison in a row", remedy)
     return _missing_between(block, code, offset, shown, inside)
 
 
@@ -252,18 +253,10 @@ def _never_closed(block: Block, code: str, opened: int) -> ModelSyntaxError:
     return _error(block, opened, 1, f"this {sign} is never closed", f"add the missing {_CLOSING[sign]}")
 
 
-def _operators_before(code: str, offset: int) -> set[str]:
-    """Kinds of the operators of the operand before `offset`, nearest parentheses only."""
-    line = code[:offset].rsplit("\n", 1)[-1]
-    found = set()
-    if re.search(r"[<>]|[=!~]=", line):
-        found.add("COMPARE")
-    if re.search(r"\^|\*\*", line):
-        found.add("POWER")
-    return found
-
-
 def _unexpected_equal(block: Block, code: str, offset: int, inside: str) -> ModelSyntaxError:
+    empty = re.search(r"=\s*\n\s*[\w.]+\s*$", code[:offset])
+    if empty and not inside:
+        return _error(block, empty.start(), 1, "nothing follows =", "add the value, or remove this line")
     line = code[:offset].rsplit("\n", 1)[-1]
     if re.match(r"\s*(else[ \t]*)?if\b", line) and inside != "{":
         return _error(block, offset, 1, "= does not compare", "write == in a condition")
@@ -278,7 +271,7 @@ def _missing_between(block: Block, code: str, offset: int, shown: str, inside: s
     before = code[:offset].rstrip()
     name = re.search(r"(?P<value>[\w.)\]]+[ \t]+)(?P<name>[\w.]+)$", before)
     stray = name is not None and not inside and name["value"].strip() not in ("then", "else", "end", "if")
-    if stray and "\n" not in code[len(before) : offset]:
+    if stray:
         return _error(
             block,
             name.start("name"),
