@@ -74,7 +74,18 @@ def _split(text: str) -> list[str]:
 
 
 def decoder_of(
-    folder, found, values, doses, times, *, output="Cc", items=None, backend="auto", only=None, **tolerances
+    folder,
+    found,
+    values,
+    doses,
+    times,
+    *,
+    output="Cc",
+    items=None,
+    backend="auto",
+    only=None,
+    observed=None,
+    **tolerances,
 ):
     """The decoder of a structure for one subject: every parameter is THETA(k)*EXP(ETA(k)), THETAs fixed.
 
@@ -94,12 +105,13 @@ def decoder_of(
     program = Program(pk=(*pk, *found.pk), des=found.des, error=error)
     if not structural.compartments:
         program = Program(error=(*pk, *found.pk, *error))
-    rows = [(t, 0.0, 0.0, structural.default_observation, 0) for t in times]
+    observed = observed or structural.default_observation
+    rows = [(t, 0.0, 0.0, observed, 0) for t in times]
     for time, amount, rate, adm in doses:
         entered = [i for i in inputs if i.adm == adm]
         rows += [(time, amount, -2.0 if i.zero_order else rate, i.compartment, 1) for i in entered]
         if not entered:
-            rows.append((time, 0.0, 0.0, structural.default_observation, 2))
+            rows.append((time, 0.0, 0.0, observed, 2))
     rows.sort(key=lambda row: (row[0], row[4] == 0))
     extra = {} if items is None else items
     lines = [",".join(["ID,TIME,AMT,RATE,CMT,EVID,DV", *extra])]
@@ -144,3 +156,16 @@ def _with_dosing(structural, inputs):
 def predictions(decoder, n_parameters: int) -> np.ndarray:
     """At the values themselves."""
     return decoder.predict(np.zeros((1, n_parameters))).prediction.ravel()
+
+
+def library_structure_text(text: str) -> StructuralText:
+    """A generated library text: `input`, PK with macros and assignments, EQUATION, OUTPUT."""
+    parts = dict(re.findall(r"^(\[LONGITUDINAL\]|PK:|EQUATION:|OUTPUT:)\n(.*?)(?=^\w+:\n|\Z)", text, re.M | re.S))
+    inputs = re.search(r"input = \{(.*)\}", text).group(1).replace(",", " ")
+    output = re.search(r"output = (.*)", text).group(1).strip("{}").replace(",", " ")
+    lines = parts["PK:"].strip().splitlines()
+    macros = [line for line in lines if _MACRO.match(line)]
+    plain = [line for line in lines if not _MACRO.match(line)]
+    plain += [line for line in parts.get("EQUATION:", "").strip().splitlines() if line and "odeType" not in line]
+    code = "\n".join(plain).replace("^", "**").replace("sqrt", "SQRT")
+    return mlxtran(inputs, pk="\n".join(macros), equations=code, output=output, stiff="odeType" in text or None)

@@ -33,6 +33,9 @@ _UNSUPPORTED = {
 }
 
 
+_ONLY_AMOUNTS = "only the variables of ddt_ equations may be read in what defines them"
+
+
 @dataclass(frozen=True, slots=True)
 class Arranged:
     """Statements in an order that computes them: those of the individual level and those that change with time."""
@@ -181,13 +184,15 @@ def _circle(left: list[int], before: list[set[int]], statements: tuple[Statement
             break
         path.append(following)
     names = sorted({sorted(names_assigned((statements[k],)))[0] for k in path[path.index(following) :]})
+    if len(names) == 1:
+        return _from_itself(names[0], statements[following].at)
     return SemanticError(
-        f"{' and '.join(names)} are defined from each other"
-        if len(names) > 1
-        else f"{names[0]} is defined from itself",
-        hint="only the variables of ddt_ equations may be read in what defines them",
-        location=statements[following].at,
+        f"{' and '.join(names)} are defined from each other", hint=_ONLY_AMOUNTS, location=statements[following].at
     )
+
+
+def _from_itself(name: str, at: Location | None) -> SemanticError:
+    return SemanticError(f"{name} is defined from itself", hint=_ONLY_AMOUNTS, location=at)
 
 
 # level ------------------------------------------------------------------------------------------------------------
@@ -262,6 +267,8 @@ def check_expression(
     """
     for name in sorted(expression.names() - set(known)):
         location = next((n.at for n in expression.walk() if isinstance(n, Symbol) and n.name == name and n.at), at)
+        if any(isinstance(s, Assign) and s.target == name for s in everything):
+            raise _from_itself(name, location)
         if name in names_assigned(tuple(everything)):
             raise SemanticError(
                 f"{name} has no value where no branch of an if assigns it",

@@ -128,6 +128,12 @@ class _Parts:
     number: Mapping[str, int]
 
     @property
+    def valued(self) -> frozenset[str]:
+        """Names that have a value whichever arms of ifs are taken."""
+        statements = (*self.arranged.individual, *self.arranged.moving)
+        return (self.known - names_assigned(statements)).union(*map(surely_assigned, statements))
+
+    @property
     def initial(self) -> dict[str, str]:
         """A_0 of the text -> ``A_0(1)``."""
         return {f"{name}_0": f"A_0({k})" for name, k in self.number.items()}
@@ -187,7 +193,8 @@ def _parts(text: StructuralText) -> _Parts:
     _check_given(text, system, given)
     flows, rates = _rates(system, taken)
     entries, dosing = _dosing(system, taken)
-    arranged = arrange((*source.definitions, *system.definitions, *rates, *dosing), given=given, moving=moving)
+    definitions = _as_they_stand(source.definitions, system.definitions)
+    arranged = arrange((*definitions, *rates, *dosing), given=given, moving=moving)
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
     number = {s.name: k for k, s in enumerate(system.states, start=1)}
     doses = tuple(_dose_input(dose, entry, number) for dose, entry in zip(system.dosing, entries, strict=True))
@@ -195,6 +202,21 @@ def _parts(text: StructuralText) -> _Parts:
                    number=number)  # fmt: skip
     _check_individual(parts, entries)
     return parts
+
+
+def _as_they_stand(equations: Iterable[Statement], macros: Iterable[Assign]) -> list[Statement]:
+    """Equations and what macros define, by their lines: the order decides where a name is defined more than once."""
+    merged = sorted(macros, key=lambda m: 0 if m.at is None else m.at.line)
+    lines = [0 if m.at is None else m.at.line for m in merged]
+    position = 0
+    found: list[Statement] = []
+    for statement in equations:
+        line = None if statement.at is None else statement.at.line
+        while position < len(merged) and (line is None or lines[position] <= line):
+            found.append(merged[position])
+            position += 1
+        found.append(statement)
+    return [*found, *merged[position:]]
 
 
 def _names(text: StructuralText) -> set[str]:
@@ -284,7 +306,7 @@ def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:
     everything = (*parts.arranged.individual, *parts.arranged.moving)
     for dose, entry in zip(parts.system.dosing, entries, strict=True):
         for kind, name in entry.items():
-            check_expression(Symbol(name), parts.known, everything, dose.at)
+            check_expression(Symbol(name), parts.valued, everything, dose.at)
             if name in changing:
                 what = {"fraction": "p", "lag": "Tlag", "duration": "Tk0"}[kind]
                 raise UnsupportedError(
@@ -319,7 +341,7 @@ def _right_hand_sides(parts: _Parts) -> tuple[Assign, ...]:
     for name, value in slopes(parts.system, {n: s.value for n, s in written_slopes.items()}).items():
         at = written_slopes[name].at if name in written_slopes else parts.text.at
         check_functions(value)
-        check_expression(value, parts.known, everything, at)
+        check_expression(value, parts.valued, everything, at)
         found.append(Assign(f"DADT({parts.number[name]})", value, at=at))
     return tuple(found)
 
@@ -332,15 +354,8 @@ def _check_outputs(parts: _Parts, wanted: tuple[str, ...]) -> None:
                 f"{name} is an output and is {what}", hint="name a variable of the model in OUTPUT",
                 location=parts.text.at,
             )  # fmt: skip
-        check_expression(Symbol(name), _with_value(parts), (*parts.arranged.individual, *parts.arranged.moving),
+        check_expression(Symbol(name), parts.valued, (*parts.arranged.individual, *parts.arranged.moving),
                          parts.text.at)  # fmt: skip
-
-
-def _with_value(parts: _Parts) -> frozenset[str]:
-    """Names that have a value whichever arms of ifs are taken."""
-    sure = (surely_assigned(s) for s in (*parts.arranged.individual, *parts.arranged.moving))
-    assigned = names_assigned(parts.arranged.individual) | names_assigned(parts.arranged.moving)
-    return (parts.known - assigned).union(*sure)
 
 
 def _structural(parts: _Parts, linear: LinearForm | None) -> StructuralModel:
