@@ -295,3 +295,38 @@ def test_predictions_are_those_by_hand(tmp_path, name, backend):
     found = predictions(decoder, len(case.values))
     expected = by_hand(case, case.values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=PREDICTION * np.abs(expected).max())
+
+
+def slopes_by_hand(case):
+    """d prediction / d log of each value: differences of fourth order."""
+    columns = []
+    for name, value in case.values.items():
+        at = {m: by_hand(case, case.values | {name: value * exp(m * 1e-3)}) for m in (-2, -1, 1, 2)}
+        columns.append((at[-2] - 8 * at[-1] + 8 * at[1] - at[2]) / (12 * 1e-3))
+    return np.stack(columns, axis=1)
+
+
+#: one of each kind of input and of right-hand side
+WITH_GRADIENTS = [
+    ("pkmodel infusion, lag and fraction", "closed_form"),
+    ("pkmodel zero order, two compartments", "closed_form"),
+    ("pkmodel Michaelis-Menten", "compiled"),
+    ("pkmodel transit", "compiled"),
+    ("two depots", "closed_form"),
+    ("pkmodel and a turnover equation", "compiled"),
+]
+#: the oracle's error of 1e-10 over the step of 1e-3, with the constant of the differences
+GRADIENT = 1e-6
+
+
+@pytest.mark.parametrize(("name", "backend"), WITH_GRADIENTS)
+def test_gradients_are_those_by_hand(tmp_path, name, backend):
+    case = CASES[name]
+    values = {program_name(n): v for n, v in case.values.items()}
+    decoder = decoder_of(
+        tmp_path, compiled_structure(case), values, case.doses, TIMES, output=case.output, items=case.items,
+        backend=backend, **TOLERANCES[backend],
+    )  # fmt: skip
+    found = decoder.linearise(np.zeros((1, len(values)))).jacobian.reshape(len(TIMES), -1)
+    expected = slopes_by_hand(case)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=GRADIENT * np.abs(expected).max())
