@@ -132,3 +132,17 @@ def test_inputs_of_one_compartment_have_their_own_parameters():
         (1, 1, "F1", None, None), (2, 1, None, "Tlag2", None), (2, 1, "p", None, "Tk0"),
     ]  # fmt: skip
     assert found.structural.closed_form == "one"
+
+
+def test_transit_inputs_say_which_step_functions_and_constant_items_they_need():
+    one = structure(mlxtran("V k ka Ktr Mtt WT", pk="Cc = pkmodel(V, k, ka, Ktr, Mtt=m)", equations="m = Mtt*WT",
+                            regressors="WT"))  # fmt: skip
+    (slow,) = one.transit
+    assert (one.inputs, slow.time, slow.amount, slow.constant) == ((), "tDose", "amtDose", ("WT",))
+    assert one.steps == ("tDose", "amtDose")
+    two = structure(mlxtran(
+        "V k ka Ktr Mtt k2 F", pk="compartment(cmt=1, volume=V, concentration=Cc)\niv(adm=1)\n"
+        "oral(adm=2, ka, Ktr, Mtt, p=F)\noral(adm=2, ka=k2, Ktr, Mtt, p=1-F)\nelimination(k)",
+    ))  # fmt: skip
+    assert [(t.adm, t.time, t.amount) for t in two.transit] == [(2, "tDose_2", "amtDose_2")] * 2
+    assert two.steps == ()

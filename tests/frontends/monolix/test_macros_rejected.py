@@ -82,6 +82,14 @@ REJECTED = {
                                            UnsupportedError, "elimination acts on Ac", "", 2),
     "fraction of an amount": ("V k", CENTRAL + "iv(p=Ac)\nelimination(k)", "", UnsupportedError,
                               "p of these doses changes with time or with an amount", "empty(adm, target)", 2),
+    "transit time of time": ("V k ka Ktr", "Cc = pkmodel(V, k, ka, Ktr, Mtt=late)", "late = t + 1", UnsupportedError,
+                             "p, Tlag, Ktr or Mtt of these doses changes with time", "", 1),
+    "emptied while in transit": ("V k ka Ktr Mtt", CENTRAL + "oral(ka, Ktr, Mtt)\nelimination(k)\n"
+                                 "empty(adm=2, target=all)", "", UnsupportedError,
+                                 "empty acts while a dose is in transit compartments", "name the amounts", 4),
+    "emptied with a dose in transit": ("V k ka Ktr Mtt", CENTRAL + "oral(ka, Ktr, Mtt)\nelimination(k)\n"
+                                       "empty(adm=1, target=Ac)", "", UnsupportedError,
+                                       "empty acts while a dose is in transit compartments", "", 4),
     "lag of time": ("V k", CENTRAL + "iv(Tlag=late)\nelimination(k)", "late = t", UnsupportedError,
                     "Tlag of these doses changes with time", "", 2),
     "lag of nothing": ("V k", CENTRAL + "iv(Tlag)\nelimination(k)", "", SemanticError, "Tlag is read and not defined",

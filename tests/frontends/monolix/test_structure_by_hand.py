@@ -135,7 +135,7 @@ CASES = {
         lambda t, y, v: [transit(t, v) - v["ka"] * y[0], v["ka"] * y[0] - v["k"] * y[1]],
         lambda v: [(v["Tlag"], 0, 0.0, 0.0)], lambda t, y, v: y[1] / v["V"],
         "Cc = pkmodel(Mtt, Ktr, ka, V, k, Tlag, p)", n=2, doses=ONCE,
-        items={"tDose_1": lambda t: 0.0, "amtDose_1": lambda t: 100.0},
+        items={"tDose": lambda t: 0.0, "amtDose": lambda t: 100.0},
     ),
     "parent and metabolite": Case(
         {"ka": 1.1, "V": 8.0, "k": 0.2, "k12": 0.3, "k21": 0.15, "km": 0.1, "Kpm": 0.25},

@@ -18,7 +18,7 @@ from nlmevae.frontends.monolix.expansion import expand_macros
 from nlmevae.frontends.monolix.names import fresh, program_name
 from nlmevae.frontends.monolix.project import StructuralText
 from nlmevae.frontends.monolix.renaming import renamed
-from nlmevae.frontends.monolix.system import Dosing, Flow, System, slopes
+from nlmevae.frontends.monolix.system import Dosing, Flow, System, TransitDosing, names_of, slopes
 from nlmevae.frontends.monolix.written import Written, written
 from nlmevae.ir import (
     Assign,
@@ -31,6 +31,7 @@ from nlmevae.ir import (
     names_assigned,
     names_read,
     needed_for,
+    needed_names,
 )
 
 #: Of the last dose of any kind: its time, amount and duration; 0 before the first.
@@ -63,14 +64,16 @@ class DoseInput:
 class TransitInput:
     """Doses of `adm` that arrive through transit compartments: the right-hand side has their rate.
 
-    It reads two step functions as data items: `time` and `amount` of the last dose of this `adm`, 0 before the first.
-    The rate is that of one dose; what Monolix makes of a second one is not certain, so that a subject with two must be
-    refused.
+    It reads two step functions as data items: `time` and `amount` of the last dose of this `adm`, 0 before the first;
+    they are tDose and amtDose where the macros have one adm. The rate is that of one dose: what Monolix makes of a
+    second one, of a reset while the dose arrives (EVID 3 and 4), or of a change of one of the data items `constant`,
+    which its parameters are computed from, is not certain, so that a subject with any of these must be refused.
     """
 
     adm: int
     time: str
     amount: str
+    constant: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -172,7 +175,7 @@ def structure(text: StructuralText, *, predictions: Iterable[str] = ()) -> Struc
         error=renamed(needed_for(moving, wanted), parts.names("TIME")) + shown,
         outputs={name: parts.initial.get(name, program_name(name)) for name in wanted},
         inputs=parts.doses,
-        transit=tuple(TransitInput(adm=t.adm, time=t.time, amount=t.amount, at=t.at) for t in parts.system.transit),
+        transit=tuple(_transit_input(parts, t) for t in parts.system.transit),
         clearances=tuple(
             Clearance(adm=c.adm, compartments=tuple(parts.number[s] for s in c.states), reset=c.reset, at=c.at)
             for c in parts.system.clearings
@@ -300,6 +303,12 @@ def _dose_input(dose: Dosing, entry: dict[str, str], number: Mapping[str, int]) 
     )  # fmt: skip
 
 
+def _transit_input(parts: _Parts, dose: TransitDosing) -> TransitInput:
+    names = needed_names(parts.arranged.individual, names_of(dose.parameters))
+    constant = tuple(program_name(n) for n in (*parts.text.regressors, *STEP_FUNCTIONS) if n in names)
+    return TransitInput(adm=dose.adm, time=dose.time, amount=dose.amount, constant=constant, at=dose.at)
+
+
 def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:
     """What doses and the start of a subject need must not change between records."""
     changing = names_assigned(parts.arranged.moving) | set(parts.number) | {"t"}
@@ -314,6 +323,13 @@ def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:
                     hint="compute it from parameters and regressors; empty(adm, target) sets an amount to 0",
                     location=dose.at,
                 )
+    for dose in parts.system.transit:
+        if names_of(dose.parameters) & changing:
+            raise UnsupportedError(
+                "p, Tlag, Ktr or Mtt of these doses changes with time or with an amount",
+                hint="compute them from parameters and regressors",
+                location=dose.at,
+            )
     for name in parts.initial:
         if name in changing:
             at = next((s.at for s in parts.arranged.moving if name in names_assigned((s,))), None)

@@ -66,11 +66,12 @@ class Dosing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitDosing:
     """Doses of `adm` that arrive through transit compartments: the data give the last one's time and amount as the
-    variables `time` and `amount`."""
+    variables `time` and `amount`. `parameters`: its fraction, lag, Ktr and Mtt, as far as they are there."""
 
     adm: int
     time: str
     amount: str
+    parameters: tuple[Expression, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -86,8 +87,10 @@ class Clearing:
 
 @dataclass(slots=True)
 class System:
-    """Filled by `expansion.expand_macros`; states in the order of their numbers in the model."""
+    """Filled by `expansion.expand_macros`; states in the order of their numbers in the model. `adms`: those of all
+    macros."""
 
+    adms: set[int] = field(default_factory=set)
     states: list[State] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
     terms: list[Term] = field(default_factory=list)
