@@ -10,7 +10,7 @@ from nlmevae.codegen.names import identifier
 from nlmevae.errors import SemanticError
 from nlmevae.frontends.monolix.equations import arrange
 from nlmevae.frontends.monolix.names import RESERVED, program_name
-from nlmevae.frontends.monolix.structure import Clearance, structure
+from nlmevae.frontends.monolix.structure import Emptying, structure
 from nlmevae.ir import Assign, If, names_assigned
 from nlmevae.ir.evaluate import run
 from tests.helpers.code_models import statements
@@ -108,7 +108,8 @@ def test_a_structure_says_what_of_the_data_it_reads():
     assert found.initial_time == -2.0
     assert found.regressors == ("WT", "B")
     assert found.steps == ("tDose", "inftDose")
-    assert found.clearances == (Clearance(adm=3, compartments=(1,)), Clearance(adm=4, compartments=(1, 2), reset=True))
+    assert found.empties == (Emptying(adm=3, compartments=(1,)),)
+    assert found.resets == (Emptying(adm=4, compartments=(1, 2)),)
     (given,) = found.inputs
     assert (given.adm, given.compartment, given.infusion, given.zero_order) == (2, 1, True, False)
     assert (given.fraction, given.lag, given.duration) == (None, None, None)
@@ -146,3 +147,10 @@ def test_transit_inputs_say_which_step_functions_and_constant_items_they_need():
     ))  # fmt: skip
     assert [(t.adm, t.time, t.amount) for t in two.transit] == [(2, "tDose_2", "amtDose_2")] * 2
     assert two.steps == ()
+
+
+def test_data_items_as_rates_and_lags_become_variables():
+    found = structure(mlxtran("V K L", pk="Cc = pkmodel(V, k=K, Tlag=L)", regressors="K L"))
+    assert found.structural.rate_constants == ("k",)
+    assert found.inputs[0].lag == "Tlag"
+    assert names_assigned(found.pk) == {"k", "Tlag"}

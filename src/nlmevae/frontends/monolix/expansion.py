@@ -18,8 +18,8 @@ from nlmevae.frontends.monolix.names import fresh
 from nlmevae.frontends.monolix.pkmodel import expand
 from nlmevae.frontends.monolix.project import Macro
 from nlmevae.frontends.monolix.system import (
-    Clearing,
     Dosing,
+    EmptyingMacro,
     Flow,
     State,
     System,
@@ -64,7 +64,7 @@ def expand_macros(macros: tuple[Macro, ...], equations: dict[str, Location | Non
             _EXPANSIONS[macro.name](system, macro, taken)
     for macro in parts:  # last: target=all is every state
         if macro.name in ("empty", "reset"):
-            _clearing(system, macro)
+            _emptying(system, macro)
     system.states.sort(key=_order)
     return system
 
@@ -230,7 +230,7 @@ def _transfer(system: System, macro: Macro, taken: set[str]) -> None:
     system.add_flow(Flow(macro.arguments["kt"], *ends, "kt", at=macro.at), macro.name)
 
 
-def _clearing(system: System, macro: Macro) -> None:
+def _emptying(system: System, macro: Macro) -> None:
     target = variable(macro, "target")
     if target == "all" and system.state("all") is None:
         states = tuple(s.name for s in system.states)
@@ -252,7 +252,7 @@ def _clearing(system: System, macro: Macro) -> None:
             hint="write the transit compartments as equations, or name the amounts to act on as targets",
             location=macro.at,
         )
-    system.clearings.append(Clearing(adm=adm, states=states, reset=macro.name == "reset", at=macro.at))
+    system.emptyings.append(EmptyingMacro(adm=adm, states=states, reset=macro.name == "reset", at=macro.at))
 
 
 _EXPANSIONS: dict[str, Callable[[System, Macro, set[str]], None]] = {

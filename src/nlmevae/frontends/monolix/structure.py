@@ -78,12 +78,11 @@ class TransitInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clearance:
-    """The doses of `adm` set `compartments` to 0, or with `reset` to their initial amounts; nothing is given."""
+class Emptying:
+    """The doses of `adm` set `compartments` to 0 (empty) or to their initial amounts (reset); nothing is given."""
 
     adm: int
     compartments: tuple[int, ...]
-    reset: bool = False
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -111,7 +110,8 @@ class Structure:
     outputs: Mapping[str, str]
     inputs: tuple[DoseInput, ...] = ()
     transit: tuple[TransitInput, ...] = ()
-    clearances: tuple[Clearance, ...] = ()
+    empties: tuple[Emptying, ...] = ()
+    resets: tuple[Emptying, ...] = ()
     initial_time: float | None = None
     regressors: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -176,10 +176,8 @@ def structure(text: StructuralText, *, predictions: Iterable[str] = ()) -> Struc
         outputs={name: parts.initial.get(name, program_name(name)) for name in wanted},
         inputs=parts.doses,
         transit=tuple(_transit_input(parts, t) for t in parts.system.transit),
-        clearances=tuple(
-            Clearance(adm=c.adm, compartments=tuple(parts.number[s] for s in c.states), reset=c.reset, at=c.at)
-            for c in parts.system.clearings
-        ),
+        empties=_emptyings(parts, reset=False),
+        resets=_emptyings(parts, reset=True),
         initial_time=parts.source.initial_time,
         regressors=tuple(program_name(name) for name in text.regressors),
         steps=tuple(name for name in STEP_FUNCTIONS if name in read),
@@ -194,8 +192,9 @@ def _parts(text: StructuralText) -> _Parts:
     given |= {name for t in system.transit for name in (t.time, t.amount)}
     moving = frozenset(s.name for s in system.states) | {"t"}
     _check_given(text, system, given)
-    flows, rates = _rates(system, taken)
-    entries, dosing = _dosing(system, taken)
+    items = frozenset((*text.regressors, *STEP_FUNCTIONS))
+    flows, rates = _rates(system, taken, items)
+    entries, dosing = _dosing(system, taken, items)
     definitions = _as_they_stand(source.definitions, system.definitions)
     arranged = arrange((*definitions, *rates, *dosing), given=given, moving=moving)
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
@@ -253,8 +252,11 @@ def _check_given(text: StructuralText, system: System, given: frozenset[str]) ->
             )
 
 
-def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list[Assign]]:
-    """The flows with a variable each for their rates, and what computes those; flows between two states add up."""
+def _rates(system: System, taken: set[str], items: frozenset[str]) -> tuple[tuple[NamedFlow, ...], list[Assign]]:
+    """The flows with a variable each for their rates, none of them a data item, and what computes those.
+
+    Flows between the same two states add up.
+    """
     merged: dict[tuple[str, str | None], Flow] = {}
     for flow in system.flows:
         pair = (flow.source, flow.to)
@@ -263,7 +265,7 @@ def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list
             rate = Binary("+", earlier.rate, flow.rate, at=flow.at)
             flow = Flow(rate, flow.source, flow.to, earlier.title, at=earlier.at)
         merged[pair] = flow
-    used: set[str] = {s.name for s in system.states} | {"t"}
+    used: set[str] = {s.name for s in system.states} | {"t"} | items
     flows, computed = [], []
     for flow in merged.values():
         if isinstance(flow.rate, Symbol) and flow.rate.name not in used:
@@ -278,7 +280,7 @@ def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list
     return tuple(flows), computed
 
 
-def _dosing(system: System, taken: set[str]) -> tuple[list[dict[str, str]], list[Assign]]:
+def _dosing(system: System, taken: set[str], items: frozenset[str]) -> tuple[list[dict[str, str]], list[Assign]]:
     """For each dosing the variables of its fraction, lag and duration, and what computes those."""
     entries, computed = [], []
     for dose in system.dosing:
@@ -287,7 +289,7 @@ def _dosing(system: System, taken: set[str]) -> tuple[list[dict[str, str]], list
             value: Expression | None = getattr(dose, kind)
             if value is None:
                 continue
-            if isinstance(value, Symbol):
+            if isinstance(value, Symbol) and value.name not in items:
                 entry[kind] = value.name
             else:
                 entry[kind] = fresh(title, taken)
@@ -301,6 +303,14 @@ def _dose_input(dose: Dosing, entry: dict[str, str], number: Mapping[str, int]) 
         adm=dose.adm, compartment=number[dose.state], zero_order=dose.duration is not None, infusion=dose.infusion,
         at=dose.at, **{kind: program_name(name) for kind, name in entry.items()},
     )  # fmt: skip
+
+
+def _emptyings(parts: _Parts, *, reset: bool) -> tuple[Emptying, ...]:
+    return tuple(
+        Emptying(adm=e.adm, compartments=tuple(parts.number[s] for s in e.states), at=e.at)
+        for e in parts.system.emptyings
+        if e.reset == reset
+    )
 
 
 def _transit_input(parts: _Parts, dose: TransitDosing) -> TransitInput:

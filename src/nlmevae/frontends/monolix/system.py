@@ -76,7 +76,7 @@ class TransitDosing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clearing:
+class EmptyingMacro:
     """empty or reset: the doses of `adm` set `states` to 0 or to their initial values."""
 
     adm: int
@@ -96,7 +96,7 @@ class System:
     terms: list[Term] = field(default_factory=list)
     dosing: list[Dosing] = field(default_factory=list)
     transit: list[TransitDosing] = field(default_factory=list)
-    clearings: list[Clearing] = field(default_factory=list)
+    emptyings: list[EmptyingMacro] = field(default_factory=list)
     definitions: list[Assign] = field(default_factory=list)
 
     def state(self, name: str) -> State | None:
