@@ -245,6 +245,28 @@ CASES = {
         {"V": 4.0}, lambda t, y, v: [0.0], given(0), lambda t, y, v: y[0] / v["V"],
         "compartment(cmt=1, volume=V, concentration=Cc)\niv(cmt=1)",
     ),
+    "what has left a compartment, and one apart": Case(
+        {"k": 0.2, "kr": 0.1}, lambda t, y, v: [-(v["k"] + v["kr"]) * y[0], v["kr"] * y[0], 0.0],
+        both(given(0), given(2, doses=((3.0, 7.0, 0.0, 2),), adm=2)), lambda t, y, v: y[1] + y[2],
+        """compartment(amount=Ac)
+        compartment(cmt=2, amount=U)
+        compartment(cmt=5, amount=B)
+        iv()
+        iv(adm=2, cmt=5)
+        elimination(k)
+        transfer(from=1, to=2, kt=kr)""", "S = U + B", n=3, output="S", closed="linear",
+        doses=(*TWICE, (3.0, 7.0, 0.0, 2)),
+    ),
+    "initial amounts of macros": Case(
+        {"k": 0.2, "k1_12": 0.3, "k12_1": 0.1, "A0": 40.0},
+        lambda t, y, v: [-(v["k"] + v["k1_12"]) * y[0] + v["k12_1"] * y[1], v["k1_12"] * y[0] - v["k12_1"] * y[1]],
+        given(0), lambda t, y, v: y[0],
+        """compartment(amount=Ac)
+        iv()
+        peripheral(k1_12, k12_1, amount=Ap)
+        elimination(k)""", "Ap_0 = Ac_0/2\nAc_0 = A0", n=2, output="Ac", closed="two",
+        start=lambda v: [v["A0"], v["A0"] / 2],
+    ),
 }  # fmt: skip
 
 

@@ -148,11 +148,30 @@ def surely_assigned(statement: Statement) -> frozenset[str]:
 
 def _check_place(name: str, k: int, places: list[int], statements: tuple[Statement, ...]) -> None:
     if places[0] < k < places[-1]:
-        raise UnsupportedError(
-            f"{name} is read here and defined again below: which of its values is meant is not certain",
-            hint=f"give the second {name} another name",
-            location=_where(name, (statements[k],)) or statements[k].at,
-        )
+        raise _between(name, _where(name, (statements[k],)) or statements[k].at)
+
+
+def check_line(names: Collection[str], at: Location | None, definitions: Iterable[Statement]) -> None:
+    """The same rule for what is no definition itself: macros and slopes, which read the last value of `names`.
+
+    Raises:
+        UnsupportedError: one of them is defined above and again below.
+    """
+    lines: dict[str, list[int]] = {}
+    for statement in definitions:
+        for name in names_assigned((statement,)) & set(names):
+            lines.setdefault(name, []).append(0 if statement.at is None else statement.at.line)
+    for name, found in sorted(lines.items()):
+        if at is not None and min(found) < at.line < max(found):
+            raise _between(name, at)
+
+
+def _between(name: str, at: Location | None) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name} is read here and defined again below: which of its values is meant is not certain",
+        hint=f"give the second {name} another name",
+        location=at,
+    )
 
 
 def _topological(before: list[set[int]], statements: tuple[Statement, ...]) -> list[int]:

@@ -12,6 +12,7 @@ from nlmevae.frontends.monolix.equations import (
     arrange,
     check_expression,
     check_functions,
+    check_line,
     surely_assigned,
 )
 from nlmevae.frontends.monolix.expansion import expand_macros
@@ -196,6 +197,10 @@ def _parts(text: StructuralText) -> _Parts:
     flows, rates = _rates(system, taken, items)
     entries, dosing = _dosing(system, taken, items)
     definitions = _as_they_stand(source.definitions, system.definitions)
+    for macro in text.macros:
+        check_line(names_of(macro.arguments.values()), macro.at, definitions)
+    for slope in source.slopes.values():
+        check_line(slope.value.names(), slope.at, definitions)
     arranged = arrange((*definitions, *rates, *dosing), given=given, moving=moving)
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
     number = {s.name: k for k, s in enumerate(system.states, start=1)}
