@@ -120,7 +120,8 @@ def test_a_name_is_found_in_any_case_with_or_without_folder(name):
         "exponential_model_singleEvent", "oral1_1cpt_MM_kaVVmKmCl_outputL",
         "oral1_bolus_1cpt_full_kaVkintkonKDksynR0Cl_outputL", "", "txt", ".txt", "lib:",
         "oral1_oral1_1cpt_ka1ka2F1diffTlag2VCl", "oral1_oral1_seqDelay_1cpt_ka1ka2F1Tlag2VCl",
-        "oral1_oral0_1cpt_ka1ka2F1VCl",
+        "oral1_oral0_1cpt_ka1ka2F1VCl", "oral0_oral1_seqDelay_1cpt_Tk01ka2F1Tlag1diffTlag2VCl",
+        "oral1_oral1_seqDelay_1cpt_ka1ka2F1diffTlag2VCl",
     ],
 )  # fmt: skip
 def test_a_name_whose_text_is_not_certain_has_none(name):
