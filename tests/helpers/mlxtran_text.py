@@ -74,7 +74,18 @@ def _split(text: str) -> list[str]:
 
 
 def decoder_of(
-    folder, found, values, doses, times, *, output="Cc", items=None, backend="auto", only=None, **tolerances
+    folder,
+    found,
+    values,
+    doses,
+    times,
+    *,
+    output="Cc",
+    items=None,
+    backend="auto",
+    only=None,
+    observed=None,
+    **tolerances,
 ):
     """The decoder of a structure for one subject: every parameter is THETA(k)*EXP(ETA(k)), THETAs fixed.
 
@@ -83,29 +94,39 @@ def decoder_of(
         doses: (time, amount, rate, adm); a dose takes every input of its adm, or of these `only` number `only`.
         items: further data items -> value at each time of a record in order.
     """
-    names = list(values)
+    inputs = [i for n, i in enumerate(found.inputs, 1) if only is None or n == only]
+    observed = observed or found.structural.default_observation
+    rows = [(1, t, 0.0, 0.0, observed, 0) for t in times]
+    for time, amount, rate, adm in doses:
+        entered = [i for i in inputs if i.adm == adm]
+        rows += [(1, time, amount, -2.0 if i.zero_order else rate, i.compartment, 1) for i in entered]
+        if not entered:
+            rows.append((1, time, 0.0, 0.0, observed, 2))
+    rows.sort(key=lambda row: (row[1], row[5] == 0))
+    return decoder_of_records(
+        folder, found, values, rows, inputs=inputs, output=output, items=items, backend=backend, **tolerances
+    )
+
+
+def decoder_of_records(
+    folder, found, values, rows, *, inputs=None, output="Cc", items=None, backend="auto", **tolerances
+):
+    """The same with records (id, time, amount, rate, compartment, event) written out."""
+    inputs = found.inputs if inputs is None else inputs
+    names, extra = list(values), {} if items is None else items
     pk = tuple(
         Assign(name, Binary("*", Symbol(f"THETA({k})"), Call("EXP", (Symbol(f"ETA({k})"),))))
         for k, name in enumerate(names, 1)
     )
     error = (*found.error, Assign("Y", Binary("+", Symbol(found.outputs[output]), Symbol("EPS(1)"))))
-    inputs = [i for n, i in enumerate(found.inputs, 1) if only is None or n == only]
     structural = _with_dosing(found.structural, inputs)
     program = Program(pk=(*pk, *found.pk), des=found.des, error=error)
     if not structural.compartments:
         program = Program(error=(*pk, *found.pk, *error))
-    rows = [(t, 0.0, 0.0, structural.default_observation, 0) for t in times]
-    for time, amount, rate, adm in doses:
-        entered = [i for i in inputs if i.adm == adm]
-        rows += [(time, amount, -2.0 if i.zero_order else rate, i.compartment, 1) for i in entered]
-        if not entered:
-            rows.append((time, 0.0, 0.0, structural.default_observation, 2))
-    rows.sort(key=lambda row: (row[0], row[4] == 0))
-    extra = {} if items is None else items
     lines = [",".join(["ID,TIME,AMT,RATE,CMT,EVID,DV", *extra])]
     for row in rows:
-        more = [value(row[0]) for value in extra.values()]
-        lines.append(",".join(f"{v:.17g}" for v in (1, *row, 0, *more)))
+        more = [value(row[1]) for value in extra.values()]
+        lines.append(",".join(f"{v:.17g}" for v in (*row, 0, *more)))
     (folder / "data.csv").write_text("\n".join(lines) + "\n")
     additive = ResidualError(kind="additive", a=ErrorCoefficient(parameter="EPS(1)", kind="sigma"))
     model = Model(
@@ -144,3 +165,16 @@ def _with_dosing(structural, inputs):
 def predictions(decoder, n_parameters: int) -> np.ndarray:
     """At the values themselves."""
     return decoder.predict(np.zeros((1, n_parameters))).prediction.ravel()
+
+
+def library_structure_text(text: str) -> StructuralText:
+    """A generated library text: `input`, PK with macros and assignments, EQUATION, OUTPUT."""
+    parts = dict(re.findall(r"^(\[LONGITUDINAL\]|PK:|EQUATION:|OUTPUT:)\n(.*?)(?=^\w+:\n|\Z)", text, re.M | re.S))
+    inputs = re.search(r"input = \{(.*)\}", text).group(1).replace(",", " ")
+    output = re.search(r"output = (.*)", text).group(1).strip("{}").replace(",", " ")
+    lines = parts["PK:"].strip().splitlines()
+    macros = [line for line in lines if _MACRO.match(line)]
+    plain = [line for line in lines if not _MACRO.match(line)]
+    plain += [line for line in parts.get("EQUATION:", "").strip().splitlines() if line and "odeType" not in line]
+    code = "\n".join(plain).replace("^", "**").replace("sqrt", "SQRT")
+    return mlxtran(inputs, pk="\n".join(macros), equations=code, output=output, stiff="odeType" in text or None)

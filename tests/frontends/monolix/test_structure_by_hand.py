@@ -135,7 +135,7 @@ CASES = {
         lambda t, y, v: [transit(t, v) - v["ka"] * y[0], v["ka"] * y[0] - v["k"] * y[1]],
         lambda v: [(v["Tlag"], 0, 0.0, 0.0)], lambda t, y, v: y[1] / v["V"],
         "Cc = pkmodel(Mtt, Ktr, ka, V, k, Tlag, p)", n=2, doses=ONCE,
-        items={"tDose_1": lambda t: 0.0, "amtDose_1": lambda t: 100.0},
+        items={"tDose": lambda t: 0.0, "amtDose": lambda t: 100.0},
     ),
     "parent and metabolite": Case(
         {"ka": 1.1, "V": 8.0, "k": 0.2, "k12": 0.3, "k21": 0.15, "km": 0.1, "Kpm": 0.25},
@@ -245,6 +245,28 @@ CASES = {
         {"V": 4.0}, lambda t, y, v: [0.0], given(0), lambda t, y, v: y[0] / v["V"],
         "compartment(cmt=1, volume=V, concentration=Cc)\niv(cmt=1)",
     ),
+    "what has left a compartment, and one apart": Case(
+        {"k": 0.2, "kr": 0.1}, lambda t, y, v: [-(v["k"] + v["kr"]) * y[0], v["kr"] * y[0], 0.0],
+        both(given(0), given(2, doses=((3.0, 7.0, 0.0, 2),), adm=2)), lambda t, y, v: y[1] + y[2],
+        """compartment(amount=Ac)
+        compartment(cmt=2, amount=U)
+        compartment(cmt=5, amount=B)
+        iv()
+        iv(adm=2, cmt=5)
+        elimination(k)
+        transfer(from=1, to=2, kt=kr)""", "S = U + B", n=3, output="S", closed="linear",
+        doses=(*TWICE, (3.0, 7.0, 0.0, 2)),
+    ),
+    "initial amounts of macros": Case(
+        {"k": 0.2, "k1_12": 0.3, "k12_1": 0.1, "A0": 40.0},
+        lambda t, y, v: [-(v["k"] + v["k1_12"]) * y[0] + v["k12_1"] * y[1], v["k1_12"] * y[0] - v["k12_1"] * y[1]],
+        given(0), lambda t, y, v: y[0],
+        """compartment(amount=Ac)
+        iv()
+        peripheral(k1_12, k12_1, amount=Ap)
+        elimination(k)""", "Ap_0 = Ac_0/2\nAc_0 = A0", n=2, output="Ac", closed="two",
+        start=lambda v: [v["A0"], v["A0"] / 2],
+    ),
 }  # fmt: skip
 
 
@@ -295,3 +317,38 @@ def test_predictions_are_those_by_hand(tmp_path, name, backend):
     found = predictions(decoder, len(case.values))
     expected = by_hand(case, case.values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=PREDICTION * np.abs(expected).max())
+
+
+def slopes_by_hand(case):
+    """d prediction / d log of each value: differences of fourth order."""
+    columns = []
+    for name, value in case.values.items():
+        at = {m: by_hand(case, case.values | {name: value * exp(m * 1e-3)}) for m in (-2, -1, 1, 2)}
+        columns.append((at[-2] - 8 * at[-1] + 8 * at[1] - at[2]) / (12 * 1e-3))
+    return np.stack(columns, axis=1)
+
+
+#: one of each kind of input and of right-hand side
+WITH_GRADIENTS = [
+    ("pkmodel infusion, lag and fraction", "closed_form"),
+    ("pkmodel zero order, two compartments", "closed_form"),
+    ("pkmodel Michaelis-Menten", "compiled"),
+    ("pkmodel transit", "compiled"),
+    ("two depots", "closed_form"),
+    ("pkmodel and a turnover equation", "compiled"),
+]
+#: the oracle's error of 1e-10 over the step of 1e-3, with the constant of the differences
+GRADIENT = 1e-6
+
+
+@pytest.mark.parametrize(("name", "backend"), WITH_GRADIENTS)
+def test_gradients_are_those_by_hand(tmp_path, name, backend):
+    case = CASES[name]
+    values = {program_name(n): v for n, v in case.values.items()}
+    decoder = decoder_of(
+        tmp_path, compiled_structure(case), values, case.doses, TIMES, output=case.output, items=case.items,
+        backend=backend, **TOLERANCES[backend],
+    )  # fmt: skip
+    found = decoder.linearise(np.zeros((1, len(values)))).jacobian.reshape(len(TIMES), -1)
+    expected = slopes_by_hand(case)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=GRADIENT * np.abs(expected).max())

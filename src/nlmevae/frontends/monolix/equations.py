@@ -33,6 +33,9 @@ _UNSUPPORTED = {
 }
 
 
+_ONLY_AMOUNTS = "only the variables of ddt_ equations may be read in what defines them"
+
+
 @dataclass(frozen=True, slots=True)
 class Arranged:
     """Statements in an order that computes them: those of the individual level and those that change with time."""
@@ -145,11 +148,30 @@ def surely_assigned(statement: Statement) -> frozenset[str]:
 
 def _check_place(name: str, k: int, places: list[int], statements: tuple[Statement, ...]) -> None:
     if places[0] < k < places[-1]:
-        raise UnsupportedError(
-            f"{name} is read here and defined again below: which of its values is meant is not certain",
-            hint=f"give the second {name} another name",
-            location=_where(name, (statements[k],)) or statements[k].at,
-        )
+        raise _between(name, _where(name, (statements[k],)) or statements[k].at)
+
+
+def check_line(names: Collection[str], at: Location | None, definitions: Iterable[Statement]) -> None:
+    """The same rule for what is no definition itself: macros and slopes, which read the last value of `names`.
+
+    Raises:
+        UnsupportedError: one of them is defined above and again below.
+    """
+    lines: dict[str, list[int]] = {}
+    for statement in definitions:
+        for name in names_assigned((statement,)) & set(names):
+            lines.setdefault(name, []).append(0 if statement.at is None else statement.at.line)
+    for name, found in sorted(lines.items()):
+        if at is not None and min(found) < at.line < max(found):
+            raise _between(name, at)
+
+
+def _between(name: str, at: Location | None) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name} is read here and defined again below: which of its values is meant is not certain",
+        hint=f"give the second {name} another name",
+        location=at,
+    )
 
 
 def _topological(before: list[set[int]], statements: tuple[Statement, ...]) -> list[int]:
@@ -181,13 +203,15 @@ def _circle(left: list[int], before: list[set[int]], statements: tuple[Statement
             break
         path.append(following)
     names = sorted({sorted(names_assigned((statements[k],)))[0] for k in path[path.index(following) :]})
+    if len(names) == 1:
+        return _from_itself(names[0], statements[following].at)
     return SemanticError(
-        f"{' and '.join(names)} are defined from each other"
-        if len(names) > 1
-        else f"{names[0]} is defined from itself",
-        hint="only the variables of ddt_ equations may be read in what defines them",
-        location=statements[following].at,
+        f"{' and '.join(names)} are defined from each other", hint=_ONLY_AMOUNTS, location=statements[following].at
     )
+
+
+def _from_itself(name: str, at: Location | None) -> SemanticError:
+    return SemanticError(f"{name} is defined from itself", hint=_ONLY_AMOUNTS, location=at)
 
 
 # level ------------------------------------------------------------------------------------------------------------
@@ -262,6 +286,8 @@ def check_expression(
     """
     for name in sorted(expression.names() - set(known)):
         location = next((n.at for n in expression.walk() if isinstance(n, Symbol) and n.name == name and n.at), at)
+        if any(isinstance(s, Assign) and s.target == name for s in everything):
+            raise _from_itself(name, location)
         if name in names_assigned(tuple(everything)):
             raise SemanticError(
                 f"{name} has no value where no branch of an if assigns it",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.macros import (
+    ARGUMENTS,
     absorption_kind,
     check_arguments,
     elimination_kind,
@@ -17,8 +18,8 @@ from nlmevae.frontends.monolix.names import fresh
 from nlmevae.frontends.monolix.pkmodel import expand
 from nlmevae.frontends.monolix.project import Macro
 from nlmevae.frontends.monolix.system import (
-    Clearing,
     Dosing,
+    EmptyingMacro,
     Flow,
     State,
     System,
@@ -48,7 +49,7 @@ def expand_macros(macros: tuple[Macro, ...], equations: dict[str, Location | Non
     for macro in macros:
         check_arguments(macro)
         parts += expand(macro) if macro.name == "pkmodel" else [macro]
-    system = System()
+    system = System(adms={whole_number(m, "adm", "type") for m in parts if "adm" in ARGUMENTS[m.name]})
     for macro in parts:
         if macro.name == "compartment":
             _compartment(system, macro, equations)
@@ -63,7 +64,7 @@ def expand_macros(macros: tuple[Macro, ...], equations: dict[str, Location | Non
             _EXPANSIONS[macro.name](system, macro, taken)
     for macro in parts:  # last: target=all is every state
         if macro.name in ("empty", "reset"):
-            _clearing(system, macro)
+            _emptying(system, macro)
     system.states.sort(key=_order)
     return system
 
@@ -183,15 +184,25 @@ def _give(system: System, macro: Macro, target: str, taken: set[str]) -> None:
     if kind == "first_order":
         system.dosing.append(Dosing(adm=adm, state=depot.name, fraction=fraction, lag=lag, at=macro.at))
         return
-    doses = TransitDosing(
-        adm=adm, time=fresh(f"tDose_{adm}", taken), amount=fresh(f"amtDose_{adm}", taken), at=macro.at
-    )
+    time, amount = _step_functions(system, adm, taken)
+    parameters = tuple(v for v in (fraction, lag, given["ktr"], given["mtt"]) if v is not None)
+    doses = TransitDosing(adm=adm, time=time, amount=amount, parameters=parameters, at=macro.at)
     since: Expression = Binary("-", Symbol("t"), Symbol(doses.time))
     if lag is not None:
         since = Binary("-", since, lag)
     rate = transit_rate(fraction=fraction, amount=doses.amount, since=since, rate=given["ktr"], mean_time=given["mtt"])
     system.terms.append(Term(depot.name, rate))
     system.transit.append(doses)
+
+
+def _step_functions(system: System, adm: int, taken: set[str]) -> tuple[str, str]:
+    """Time and amount of the last dose of one adm: Mlxtran's own names where the model has no other."""
+    if len(system.adms) == 1:
+        return "tDose", "amtDose"
+    known = next((t for t in system.transit if t.adm == adm), None)
+    if known is not None:
+        return known.time, known.amount
+    return fresh(f"tDose_{adm}", taken), fresh(f"amtDose_{adm}", taken)
 
 
 def _unless(value: Expression | None, nothing: float) -> Expression | None:
@@ -219,7 +230,7 @@ def _transfer(system: System, macro: Macro, taken: set[str]) -> None:
     system.add_flow(Flow(macro.arguments["kt"], *ends, "kt", at=macro.at), macro.name)
 
 
-def _clearing(system: System, macro: Macro) -> None:
+def _emptying(system: System, macro: Macro) -> None:
     target = variable(macro, "target")
     if target == "all" and system.state("all") is None:
         states = tuple(s.name for s in system.states)
@@ -234,13 +245,14 @@ def _clearing(system: System, macro: Macro) -> None:
     if not states:
         raise SemanticError(f"{macro.name} has nothing to act on", hint="remove it", location=macro.at)
     adm = whole_number(macro, "adm", "type")
-    if any(t.adm == adm for t in system.transit):
+    slow = [s.name for s in system.states if s.depot and any(term.state == s.name for term in system.terms)]
+    if set(slow) & set(states) or any(t.adm == adm for t in system.transit):
         raise UnsupportedError(
-            f"adm {adm} both arrives through transit compartments and is the time of {macro.name}",
-            hint="give one of them another administration identifier",
+            f"{macro.name} acts while a dose is in transit compartments: whether Monolix removes it is not certain",
+            hint="write the transit compartments as equations, or name the amounts to act on as targets",
             location=macro.at,
         )
-    system.clearings.append(Clearing(adm=adm, states=states, reset=macro.name == "reset", at=macro.at))
+    system.emptyings.append(EmptyingMacro(adm=adm, states=states, reset=macro.name == "reset", at=macro.at))
 
 
 _EXPANSIONS: dict[str, Callable[[System, Macro, set[str]], None]] = {

@@ -159,8 +159,8 @@ def _double(first: str, second: str, sequential: str | None, compartments: str, 
         return None
     pk = _volumes(disposition)
     if sequential:
-        delay = next((name for name in ("Tlag1", "Mtt1") if name in own), None)
-        pk.append("Tlag2 = diffTlag2" if delay is None else f"Tlag2 = {delay} + diffTlag2")
+        delay = "Tlag1" if "Tlag1" in own else "Mtt1"
+        pk.append(f"Tlag2 = {delay} + diffTlag2")
         own = own | {"Tlag2"}
     pk.append("compartment(cmt=1, volume=V, concentration=Cc)")
     for number, part in (("1", "F1"), ("2", "1-F1")):
@@ -177,8 +177,8 @@ def _are_two_absorptions(own: set[str], first: str, second: str, *, sequential: 
     left = own - {f"{kinds[first]}1", f"{kinds[second]}2", "F1"}
     if len(left) != len(own) - 3:
         return False
-    if sequential:
-        if "diffTlag2" not in left:
+    if sequential:  # after a zero-order absorption, or one without delay, it is not certain when the second begins
+        if first != "1" or "diffTlag2" not in left or not {"Tlag1", "Mtt1"} & left:
             return False
         left.discard("diffTlag2")
         left |= {"Tlag2"}

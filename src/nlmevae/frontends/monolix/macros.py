@@ -99,7 +99,7 @@ def whole_number(macro: Macro, *names: str, default: int = 1) -> int:
         value = macro.arguments.get(name)
         if value is None:
             continue
-        if isinstance(value, Number) and value.value == int(value.value) and value.value >= 1:
+        if isinstance(value, Number) and float(value.value).is_integer() and value.value >= 1:
             return int(value.value)
         raise SemanticError(
             f"{name} of {macro.name} must be a whole number from 1", hint=f"write {name}=1", location=macro.at

@@ -12,13 +12,14 @@ from nlmevae.frontends.monolix.equations import (
     arrange,
     check_expression,
     check_functions,
+    check_line,
     surely_assigned,
 )
 from nlmevae.frontends.monolix.expansion import expand_macros
 from nlmevae.frontends.monolix.names import fresh, program_name
 from nlmevae.frontends.monolix.project import StructuralText
 from nlmevae.frontends.monolix.renaming import renamed
-from nlmevae.frontends.monolix.system import Dosing, Flow, System, slopes
+from nlmevae.frontends.monolix.system import Dosing, Flow, System, TransitDosing, names_of, slopes
 from nlmevae.frontends.monolix.written import Written, written
 from nlmevae.ir import (
     Assign,
@@ -31,6 +32,7 @@ from nlmevae.ir import (
     names_assigned,
     names_read,
     needed_for,
+    needed_names,
 )
 
 #: Of the last dose of any kind: its time, amount and duration; 0 before the first.
@@ -63,24 +65,25 @@ class DoseInput:
 class TransitInput:
     """Doses of `adm` that arrive through transit compartments: the right-hand side has their rate.
 
-    It reads two step functions as data items: `time` and `amount` of the last dose of this `adm`, 0 before the first.
-    The rate is that of one dose; what Monolix makes of a second one is not certain, so that a subject with two must be
-    refused.
+    It reads two step functions as data items: `time` and `amount` of the last dose of this `adm`, 0 before the first;
+    they are tDose and amtDose where the macros have one adm. The rate is that of one dose: what Monolix makes of a
+    second one, of a reset while the dose arrives (EVID 3 and 4), or of a change of one of the data items `constant`,
+    which its parameters are computed from, is not certain, so that a subject with any of these must be refused.
     """
 
     adm: int
     time: str
     amount: str
+    constant: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clearance:
-    """The doses of `adm` set `compartments` to 0, or with `reset` to their initial amounts; nothing is given."""
+class Emptying:
+    """The doses of `adm` set `compartments` to 0 (empty) or to their initial amounts (reset); nothing is given."""
 
     adm: int
     compartments: tuple[int, ...]
-    reset: bool = False
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -108,7 +111,8 @@ class Structure:
     outputs: Mapping[str, str]
     inputs: tuple[DoseInput, ...] = ()
     transit: tuple[TransitInput, ...] = ()
-    clearances: tuple[Clearance, ...] = ()
+    empties: tuple[Emptying, ...] = ()
+    resets: tuple[Emptying, ...] = ()
     initial_time: float | None = None
     regressors: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -126,6 +130,12 @@ class _Parts:
     arranged: Arranged
     known: frozenset[str]
     number: Mapping[str, int]
+
+    @property
+    def valued(self) -> frozenset[str]:
+        """Names that have a value whichever arms of ifs are taken."""
+        statements = (*self.arranged.individual, *self.arranged.moving)
+        return (self.known - names_assigned(statements)).union(*map(surely_assigned, statements))
 
     @property
     def initial(self) -> dict[str, str]:
@@ -166,11 +176,9 @@ def structure(text: StructuralText, *, predictions: Iterable[str] = ()) -> Struc
         error=renamed(needed_for(moving, wanted), parts.names("TIME")) + shown,
         outputs={name: parts.initial.get(name, program_name(name)) for name in wanted},
         inputs=parts.doses,
-        transit=tuple(TransitInput(adm=t.adm, time=t.time, amount=t.amount, at=t.at) for t in parts.system.transit),
-        clearances=tuple(
-            Clearance(adm=c.adm, compartments=tuple(parts.number[s] for s in c.states), reset=c.reset, at=c.at)
-            for c in parts.system.clearings
-        ),
+        transit=tuple(_transit_input(parts, t) for t in parts.system.transit),
+        empties=_emptyings(parts, reset=False),
+        resets=_emptyings(parts, reset=True),
         initial_time=parts.source.initial_time,
         regressors=tuple(program_name(name) for name in text.regressors),
         steps=tuple(name for name in STEP_FUNCTIONS if name in read),
@@ -185,9 +193,15 @@ def _parts(text: StructuralText) -> _Parts:
     given |= {name for t in system.transit for name in (t.time, t.amount)}
     moving = frozenset(s.name for s in system.states) | {"t"}
     _check_given(text, system, given)
-    flows, rates = _rates(system, taken)
-    entries, dosing = _dosing(system, taken)
-    arranged = arrange((*source.definitions, *system.definitions, *rates, *dosing), given=given, moving=moving)
+    items = frozenset((*text.regressors, *STEP_FUNCTIONS))
+    flows, rates = _rates(system, taken, items)
+    entries, dosing = _dosing(system, taken, items)
+    definitions = _as_they_stand(source.definitions, system.definitions)
+    for macro in text.macros:
+        check_line(names_of(macro.arguments.values()), macro.at, definitions)
+    for slope in source.slopes.values():
+        check_line(slope.value.names(), slope.at, definitions)
+    arranged = arrange((*definitions, *rates, *dosing), given=given, moving=moving)
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
     number = {s.name: k for k, s in enumerate(system.states, start=1)}
     doses = tuple(_dose_input(dose, entry, number) for dose, entry in zip(system.dosing, entries, strict=True))
@@ -195,6 +209,21 @@ def _parts(text: StructuralText) -> _Parts:
                    number=number)  # fmt: skip
     _check_individual(parts, entries)
     return parts
+
+
+def _as_they_stand(equations: Iterable[Statement], macros: Iterable[Assign]) -> list[Statement]:
+    """Equations and what macros define, by their lines: the order decides where a name is defined more than once."""
+    merged = sorted(macros, key=lambda m: 0 if m.at is None else m.at.line)
+    lines = [0 if m.at is None else m.at.line for m in merged]
+    position = 0
+    found: list[Statement] = []
+    for statement in equations:
+        line = None if statement.at is None else statement.at.line
+        while position < len(merged) and (line is None or lines[position] <= line):
+            found.append(merged[position])
+            position += 1
+        found.append(statement)
+    return [*found, *merged[position:]]
 
 
 def _names(text: StructuralText) -> set[str]:
@@ -228,8 +257,11 @@ def _check_given(text: StructuralText, system: System, given: frozenset[str]) ->
             )
 
 
-def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list[Assign]]:
-    """The flows with a variable each for their rates, and what computes those; flows between two states add up."""
+def _rates(system: System, taken: set[str], items: frozenset[str]) -> tuple[tuple[NamedFlow, ...], list[Assign]]:
+    """The flows with a variable each for their rates, none of them a data item, and what computes those.
+
+    Flows between the same two states add up.
+    """
     merged: dict[tuple[str, str | None], Flow] = {}
     for flow in system.flows:
         pair = (flow.source, flow.to)
@@ -238,7 +270,7 @@ def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list
             rate = Binary("+", earlier.rate, flow.rate, at=flow.at)
             flow = Flow(rate, flow.source, flow.to, earlier.title, at=earlier.at)
         merged[pair] = flow
-    used: set[str] = {s.name for s in system.states} | {"t"}
+    used: set[str] = {s.name for s in system.states} | {"t"} | items
     flows, computed = [], []
     for flow in merged.values():
         if isinstance(flow.rate, Symbol) and flow.rate.name not in used:
@@ -253,7 +285,7 @@ def _rates(system: System, taken: set[str]) -> tuple[tuple[NamedFlow, ...], list
     return tuple(flows), computed
 
 
-def _dosing(system: System, taken: set[str]) -> tuple[list[dict[str, str]], list[Assign]]:
+def _dosing(system: System, taken: set[str], items: frozenset[str]) -> tuple[list[dict[str, str]], list[Assign]]:
     """For each dosing the variables of its fraction, lag and duration, and what computes those."""
     entries, computed = [], []
     for dose in system.dosing:
@@ -262,7 +294,7 @@ def _dosing(system: System, taken: set[str]) -> tuple[list[dict[str, str]], list
             value: Expression | None = getattr(dose, kind)
             if value is None:
                 continue
-            if isinstance(value, Symbol):
+            if isinstance(value, Symbol) and value.name not in items:
                 entry[kind] = value.name
             else:
                 entry[kind] = fresh(title, taken)
@@ -278,13 +310,27 @@ def _dose_input(dose: Dosing, entry: dict[str, str], number: Mapping[str, int]) 
     )  # fmt: skip
 
 
+def _emptyings(parts: _Parts, *, reset: bool) -> tuple[Emptying, ...]:
+    return tuple(
+        Emptying(adm=e.adm, compartments=tuple(parts.number[s] for s in e.states), at=e.at)
+        for e in parts.system.emptyings
+        if e.reset == reset
+    )
+
+
+def _transit_input(parts: _Parts, dose: TransitDosing) -> TransitInput:
+    names = needed_names(parts.arranged.individual, names_of(dose.parameters))
+    constant = tuple(program_name(n) for n in (*parts.text.regressors, *STEP_FUNCTIONS) if n in names)
+    return TransitInput(adm=dose.adm, time=dose.time, amount=dose.amount, constant=constant, at=dose.at)
+
+
 def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:
     """What doses and the start of a subject need must not change between records."""
     changing = names_assigned(parts.arranged.moving) | set(parts.number) | {"t"}
     everything = (*parts.arranged.individual, *parts.arranged.moving)
     for dose, entry in zip(parts.system.dosing, entries, strict=True):
         for kind, name in entry.items():
-            check_expression(Symbol(name), parts.known, everything, dose.at)
+            check_expression(Symbol(name), parts.valued, everything, dose.at)
             if name in changing:
                 what = {"fraction": "p", "lag": "Tlag", "duration": "Tk0"}[kind]
                 raise UnsupportedError(
@@ -292,6 +338,13 @@ def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:
                     hint="compute it from parameters and regressors; empty(adm, target) sets an amount to 0",
                     location=dose.at,
                 )
+    for dose in parts.system.transit:
+        if names_of(dose.parameters) & changing:
+            raise UnsupportedError(
+                "p, Tlag, Ktr or Mtt of these doses changes with time or with an amount",
+                hint="compute them from parameters and regressors",
+                location=dose.at,
+            )
     for name in parts.initial:
         if name in changing:
             at = next((s.at for s in parts.arranged.moving if name in names_assigned((s,))), None)
@@ -319,7 +372,7 @@ def _right_hand_sides(parts: _Parts) -> tuple[Assign, ...]:
     for name, value in slopes(parts.system, {n: s.value for n, s in written_slopes.items()}).items():
         at = written_slopes[name].at if name in written_slopes else parts.text.at
         check_functions(value)
-        check_expression(value, parts.known, everything, at)
+        check_expression(value, parts.valued, everything, at)
         found.append(Assign(f"DADT({parts.number[name]})", value, at=at))
     return tuple(found)
 
@@ -332,15 +385,8 @@ def _check_outputs(parts: _Parts, wanted: tuple[str, ...]) -> None:
                 f"{name} is an output and is {what}", hint="name a variable of the model in OUTPUT",
                 location=parts.text.at,
             )  # fmt: skip
-        check_expression(Symbol(name), _with_value(parts), (*parts.arranged.individual, *parts.arranged.moving),
+        check_expression(Symbol(name), parts.valued, (*parts.arranged.individual, *parts.arranged.moving),
                          parts.text.at)  # fmt: skip
-
-
-def _with_value(parts: _Parts) -> frozenset[str]:
-    """Names that have a value whichever arms of ifs are taken."""
-    sure = (surely_assigned(s) for s in (*parts.arranged.individual, *parts.arranged.moving))
-    assigned = names_assigned(parts.arranged.individual) | names_assigned(parts.arranged.moving)
-    return (parts.known - assigned).union(*sure)
 
 
 def _structural(parts: _Parts, linear: LinearForm | None) -> StructuralModel:

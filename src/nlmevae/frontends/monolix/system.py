@@ -66,16 +66,17 @@ class Dosing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitDosing:
     """Doses of `adm` that arrive through transit compartments: the data give the last one's time and amount as the
-    variables `time` and `amount`."""
+    variables `time` and `amount`. `parameters`: its fraction, lag, Ktr and Mtt, as far as they are there."""
 
     adm: int
     time: str
     amount: str
+    parameters: tuple[Expression, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clearing:
+class EmptyingMacro:
     """empty or reset: the doses of `adm` set `states` to 0 or to their initial values."""
 
     adm: int
@@ -86,14 +87,16 @@ class Clearing:
 
 @dataclass(slots=True)
 class System:
-    """Filled by `expansion.expand_macros`; states in the order of their numbers in the model."""
+    """Filled by `expansion.expand_macros`; states in the order of their numbers in the model. `adms`: those of all
+    macros."""
 
+    adms: set[int] = field(default_factory=set)
     states: list[State] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
     terms: list[Term] = field(default_factory=list)
     dosing: list[Dosing] = field(default_factory=list)
     transit: list[TransitDosing] = field(default_factory=list)
-    clearings: list[Clearing] = field(default_factory=list)
+    emptyings: list[EmptyingMacro] = field(default_factory=list)
     definitions: list[Assign] = field(default_factory=list)
 
     def state(self, name: str) -> State | None:

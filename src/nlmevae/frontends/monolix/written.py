@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -77,4 +78,7 @@ def _number(start: Assign) -> float:
             hint="write t_0 as a number; a model without it starts at the first record of each subject",
             location=start.at,
         )
-    return float(evaluate(start.value, {}))
+    number = float(evaluate(start.value, {}))
+    if not math.isfinite(number):
+        raise SemanticError("the initial time is no number", hint="write t_0 = 0", location=start.at)
+    return number
