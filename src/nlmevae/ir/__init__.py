@@ -51,7 +51,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -61,6 +61,7 @@ from nlmevae.ir.variance_elements import (
 )
 
 __all__ = [
+    "DoseInput",
     "FUNCTIONS",
     "Assign",
     "Binary",
