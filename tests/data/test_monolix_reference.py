@@ -1,5 +1,5 @@
-"""Real Monolix data files: Monolix's own individual predictions at its own individual parameters come out, observation by
-observation. What is printed has six digits."""
+"""Real Monolix data files: Monolix's own individual predictions at its own individual parameters, one by one.
+What is printed has six digits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tests.helpers.code_models import make_model
-from tests.helpers.reference import reference
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.event_table import event_table
@@ -28,6 +26,8 @@ from nlmevae.ir import (
     SourceReference,
     Symbol,
 )
+from tests.helpers.code_models import make_model
+from tests.helpers.reference import reference
 
 
 def rows(path: Path) -> list[dict[str, str]]:

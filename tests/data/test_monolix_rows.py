@@ -12,7 +12,7 @@ from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.prediction_rows import predicted_dataset
 from nlmevae.data.read import read_dataset
 from nlmevae.errors import DataError, SemanticError, UnsupportedError
-from nlmevae.ir import Binary, Call, ComputedItem, DoseRoute, Number, RegroupedItem, Symbol
+from nlmevae.ir import Binary, Call, ComputedItem, DoseInput, DoseRoute, Number, RegroupedItem, Symbol
 from tests.helpers.monolix_data import monolix_model, read, rows_of, table
 
 
@@ -99,6 +99,69 @@ def test_additional_and_steady_state_doses_are_explicit(tmp_path):
     assert set(found.lines[found.added].tolist()) == {2}
     late = read(tmp_path, csv(header, "1,0,50,.,0,0,0", "1,24,100,.,1,12,2", "1,50,.,3,.,.,."), rows_of(header))
     assert "steady-after-doses" in {d.code for d in late.diagnostics}
+
+
+def test_added_doses_near_other_occasions(tmp_path):
+    header = "ID TIME AMT Y II ADDL OCC"
+    text = csv(header, "1,0,100,.,4,2,1", "1,5,.,8,.,.,1", "1,10,.,8,.,.,2")
+    found = read(tmp_path, text, rows_of(header))
+    assert table(found, "TIME EVID OCC") == [(0, 1, 1), (4, 1, 1), (5, 0, 1), (8, 1, 1), (10, 2, 1), (10, 0, 2)]
+    with pytest.raises(UnsupportedError, match="additional doses of line 2 reach the next occasion"):
+        read(tmp_path, text.replace(",4,2,1", ",4,3,1"), rows_of(header))
+    header = "ID TIME AMT Y II SS OCC"
+    text = csv(header, "1,0,100,.,.,.,1", "1,5,.,8,.,.,1", "1,100,9,8,12,1,2", "1,110,.,8,.,.,2")
+    found = read(tmp_path, text, rows_of(header))
+    assert [row[0] for row in table(found, "TIME")] == [0, 5, 40, 40, 52, 64, 76, 88, 100, 100, 110]
+    with pytest.raises(UnsupportedError, match="before the steady-state dose on line 4 reach into the occasion before"):
+        read(tmp_path, text.replace("8,12,1,2", "8,20,1,2"), rows_of(header))
+
+
+def test_resets_and_added_doses(tmp_path):
+    header = "ID TIME AMT Y EVID II ADDL SS"
+    for lines, message in (
+        (
+            ("1,0,10,.,1,4,3,0", "1,6,0,.,3,.,.,.", "1,9,.,1,0,.,.,."),
+            "additional doses of line 2 go on after that reset",
+        ),
+        (
+            ("1,0,10,.,1,.,.,.", "1,6,9,.,3,4,.,1", "1,9,.,1,0,.,.,."),
+            "before the steady-state dose on line 3 would lie",
+        ),
+        (
+            ("1,0,10,.,1,.,.,.", "1,6,9,.,3,.,.,.", "1,6,.,1,0,.,.,."),
+            "the observation on line 4 has the time of the reset",
+        ),
+        (("1,5,.,1,0,.,.,.", "1,6,9,.,1,.,.,.", "1,6,0,.,3,.,.,."), "the dose on line 3 has the time of the reset"),
+        (
+            ("1,6,9,.,1,.,.,.", "1,9,9,.,3,.,.,.", "1,7,.,1,0,.,.,."),
+            "the lines of ID 1 are not in order of time, and one",
+        ),
+        (("1,6,9,.,1,.,.,.", "1,9,9,.,4,.,.,.", "1,7,.,1,0,.,.,."), "the reset on line 3 begins a period, but line 4"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            read(tmp_path, csv(header, *lines), rows_of(header))
+
+
+def test_infusions_with_a_fraction_are_refused(tmp_path):
+    header = "ID TIME AMT Y TINF"
+    inputs = (DoseInput(number=2, compartment=1, bioavailability="V"),)
+    rows = rows_of(header, routes=(DoseRoute(administration=1, input=2, kind="direct"),))
+    text = csv(header, "1,0,100,.,2", "1,1,.,8,.")
+    with pytest.raises(UnsupportedError, match="line 2 is an infusion into an input with a fraction p"):
+        read(tmp_path, text, rows, inputs=inputs)
+
+
+def test_times_that_start_again_and_models_that_read_the_time(tmp_path):
+    header = "ID TIME AMT Y OCC"
+    text = csv(header, "1,0,100,.,1", "1,5,.,8,1", "1,0,50,.,2", "1,5,.,9,2")
+    model = monolix_model(
+        tmp_path, text, rows_of(header), pk="CL = THETA(1)\nV = THETA(2)", des="DADT(1) = -CL/V*A(1)*T",
+        error="Y = A(1)/V + EPS(1)",
+    )  # fmt: skip
+    with pytest.raises(
+        UnsupportedError, match="TIME starts again at the reset on line 4, and the structural model reads T"
+    ):
+        event_table(model, read_dataset(model))
 
 
 def test_rounding_does_not_separate_an_additional_dose_from_a_line(tmp_path):

@@ -130,8 +130,9 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     held = names_read(model.program.des) | names_read(model.program.pk)
     clock = sorted(held & {"T", *_time_names(rows)})
     if clock:
+        where = "$PK or $DES" if model.data.monolix is None else "the structural model"
         raise UnsupportedError(
-            f"TIME starts again at the reset on line {rows.lines[row]}, and $PK or $DES reads {clock[0]}",
+            f"TIME starts again at the reset on line {rows.lines[row]}, and {where} reads {clock[0]}",
             hint="let TIME go on, or give the period its own ID",
             location=rows.at(row, "time"),
         )

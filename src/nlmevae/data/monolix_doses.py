@@ -36,21 +36,23 @@ class GivenDose:
     origin: str  # "line", "steady" or "additional"
 
 
-def given_doses(model: Model, rows: MonolixRows, lines: Lines, period: Period, until: float | None) -> list[GivenDose]:
+def given_doses(
+    model: Model, rows: MonolixRows, lines: Lines, period: Period, *, since: float | None, until: float | None
+) -> list[GivenDose]:
     """Doses of a period.
 
     Args:
-        until: the first time of the next period, where time and state go on into it.
+        since: the last time of the period before, where time and state go on from it; until: the first time of the
+            next, where they go on into it.
 
     Raises:
         DataError: an administration enters no input, or an infusion one with absorption.
-        UnsupportedError: infusions into an input with a fraction, additional doses that reach a reset or a later
-            occasion.
+        UnsupportedError: infusions into an input with a fraction, added doses that reach a reset or another occasion.
     """
     found = []
     record_times = np.unique(lines.time[period.lines])
     for k in period.lines[lines.dose[period.lines]]:
-        for time, origin in _times(lines, period, int(k), record_times, until):
+        for time, origin in _times(lines, period, int(k), record_times, since, until):
             for route in _routes(rows, lines, int(k)):
                 rate, duration = _rate(model, lines, int(k), route)
                 found.append(
@@ -60,12 +62,17 @@ def given_doses(model: Model, rows: MonolixRows, lines: Lines, period: Period, u
 
 
 def _times(
-    lines: Lines, period: Period, k: int, record_times: np.ndarray, until: float | None
+    lines: Lines, period: Period, k: int, record_times: np.ndarray, since: float | None, until: float | None
 ) -> list[tuple[float, str]]:
     time, interval = float(lines.time[k]), float(lines.interval[k])
     n_before = int(lines.steady[k])
     before = [(_snapped(time - j * interval, record_times), "steady") for j in range(n_before, 0, -1)]
     _check_reset(lines, period, k, bool(before))
+    if before and since is not None and before[0][0] <= since:
+        raise _problem(
+            lines, k, f"the doses before the steady-state dose on line {lines.line(k)} reach into the occasion before "
+            "it: not defined there", "give the doses as lines of their own",
+        )  # fmt: skip
     after = []
     for j in range(1, int(lines.additional[k]) + 1):
         due = _snapped(time + j * interval, record_times)
@@ -74,7 +81,7 @@ def _times(
                 lines, k, f"additional doses of line {lines.line(k)} reach the next occasion: not defined there",
                 "give them as lines of their own",
             )  # fmt: skip
-        if due > record_times[-1]:
+        if until is None and due > record_times[-1]:
             break  # no record sees it
         after.append((due, "additional"))
     return [*before, (time, "line"), *after]

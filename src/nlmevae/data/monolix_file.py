@@ -1,6 +1,6 @@
 """A Monolix data file as text: its delimiter, its lines, and the items of the columns that are used.
 
-The header of the project names the columns in order; the file's own first line is not read.
+The header of the project names the columns in order; the file's own, its first line, is not read.
 """
 
 from __future__ import annotations
@@ -92,19 +92,19 @@ def read_monolix_file(spec: DataSpec, rows: MonolixRows, folder: Path) -> tuple[
     _check_header(spec, rows)
     path, notes = _find(spec, folder)
     lines = read_lines(path, spec.path, spec.at)
-    numbers = [k for k, line in enumerate(lines, 1) if line.strip() and k > 1]
+    first, *numbers = [k for k, line in enumerate(lines, 1) if line.strip()] or [0]
     if not numbers:
         raise DataError(
             f"data file {path} has no line after its header", hint="check the path in [FILEINFO]", location=spec.at
         )
     texts = tuple(lines[k - 1] for k in numbers)
-    delimiter = rows.delimiter or _sniffed(path, rows, lines[0], texts)
+    delimiter = rows.delimiter or _sniffed(path, rows, lines[first - 1], texts)
     items = tuple(
         _fitted(path, rows, number, text, split_line(text, delimiter), delimiter)
         for number, text in zip(numbers, texts, strict=True)
     )
     file = MonolixFile(str(path), delimiter, rows.header, tuple(numbers), texts, items)
-    return file, [*notes, *_about_header(file, lines[0])]
+    return file, [*notes, *_about_header(file, first, lines[first - 1])]
 
 
 def _check_header(spec: DataSpec, rows: MonolixRows) -> None:
@@ -171,7 +171,7 @@ def _fitted(
     return tuple(item for _, item in items)
 
 
-def _about_header(file: MonolixFile, first: str) -> list[Diagnostic]:
+def _about_header(file: MonolixFile, number: int, first: str) -> list[Diagnostic]:
     """The file's own header has a used column at another place."""
     own = [text.lstrip("#").strip() for _, text in split_line(first, file.delimiter)]
     if sorted(own) != sorted(file.header) or tuple(own) == file.header:
@@ -183,6 +183,6 @@ def _about_header(file: MonolixFile, first: str) -> list[Diagnostic]:
             severity="warning",
             message=f"column {k + 1} is {file.header[k]} in the project, but {own[k]} in the first line of the file",
             hint="columns are named by the project's header, in the order of the file: correct one of the two",
-            location=Location(file.path, 1, 1, 1, first.replace("\t", " ").rstrip()),
+            location=Location(file.path, number, 1, 1, first.replace("\t", " ").rstrip()),
         )
     ]

@@ -34,7 +34,7 @@ class Lines:
     Attributes:
         row: index into the file's rows.
         subject: index into `labels`, IDs in order of appearance.
-        time: nan never. occasion (n, levels): integers.
+        time: as in the file. occasion (n, levels): integers.
         reset: 0, 3 or 4. dose, observed: bool.
         amount, rate, duration: of doses; rate 0 and duration 0 where there is none; rate as written, negative too.
         administration: number. interval, additional: of doses. steady: how many doses are added before a steady state.
@@ -276,7 +276,7 @@ def _needed_numbers(
 def _kinds(reader: ColumnReader, observed: np.ndarray) -> tuple[np.ndarray, list[Diagnostic]]:
     """(n,) position from 1 of each observation's fitted kind, 0 where there is none; a note on kinds left out."""
     name, fitted = reader.name("observationtype"), reader.rows.kinds
-    if name is None or not fitted:
+    if name is None:
         return observed.astype(int), []
     position = {_plain(kind): k for k, kind in enumerate(fitted, 1)}
     found = np.zeros(len(observed), dtype=int)

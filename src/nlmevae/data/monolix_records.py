@@ -8,7 +8,6 @@ equal times observations come before doses, and resets before both.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -98,11 +97,17 @@ class PeriodRecords:
         return records
 
     def _check_resets(self, records: list[Record]) -> None:
-        for before, after in pairwise(records):
-            if before.evid == 3 and not before.added and after.time == before.time and after.evid == 0:
+        """A reset at the time of an observation, or of a dose on a line before it."""
+        lines = self.lines
+        resets = {r.time: r.line for r in records if r.evid == 3 and not r.added}
+        for record in records:
+            reset = resets.get(record.time, record.line)
+            dosed_before = record.dose is not None and lines.row[record.line] < lines.row[reset]
+            if reset != record.line and (record.evid == 0 or dosed_before):
+                what = "dose" if dosed_before else "observation"
                 raise self._problem(
-                    after, f"the observation on line {self.lines.line(after.line)} has the time of the reset on line "
-                    f"{self.lines.line(before.line)}: which comes first is not defined", "give them different times",
+                    record, f"the {what} on line {lines.line(record.line)} has the time of the reset on line "
+                    f"{lines.line(reset)}: which comes first is not defined", "give them different times",
                 )  # fmt: skip
 
     def _check_steps(self, records: list[Record]) -> None:

@@ -89,7 +89,8 @@ def _subject_rows(
     for p, period in enumerate(own):
         after = own[p + 1] if p + 1 < len(own) else None
         until = float(lines.time[after.lines[0]]) if after is not None and not after.washout else None
-        doses = given_doses(model, rows, lines, period, until) if compartments else []
+        since = float(lines.time[own[p - 1].lines[-1]]) if p and not period.washout else None
+        doses = given_doses(model, rows, lines, period, since=since, until=until) if compartments else []
         occasion = tuple(
             float(value)
             for value, column in zip(lines.occasion[period.lines[0]], rows.of("occasion"), strict=True)
