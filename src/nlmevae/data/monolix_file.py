@@ -61,25 +61,42 @@ def split_line(line: str, delimiter: str) -> list[tuple[int, str]]:
     >>> split_line('1; "a;b" ;.', ';')
     [(0, '1'), (3, 'a;b'), (10, '.')]
     """
-    found, begin, quoted = [], 0, False
-    for k, character in enumerate(line + delimiter):
-        if character == '"' and k < len(line):
-            quoted = not quoted
-        elif character == delimiter and (not quoted or k == len(line)):
-            found.append((begin, line[begin:k]))
-            begin = k + 1
     blanks = " " if delimiter == "\t" else " \t"
-    trimmed = [(start + len(text) - len(text.lstrip(blanks)), text.strip(blanks)) for start, text in found]
+    spans, begin = [], 0
+    for piece in _pieces(line, delimiter):
+        text = piece.strip(blanks)
+        if text or delimiter != " ":
+            spans.append((begin + len(piece) - len(piece.lstrip(blanks)), _unquoted(text)))
+        begin += len(piece) + 1
+    return spans or [(0, "")]
+
+
+def items_of(line: str, delimiter: str) -> list[str]:
+    """The items alone."""
+    blanks = " " if delimiter == "\t" else " \t"
+    texts = [piece.strip(blanks) for piece in _pieces(line, delimiter)]
     if delimiter == " ":
-        trimmed = [(start, text) for start, text in trimmed if text] or [(0, "")]
-    return [(start, _unquoted(text)) for start, text in trimmed]
+        texts = [text for text in texts if text]
+    return [_unquoted(text) for text in texts]
+
+
+def _pieces(line: str, delimiter: str) -> list[str]:
+    """The line cut at delimiters that are not between double quotes."""
+    if '"' not in line:
+        return line.split(delimiter)
+    pieces, begin, quoted = [], 0, False
+    for k, character in enumerate(line):
+        if character == '"':
+            quoted = not quoted
+        elif character == delimiter and not quoted:
+            pieces.append(line[begin:k])
+            begin = k + 1
+    return [*pieces, line[begin:]]
 
 
 def _unquoted(text: str) -> str:
-    for quote in "\"'":
-        if len(text) > 1 and text[0] == text[-1] == quote:
-            return text[1:-1].strip()
-    return text
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip() if quoted else text
 
 
 def read_monolix_file(spec: DataSpec, rows: MonolixRows, folder: Path) -> tuple[MonolixFile, list[Diagnostic]]:
@@ -100,7 +117,7 @@ def read_monolix_file(spec: DataSpec, rows: MonolixRows, folder: Path) -> tuple[
     texts = tuple(lines[k - 1] for k in numbers)
     delimiter = rows.delimiter or _sniffed(path, rows, lines[first - 1], texts)
     items = tuple(
-        _fitted(path, rows, number, text, split_line(text, delimiter), delimiter)
+        _fitted(path, rows, number, text, items_of(text, delimiter), delimiter)
         for number, text in zip(numbers, texts, strict=True)
     )
     file = MonolixFile(str(path), delimiter, rows.header, tuple(numbers), texts, items)
@@ -143,7 +160,7 @@ def _sniffed(path: Path, rows: MonolixRows, first: str, texts: tuple[str, ...]) 
     """The delimiter by which all lines have as many items as the header."""
     width = len(rows.header)
     sample = (first, *texts)
-    fitting = [d for d in _DELIMITERS if all(len(split_line(text, d)) == width for text in sample)]
+    fitting = [d for d in _DELIMITERS if all(len(items_of(text, d)) == width for text in sample)]
     if width == 1 or len(fitting) != 1:
         found = " and ".join(_DELIMITERS[d] for d in fitting) or "none of tab, semicolon, comma and blank"
         raise DataError(
@@ -154,12 +171,10 @@ def _sniffed(path: Path, rows: MonolixRows, first: str, texts: tuple[str, ...]) 
     return fitting[0]
 
 
-def _fitted(
-    path: Path, rows: MonolixRows, number: int, text: str, items: list[tuple[int, str]], delimiter: str
-) -> tuple[str, ...]:
+def _fitted(path: Path, rows: MonolixRows, number: int, text: str, items: list[str], delimiter: str) -> tuple[str, ...]:
     """As many items as the header; delimiters at the end of a line are no items."""
     width = len(rows.header)
-    while len(items) > width and not items[-1][1]:
+    while len(items) > width and not items[-1]:
         items = items[:-1]
     if len(items) != width:
         raise DataError(
@@ -168,12 +183,12 @@ def _fitted(
             hint="write '.' for missing values; check `delimiter` and `header` in [FILEINFO]",
             location=Location(str(path), number, 1, 1, text.replace("\t", " ").rstrip()),
         )
-    return tuple(item for _, item in items)
+    return tuple(items)
 
 
 def _about_header(file: MonolixFile, number: int, first: str) -> list[Diagnostic]:
     """The file's own header has a used column at another place."""
-    own = [text.lstrip("#").strip() for _, text in split_line(first, file.delimiter)]
+    own = [text.lstrip("#").strip() for text in items_of(first, file.delimiter)]
     if sorted(own) != sorted(file.header) or tuple(own) == file.header:
         return []
     k = next(i for i, name in enumerate(own) if name != file.header[i])

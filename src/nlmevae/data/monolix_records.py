@@ -7,6 +7,7 @@ equal times observations come before doses, and resets before both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from nlmevae.data.monolix_doses import GivenDose
 from nlmevae.data.monolix_lines import Lines
 from nlmevae.data.monolix_periods import Period
 from nlmevae.errors import DataError, UnsupportedError
-from nlmevae.ir import MonolixRows
+from nlmevae.ir import MonolixRows, RowColumn
 
 _RESET, _LOOK, _GIVE = range(3)  # order at equal times
 
@@ -155,29 +156,37 @@ class PeriodRecords:
 def _filled(rows: MonolixRows, lines: Lines, own: np.ndarray) -> list[tuple[float, ...]]:
     """Regressors of each line of a period in order of time: the last value given, at its own time already."""
     columns = [c for c in rows.of("regressor") if c.item]
-    values = lines.regressors[own].copy()
-    time, event = lines.time[own], lines.event[own]
+    if not columns:
+        return [()] * len(own)
+    time, event = lines.time[own].tolist(), lines.event[own].tolist()
+    filled = []
     for j, column in enumerate(columns):
-        last = np.nan
-        for i in np.unique(time):
-            here = np.flatnonzero(time == i)
-            given = values[here, j][~np.isnan(values[here, j])]
-            if len(np.unique(given)) > 1:
-                k = own[here[-1]]
-                raise DataError(
-                    f"the regressor {column.name} has the values {', '.join(f'{v:g}' for v in np.unique(given))} at "
-                    f"the time {i:g} of ID {lines.labels[lines.subject[k]]} (line {lines.line(k)})",
-                    hint="give it one value at each time",
-                    location=lines.file.at(int(lines.row[k]), column.name),
-                )
-            last = given[0] if len(given) else last
-            if np.isnan(last) and event[here].any():
-                k = own[here[int(np.argmax(event[here]))]]
-                raise DataError(
-                    f"the regressor {column.name} has no value at the first dose or observation of ID "
-                    f"{lines.labels[lines.subject[k]]} (line {lines.line(k)})",
-                    hint="give it there; it is carried forward from then on",
-                    location=lines.file.at(int(lines.row[k]), column.name),
-                )
-            values[here, j] = last
-    return [tuple(row) for row in values.tolist()]
+        values, last, i = lines.regressors[own, j].tolist(), math.nan, 0
+        while i < len(own):
+            end = i
+            while end < len(own) and time[end] == time[i]:
+                end += 1
+            given = sorted({v for v in values[i:end] if v == v})
+            if len(given) > 1:
+                raise _regressor_problem(
+                    lines, int(own[end - 1]), column, f"has the values {', '.join(f'{v:g}' for v in given)} at the "
+                    f"time {time[i]:g}", "give it one value at each time",
+                )  # fmt: skip
+            last = given[0] if given else last
+            if last != last and any(event[i:end]):
+                raise _regressor_problem(
+                    lines, int(own[i + event[i:end].index(True)]), column,
+                    "has no value at the first dose or observation", "give it there; it is carried forward",
+                )  # fmt: skip
+            values[i:end] = [last] * (end - i)
+            i = end
+        filled.append(values)
+    return list(zip(*filled, strict=True))
+
+
+def _regressor_problem(lines: Lines, k: int, column: RowColumn, what: str, hint: str) -> DataError:
+    return DataError(
+        f"the regressor {column.name} {what} of ID {lines.labels[lines.subject[k]]} (line {lines.line(k)})",
+        hint=hint,
+        location=lines.file.at(int(lines.row[k]), column.name),
+    )

@@ -119,7 +119,8 @@ def _dataset(
 ) -> Dataset:  # fmt: skip
     flat = [(i, row) for i, block in enumerate(blocks, 1) for row in block]
     names = tuple(c.name for c in rows.items)
-    values = np.array([_values(rows, lines, i, row) for i, row in flat])
+    extra = "CENS" in names, "LIMIT" in names
+    values = np.array([_values(lines, i, row, extra) for i, row in flat])
     evid = np.array([row.record.evid for _, row in flat])
     missing = np.zeros(values.shape, dtype=bool)
     missing[:, names.index("DV")] = evid != 0
@@ -142,16 +143,16 @@ def _dataset(
     )
 
 
-def _values(rows: MonolixRows, lines: Lines, number: int, row: _Row) -> list[float]:
-    """In the order of `rows.items`."""
+def _values(lines: Lines, number: int, row: _Row, extra: tuple[bool, bool]) -> list[float]:
+    """In the order of `MonolixRows.items`; `extra`: whether CENS and LIMIT are among them."""
     record, k = row.record, row.record.line
     observed, dose = record.evid == 0, record.dose
     given = (dose.amount, dose.rate) if dose is not None else (0.0, 0.0)
     found = [number, record.time, lines.value[k] if observed else 0.0, *given, record.evid, int(not observed)]
     found.append(dose.input if dose is not None else 0)
-    if rows.of("censored"):
+    if extra[0]:
         found.append(lines.censoring[k] if observed else 0.0)
-    if rows.of("limit"):
+    if extra[1]:
         found.append(lines.limit[k] if observed else np.nan)
     found.append(lines.kind[k] if observed else 0)
     return [float(value) for value in (*found, *row.held)]
