@@ -159,8 +159,9 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
 
 
 def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:
-    """Doses by compartment and kind."""
+    """Doses by input (that is, compartment, unless the model has further inputs) and kind."""
     names = {c.number: c.name for c in model.structural.compartments}
+    names |= {i.number: f"an input into {i.compartment} {names[i.compartment]}" for i in model.structural.inputs}
     groups = []
     is_dose = table.ev_is_dose | table.ev_is_steady
     present = zip(table.ev_cmt[is_dose].tolist(), table.ev_kind[is_dose].tolist(), strict=True)

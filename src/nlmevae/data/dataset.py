@@ -23,6 +23,7 @@ class Dataset:
         subject_labels: the ID text of each subject.
         evid, mdv: (n_rows,) int, given or inferred.
         diagnostics: what the user should know about the records.
+        added: (n_rows,) bool, records that are no lines of the file (see monolix_rows); None: there are none.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Dataset:
     evid: np.ndarray
     mdv: np.ndarray
     diagnostics: tuple[Diagnostic, ...] = ()
+    added: np.ndarray | None = None
 
     @property
     def n_subjects(self) -> int:

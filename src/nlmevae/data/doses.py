@@ -56,10 +56,9 @@ def _check_amounts(model: Model, rows: Rows, dose: np.ndarray) -> None:
         "RATE is {value:g} on line {line}",
         "use 0 for a bolus, RATE > 0 for an infusion, -1 or -2 where $PK gives its rate R or duration D",
     )  # fmt: skip
-    compartments = model.structural.compartments
     into = _dosed(model, rows)
     for value, field, letter in ((-1, "rate", "R"), (-2, "duration", "D")):
-        without = [c.number for c in compartments if getattr(c, field) is None]
+        without = [i.number for i in model.structural.dose_inputs if getattr(i, field) is None]
         wrong = dose & (rate == value) & np.isin(into, without)
         number = into[int(np.argmax(wrong))]
         _stop(
@@ -133,17 +132,18 @@ def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.nda
         "the model has no compartment to switch off (line {line})",
         "correct CMT",
     )
-    infused = np.unique(_dosed(model, rows)[dose & (rows.of("rate") != 0)])
-    lagged = [c.number for c in model.structural.compartments if c.lag]
+    infused = set(_dosed(model, rows)[dose & (rows.of("rate") != 0)].tolist())
+    inputs = model.structural.dose_inputs
+    kept = [i.compartment for i in inputs if i.lag or i.number in infused]
     _stop(
-        rows, "cmt", off & np.isin(-cmt, [*infused, *lagged]), UnsupportedError,
+        rows, "cmt", off & np.isin(-cmt, kept), UnsupportedError,
         "CMT = {value:g} (line {line}) switches a compartment off that gets infusions or delayed doses",
         "leave it on, or give the doses as boluses without lag",
     )  # fmt: skip
     _stop(rows, "cmt", cmt != np.floor(cmt), DataError, "CMT is {value:g} on line {line}", "CMT is a whole number")
     known = "the model has {n} compartment" + ("s" if n != 1 else "")
     _stop(
-        rows, "cmt", dose & (cmt > n), DataError,
+        rows, "cmt", dose & (cmt > len(inputs)), DataError,
         "dose into compartment {value:g} on line {line}, but " + known, "correct CMT", n=n,
     )  # fmt: skip
     _stop(
@@ -158,7 +158,7 @@ def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.nda
 
 
 def _dosed(model: Model, rows: Rows) -> np.ndarray:
-    """(n_rows,) compartment a dose of the record goes into."""
+    """(n_rows,) input a dose of the record goes into, see ir.DoseInput."""
     cmt = rows.of("cmt").astype(int)
     return np.where(cmt == 0, model.structural.default_dose, cmt)
 

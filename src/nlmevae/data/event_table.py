@@ -78,7 +78,10 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
     """The dataset with the roles its columns have in the model."""
     used = tuple(k for k, c in enumerate(model.data.columns) if c.role != "drop")
     columns = tuple(model.data.columns[k] for k in used)
-    used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
+    if model.data.monolix is not None:  # items are not columns of the file
+        used = (None,) * len(used)
+    else:
+        used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
     if tuple(c.name for c in columns) != dataset.columns:
         raise DataError(
             f"the data were read with the columns {' '.join(dataset.columns)}, not those of this model's $INPUT",
@@ -127,8 +130,9 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     held = names_read(model.program.des) | names_read(model.program.pk)
     clock = sorted(held & {"T", *_time_names(rows)})
     if clock:
+        where = "$PK or $DES" if model.data.monolix is None else "the structural model"
         raise UnsupportedError(
-            f"TIME starts again at the reset on line {rows.lines[row]}, and $PK or $DES reads {clock[0]}",
+            f"TIME starts again at the reset on line {rows.lines[row]}, and {where} reads {clock[0]}",
             hint="let TIME go on, or give the period its own ID",
             location=rows.at(row, "time"),
         )

@@ -38,7 +38,8 @@ class EventTable:
 
     Attributes:
         ev_ptr (N+1,) int32; ev_time (E,); ev_kind (E,) int8, see EventKind; ev_cmt (E,) int16 number
-            from 1; ev_amt (E,); ev_rate (E,) as in the data, -1 and -2 included; ev_ii (E,), 0 except in steady states;
+            from 1 of the input a dose goes into (ir.DoseInput), of the compartment that is emptied;
+            ev_amt (E,); ev_rate (E,) as in the data, -1 and -2 included; ev_ii (E,), 0 except in steady states;
             ev_order (E,) int32, see ob_order.
         ob_ptr (N+1,) int32; ob_time (M,); ob_value (M,) DV; ob_cmt (M,) int16 observed compartment,
             0 for a model without compartments; ob_row (M,) int32 row of the Dataset;

@@ -23,14 +23,14 @@ class Rows:
 
     Attributes:
         columns: the columns of `values`, in order.
-        items: (n_columns,) position of each in the file.
+        items: (n_columns,) position of each in the file, None where it has none.
         values, missing: (n_rows, n_columns).
         lines: (n_rows,) line numbers.
     """
 
     path: str
     columns: tuple[Column, ...]
-    items: tuple[int, ...]
+    items: tuple[int | None, ...]
     values: np.ndarray
     missing: np.ndarray
     lines: np.ndarray

@@ -138,6 +138,7 @@ def _base_plan(
         **{f"run_{name}": address for name, address in code.address.items()},
         **{name: _address(array) for name, array in arrays.items()},
         "n_states": form.n_compartments,
+        "n_dose_inputs": len(form.dosing),
         "n_inputs": form.n_inputs,
         "n_covariates": len(form.covariates),
         "n_records": len(form.record_items),
@@ -159,7 +160,7 @@ def _base_plan(
 def _maps(layout: Layout) -> dict[str, np.ndarray]:
     """Sparse patterns as slot numbers, -1 for what is zero.
 
-    dosing_map (n_states, 4): parameter index of bioavailability, lag, duration and rate; parameter_map
+    dosing_map (n_dose_inputs, 4): parameter index of bioavailability, lag, duration and rate; parameter_map
     (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block; forcing_map (n_states, n_wrt): within
     the running infusions; output_map (n_outputs, n_wrt).
     """
@@ -170,7 +171,7 @@ def _maps(layout: Layout) -> dict[str, np.ndarray]:
     forcing = {pair: n + index for index, pair in enumerate(layout.forcing_sensitivities)}
     dosing = [_parameter_index(form, (t.bioavailability, t.lag, t.duration, t.rate)) for t in form.dosing]
     return {
-        "dosing_map": np.array(dosing, dtype=np.int64).reshape(n, 4),
+        "dosing_map": np.array(dosing, dtype=np.int64).reshape(-1, 4),
         "parameter_map": _dense_map(layout.parameter_by_input_slot, len(form.parameters), width),
         "state_map": _dense_map(state, n, width),
         "forcing_map": _dense_map(forcing, n, width),
@@ -202,7 +203,8 @@ def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
     subjects["start"] = table.start_time
     events = np.zeros(len(table.ev_time), dtype=records.EVENT)
     events["time"], events["amount"], events["rate"] = table.ev_time, table.ev_amt, table.ev_rate
-    events["kind"], events["compartment"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
+    events["kind"], events["input"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
+    events["compartment"] = form.dosed_states(table.ev_cmt)
     events["order"], events["interval"] = table.ev_order, table.ev_ii
     observations = np.zeros(table.n_obs_total, dtype=records.OBSERVATION)
     observations["time"], observations["order"] = table.ob_time, table.ob_order
@@ -224,7 +226,7 @@ def _dose_scale(form: LatentForm, table: EventTable) -> np.ndarray:
     scale = np.zeros((table.n_subjects, form.n_compartments))
     subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
     doses = np.isin(table.ev_kind, (*DOSE_KINDS, *STEADY_KINDS))
-    np.maximum.at(scale, (subject[doses], table.ev_cmt[doses].astype(int) - 1), table.ev_amt[doses])
+    np.maximum.at(scale, (subject[doses], form.dosed_states(table.ev_cmt)[doses]), table.ev_amt[doses])
     return scale
 
 

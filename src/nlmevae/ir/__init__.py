@@ -17,6 +17,7 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
+from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -51,7 +52,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -62,6 +63,7 @@ from nlmevae.ir.variance_elements import (
 
 __all__ = [
     "FUNCTIONS",
+    "NONMEM_RAW_FORMAT",
     "Assign",
     "Binary",
     "Call",
@@ -72,6 +74,7 @@ __all__ = [
     "Column",
     "Compare",
     "Compartment",
+    "ComputedItem",
     "CovarianceBlock",
     "CovarianceRequest",
     "CovariateEffect",
@@ -79,6 +82,8 @@ __all__ = [
     "DataSpec",
     "DerivedItems",
     "Diagnostic",
+    "DoseInput",
+    "DoseRoute",
     "ErrorCoefficient",
     "ErrorCorrelation",
     "ErrorEffect",
@@ -89,13 +94,19 @@ __all__ = [
     "IndividualParameter",
     "Logical",
     "Model",
+    "MonolixRows",
     "Negate",
     "Not",
     "Number",
     "ObservationModel",
     "PopulationParameter",
+    "PriorRequest",
     "Program",
+    "RawOutput",
+    "RegroupedItem",
     "ResidualError",
+    "RowColumn",
+    "RowUse",
     "SearchSpace",
     "SimulationRequest",
     "SourceReference",
@@ -107,21 +118,18 @@ __all__ = [
     "Transform",
     "Where",
     "assignments",
-    "free_elements",
+    "constant_elements",
     "estimated_names",
+    "free_elements",
+    "initial_elements",
+    "is_variance_element",
+    "matrix_elements",
     "names_assigned",
     "names_read",
     "needed_for",
     "needed_names",
     "opposite_signs",
     "parameter_names",
-    "PriorRequest",
-    "constant_elements",
-    "initial_elements",
-    "is_variance_element",
-    "matrix_elements",
     "stated_elements",
     "summed_thetas",
-    "RawOutput",
-    "NONMEM_RAW_FORMAT",
 ]

@@ -124,6 +124,8 @@ class Model:
             self.executed,
             self.data.derived,
             self.structural,
+            *self.structural.inputs,
+            *(self.data.monolix.meaning if self.data.monolix else ()),
             self.individual_parameters,
             self.observations,
             [(t.name, t.fixed, t.init if t.fixed else None) for t in self.thetas],

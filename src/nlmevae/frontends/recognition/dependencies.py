@@ -92,6 +92,7 @@ def dosing_names(model: Model) -> tuple[str, ...]:
     """Variables compartments and closed forms read from $PK."""
     fields = ("scale", "bioavailability", "lag", "duration", "rate", "initial")
     found = [getattr(c, f) for c in model.structural.compartments for f in fields]
+    found += [getattr(i, f) for i in model.structural.inputs for f in fields[1:-1]]
     return tuple(name for name in (*found, *model.structural.rate_constants) if name)
 
 

@@ -1,0 +1,152 @@
+"""Doses of a Monolix data file, one for each input they enter: additional and steady-state doses made explicit.
+
+Rules (documentation of the columns that define doses, and of the translation from NONMEM): a steady state is `nbdoses`
+doses before the dose, at its interval; nothing is taken out of the system, they are doses like others. A rate gives an
+infusion of duration amount / rate into an input without absorption; a negative one is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.data.monolix_lines import Lines
+from nlmevae.data.monolix_periods import Period
+from nlmevae.errors import DataError, UnsupportedError
+from nlmevae.ir import DoseRoute, Model, MonolixRows
+
+#: Times closer than this (relative) are one: what is left of the rounding of TIME + k * II.
+_SAME_TIME = 1e-9
+#: RATE of a dose whose duration is the model's (data.doses).
+_MODELLED_DURATION = -2.0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDose:
+    """One dose into one input. `rate`: 0 a bolus, > 0 an infusion, -2 over the model's duration. `duration`: of the
+    infusion the line asks for, 0 for a bolus. `line`: index into `Lines`. `origin`: of the line itself, or added."""
+
+    time: float
+    amount: float
+    rate: float
+    input: int
+    duration: float
+    line: int
+    origin: str  # "line", "steady" or "additional"
+
+
+def given_doses(
+    model: Model, rows: MonolixRows, lines: Lines, period: Period, *, since: float | None, until: float | None
+) -> list[GivenDose]:
+    """Doses of a period.
+
+    Args:
+        since: the last time of the period before, where time and state go on from it; until: the first time of the
+            next, where they go on into it.
+
+    Raises:
+        DataError: an administration enters no input, or an infusion one with absorption.
+        UnsupportedError: infusions into an input with a fraction, added doses that reach a reset or another occasion.
+    """
+    found = []
+    record_times = np.unique(lines.time[period.lines])
+    for k in period.lines[lines.dose[period.lines]]:
+        for time, origin in _times(lines, period, int(k), record_times, since, until):
+            for route in _routes(rows, lines, int(k)):
+                rate, duration = _rate(model, lines, int(k), route)
+                found.append(
+                    GivenDose(time, float(lines.amount[k]), rate, route.input, duration, int(k), origin)
+                )  # fmt: skip
+    return found
+
+
+def _times(
+    lines: Lines, period: Period, k: int, record_times: np.ndarray, since: float | None, until: float | None
+) -> list[tuple[float, str]]:
+    time, interval = float(lines.time[k]), float(lines.interval[k])
+    n_before = int(lines.steady[k])
+    before = [(_snapped(time - j * interval, record_times), "steady") for j in range(n_before, 0, -1)]
+    _check_reset(lines, period, k, bool(before))
+    if before and since is not None and before[0][0] <= since:
+        raise _problem(
+            lines, k, f"the doses before the steady-state dose on line {lines.line(k)} reach into the occasion before "
+            "it: not defined there", "give the doses as lines of their own",
+        )  # fmt: skip
+    after = []
+    for j in range(1, int(lines.additional[k]) + 1):
+        due = _snapped(time + j * interval, record_times)
+        if until is not None and due >= until:
+            raise _problem(
+                lines, k, f"additional doses of line {lines.line(k)} reach the next occasion: not defined there",
+                "give them as lines of their own",
+            )  # fmt: skip
+        if until is None and due > record_times[-1]:
+            break  # no record sees it
+        after.append((due, "additional"))
+    return [*before, (time, "line"), *after]
+
+
+def _snapped(due: float, record_times: np.ndarray) -> float:
+    """The time of a line where only rounding keeps `due` apart from it."""
+    near = float(record_times[int(np.argmin(np.abs(record_times - due)))])
+    return near if abs(near - due) <= _SAME_TIME * max(1.0, abs(near)) else due
+
+
+def _check_reset(lines: Lines, period: Period, k: int, steady: bool) -> None:
+    """Additional doses after a later reset, and doses before one, are not defined."""
+    place = int(np.flatnonzero(period.lines == k)[0])
+    later = period.lines[place + 1 :]
+    if lines.additional[k] > 0 and (lines.reset[later] == 3).any():
+        reset = later[int(np.argmax(lines.reset[later] == 3))]
+        last = lines.time[k] + lines.additional[k] * lines.interval[k]
+        if last >= lines.time[reset]:
+            raise _problem(
+                lines, k, f"additional doses of line {lines.line(k)} go on after that reset, line {lines.line(reset)}; "
+                "whether they are given is not defined", "give them as lines of their own",
+            )  # fmt: skip
+    if steady and (lines.reset[period.lines[: place + 1]] == 3).any():
+        raise _problem(
+            lines, k, f"the doses before the steady-state dose on line {lines.line(k)} would lie before a reset",
+            "give the doses as lines of their own",
+        )  # fmt: skip
+
+
+def _routes(rows: MonolixRows, lines: Lines, k: int) -> list[DoseRoute]:
+    own = [r for r in rows.routes if r.administration == lines.administration[k]]
+    if not own:
+        known = sorted({r.administration for r in rows.routes})
+        raise _problem(
+            lines, k, f"line {lines.line(k)} is a dose of administration {lines.administration[k]}, for which the "
+            f"model has no macro (it has {', '.join(map(str, known)) or 'none'})",
+            "correct the administration, or give the model an iv, absorption or depot with that adm", DataError,
+        )  # fmt: skip
+    return own
+
+
+def _rate(model: Model, lines: Lines, k: int, route: DoseRoute) -> tuple[float, float]:
+    """RATE of the record, and the duration of the infusion the line asks for."""
+    duration = float(lines.duration[k])
+    if lines.rate[k] > 0:
+        duration = float(lines.amount[k] / lines.rate[k])
+    if route.kind == "zero_order" and not duration:
+        return _MODELLED_DURATION, 0.0
+    if not duration:
+        return 0.0, 0.0
+    if route.kind != "direct":
+        how = "an absorption" if route.kind == "absorption" else "a zero-order absorption"
+        raise _problem(
+            lines, k, f"the dose on line {lines.line(k)} is an infusion, but its administration has {how}",
+            "leave the rate or duration out", DataError,
+        )  # fmt: skip
+    target = model.structural.dose_inputs[route.input - 1]
+    if target.bioavailability is not None:
+        raise _problem(
+            lines, k, f"the dose on line {lines.line(k)} is an infusion into an input with a fraction p: not supported",
+            "put the fraction into the amounts",
+        )  # fmt: skip
+    return float(lines.amount[k] / duration), duration
+
+
+def _problem(lines: Lines, k: int, message: str, hint: str, kind: type = UnsupportedError):
+    return kind(message, hint=hint, location=lines.file.at(int(lines.row[k])))
