@@ -38,17 +38,19 @@ ModelSource = str | os.PathLike[str] | Model
 
 
 def read_model(path: str | os.PathLike[str]) -> Model:
-    """Read a NONMEM control stream.
+    """Read a NONMEM control stream, or a Monolix project (.mlxtran).
 
     Raises:
         ModelError: the file is missing, not legal, or beyond this version; with file, line and column.
     """
-    from nlmevae.frontends.nonmem.read import read_control_stream
-
+    if Path(path).suffix.lower() in (".mlxtran", ".xmlx"):
+        from nlmevae.frontends.monolix.lower import read_monolix_project as read
+    else:
+        from nlmevae.frontends.nonmem.read import read_control_stream as read
     try:
-        return read_control_stream(path)
+        return read(path)
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", hint="check the path of the control stream") from None
+        raise ModelError(f"cannot read {path}: {error.strerror}", hint="check the path of the model file") from None
 
 
 def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) -> PreparedRun:

@@ -88,11 +88,10 @@ class Covariates:
             )
         total: Expression = Number(0.0, at=term.at)
         item = Symbol(program_name(self._item(covariate)), at=term.at)
-        for coefficient, members in zip(reversed(term.coefficients), reversed(groups), strict=True):
-            if coefficient == 0:
-                continue
-            value = population.theta(coefficient, term.at)
-            total = Where(_among(item, members), value, total, at=term.at)
+        values = [None if c == 0 else population.theta(c, term.at) for c in term.coefficients]
+        for value, members in zip(reversed(values), reversed(groups), strict=True):
+            if value is not None:
+                total = Where(_among(item, members), value, total, at=term.at)
         return None if isinstance(total, Number) else total
 
     def groups(self, covariate: CategoricalCovariate | RegroupedCovariate) -> list[tuple[float, ...]]:
