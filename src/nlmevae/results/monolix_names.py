@@ -1,0 +1,28 @@
+"""What a Monolix project calls things, where the model's own names are not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nlmevae.ir import Transform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonolixNames:
+    """All of it may be left out: names then follow from labels and individual parameters.
+
+    Attributes:
+        shown: name in programs, or canonical name of an element -> Mlxtran's name (``{"F_": "F", "OMEGA(2,1)":
+            "corr_V_ka"}``).
+        transforms: individual parameter, as in programs -> its distribution; of those without a random effect, which
+            the model does not know.
+        categories: covariate -> what its values 0, 1, ... stand for.
+    """
+
+    shown: Mapping[str, str] = field(default_factory=dict)
+    transforms: Mapping[str, Transform] = field(default_factory=dict)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, name: str) -> str:
+        return self.shown.get(name, name)
