@@ -5,7 +5,7 @@ print (tests/diagnostics/test_hypothesis_tests.py), from their own simulated ind
 
     Pearson, Anova, t-Test     of the means over the draws of each subject
     correlation of two effects one-sample t test of the means over the draws of eta_1 eta_2
-    Shapiro-Wilk               of each set of draws; mean of the statistics, and the p-values combined as min n p_(k) / k
+    Shapiro-Wilk               of each set of draws; mean of the statistics, the p-values combined as min n p_(k) / k
                                (Benjamini and Hochberg, J R Stat Soc B 57, 1995)
     symmetry of residuals      Miao, Gel and Gastwirth (2006): (mean - median) / J, J the mean distance from the median
     Wald                       normal, beta over its standard error

@@ -147,7 +147,7 @@ def _standard_deviations(model: Model, fit: FitResult, names: MonolixNames) -> I
 
 
 def _omega_name(model: Model, block: CovarianceBlock, i: int, names: MonolixNames, *, within: bool) -> str:
-    """As labelled (``omega_ka``, ``gamma_ka``); else gamma where the block is repeated: variability between occasions."""
+    """As labelled (``omega_ka``, ``gamma_ka``); else gamma where the block is repeated: it is between occasions."""
     label = block.labels[i] if i < len(block.labels) else ""
     if label.startswith(("omega_", "gamma_")):
         return _word(label)

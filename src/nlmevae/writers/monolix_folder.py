@@ -79,7 +79,7 @@ class MonolixFolder:
             if self._listed() is None:
                 raise OutputError(
                     f"the folder {self.folder} has files that nlmevae did not write, perhaps results of Monolix",
-                    hint="give a new folder to --monolix-folder; this one is never written to, with --overwrite neither",
+                    hint="give a new folder to --monolix-folder; --overwrite does not help here",
                 )
             if not overwrite:
                 raise OutputError(
