@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nlmevae.after_fit import run_with_fit
 from nlmevae.errors import SettingsError
@@ -72,10 +72,13 @@ def write_monolix_folder(
     folder: MonolixFolder,
     *,
     names: MonolixNames | None = None,
+    likelihood: Literal["is", "lin"] = "is",
     threads: int = 1,
     steps: Steps | None = None,
 ) -> tuple[Path, ...]:
     """The files of a finished fit; none after one that ended early (what is there stays).
+
+    `likelihood`: the method of the -2LL in LogLikelihood/.
 
     Raises:
         DataError: the fit is of another model.
@@ -88,4 +91,4 @@ def write_monolix_folder(
         return ()
     with at_fit(run, fit, threads=threads) as here:
         content = monolix_content(here, run.dataset, fit, names, steps=steps)
-    return folder.write(folder_texts(fit, content, date=datetime.now()))
+    return folder.write(folder_texts(fit, content, date=datetime.now(), likelihood=likelihood))

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from nlmevae.errors import OutputError
 from nlmevae.results.fit_result import FitResult
@@ -31,18 +32,22 @@ from nlmevae.writers.monolix.tests import test_texts
 MANIFEST = "nlmevae.json"
 
 
-def folder_texts(fit: FitResult, content: MonolixContent, *, date: datetime) -> dict[str, str]:
-    """File, relative to the folder -> content."""
+def folder_texts(
+    fit: FitResult, content: MonolixContent, *, date: datetime, likelihood: Literal["is", "lin"] = "is"
+) -> dict[str, str]:
+    """File, relative to the folder -> content. `likelihood`: the method in LogLikelihood/; that of linearisation has
+    no values by subject."""
     people = fit.individuals
     found = {
-        "summary.txt": summary_text(fit, content, date.strftime("%B %d, %Y at %H:%M:%S")),
+        "summary.txt": summary_text(fit, content, date=date.strftime("%B %d, %Y at %H:%M:%S"), likelihood=likelihood),
         "populationParameters.txt": population_parameters_text(content.parameters, fit.uncertainty),
     }
     for endpoint in content.endpoints:
         found[predictions_name(content.endpoints, endpoint)] = predictions_text(people.labels, endpoint)
-    value = fit.likelihood("is")
+    value = fit.likelihood(likelihood)
     if value is not None:
         found["LogLikelihood/logLikelihood.txt"] = log_likelihood_text(value)
+    if value is not None and likelihood == "is":
         found["LogLikelihood/individualLL.txt"] = individual_ll_text(fit)
     if fit.uncertainty is not None and fit.uncertainty.method != "none":
         found["FisherInformation/covarianceEstimatesSA.txt"] = covariance_text(content.parameters, fit.uncertainty)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,8 +34,8 @@ COVARIANCES = {
 }
 
 
-def summary_text(fit: FitResult, content: MonolixContent, date: str) -> str:
-    """`date` as it is to be printed."""
+def summary_text(fit: FitResult, content: MonolixContent, *, date: str, likelihood: str = "is") -> str:
+    """`date` as it is to be printed; `likelihood`: the method of the -2LL in it."""
     lines = [
         *_box(fit, date),
         "",
@@ -45,7 +44,7 @@ def summary_text(fit: FitResult, content: MonolixContent, date: str) -> str:
         *_population(fit, content.parameters),
         *_individuals(content.individuals),
         *_information(content.parameters, fit.uncertainty),
-        *_likelihood(fit),
+        *_likelihood(fit, likelihood),
         *_data(fit, content),
     ]
     return "\n".join(lines) + "\n"
@@ -142,13 +141,13 @@ def _information(parameters: Sequence[NaturalParameter], known: UncertaintyResul
     yield ""
 
 
-def _likelihood(fit: FitResult) -> Iterator[str]:
-    value = fit.likelihood("is")
+def _likelihood(fit: FitResult, method: str) -> Iterator[str]:
+    value = fit.likelihood(method)
     if value is None:
         return
     yield _title("ESTIMATION OF THE LOG-LIKELIHOOD")
     yield ""
-    yield "(is)".rjust(64)
+    yield f"({method})".rjust(64)
     rows = (
         ("-2 x log-likelihood", "OFV", value.minus_two_ll),
         ("Akaike Information Criteria", "AIC", value.aic),
@@ -157,7 +156,7 @@ def _likelihood(fit: FitResult) -> Iterator[str]:
     )
     for text, short, v in rows:
         yield f"{text.ljust(40)}{f'({short})'.rjust(7)} : {v:14.2f}"
-    if math.isfinite(value.mc_se):
+    if method == "is":
         yield ""
         yield f"[Importance Sampling] Standard error        : {value.mc_se:.3f}"
     yield ""

@@ -1,0 +1,69 @@
+"""Results folders of Monolix in the reference data, and the same models as NONMEM control streams at its estimates."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests.helpers.reference import reference
+
+#: Name -> (folder, individual parameters).
+FOLDERS = {
+    "w1": ("warfarin/w1", ("Tlag", "ka", "V", "Cl")),
+    "w2": ("warfarin/w2", ("Tlag", "ka", "V", "Cl")),
+    "w3": ("warfarin/w3", ("Tlag", "ka", "V", "Cl")),
+    "phenobarbital": ("phenobarbital/monolix", ("V", "k")),
+    "parent_metabolite": ("parent_metabolite/monolix", ("ka", "V", "k", "k12", "k21", "km", "Kpm")),
+    "theophylline": ("theophylline_monolix/monolix", ("ka", "V", "Cl")),
+}
+
+WARFARIN = """$PROBLEM warfarin at the estimates of Monolix
+$INPUT ID TIME AMT DV DVID WT SEX AGE
+$DATA warfarin.csv IGNORE=@ IGNORE=(DVID.EQ.2)
+$SUBROUTINES ADVAN2 TRANS2
+$PK
+LW = LOG(WT/70)
+F1X = 1 - SEX
+TLAG = THETA(1)*EXP(ETA(1))
+KA = THETA(2)*EXP(ETA(2))
+V = THETA(3)*EXP({effect_v}ETA(3))
+CL = THETA(4)*EXP({effect_cl}ETA(4))
+ALAG1 = TLAG
+S2 = V
+$ERROR
+W = THETA(7) + THETA(8)*F
+Y = F + W*EPS(1)
+$THETA
+{thetas}
+$OMEGA
+{omegas}
+$SIGMA 1 FIX
+$ESTIMATION METHOD=1 INTERACTION MAXEVAL=0
+"""
+
+
+def folder(name: str) -> Path:
+    return reference(FOLDERS[name][0])
+
+
+def population(name: str) -> dict[str, float]:
+    """By the names of the file."""
+    with (folder(name) / "populationParameters.txt").open() as stream:
+        return {row["parameter"]: float(row["value"]) for row in csv.DictReader(stream)}
+
+
+def stage_warfarin(name: str, target: Path) -> Path:
+    """Model w2 (log weight on V and Cl) or w3 (sex) beside its data; the control stream, with Monolix's labels."""
+    values = population(name)
+    column, covariate = {"w2": ("LW", "lw70"), "w3": ("F1X", "tSex_F")}[name]
+    names = ["Tlag_pop", "ka_pop", "V_pop", "Cl_pop", f"beta_V_{covariate}", f"beta_Cl_{covariate}", "a", "b"]
+    thetas = [f"{values[n]!r} ; {n}" if "beta" in n else f"(0, {values[n]!r}) ; {n}" for n in names]
+    text = WARFARIN.format(
+        effect_v=f"THETA(5)*{column} + ",
+        effect_cl=f"THETA(6)*{column} + ",
+        thetas="\n".join(thetas),
+        omegas="\n".join(f"{values[f'omega_{p}'] ** 2!r} ; omega_{p}" for p in FOLDERS[name][1]),
+    )
+    (target / "warfarin.csv").write_bytes(reference("warfarin/warfarin_data.csv").read_bytes())
+    (target / f"{name}.ctl").write_text(text)
+    return target / f"{name}.ctl"
