@@ -284,8 +284,8 @@ def test_our_own_folder_is_replaced_when_asked_to_and_leaves_what_is_not_ours(ru
     base = tmp_path / "copy"
     shutil.copytree(path, base)
     (base / "notes.txt").write_text("mine")
-    listed = json.loads((base / "nlmevae.json").read_text())
-    (base / "nlmevae.json").write_text(json.dumps({**listed, "files": [*listed["files"], "../outside.txt"]}))
+    listed = json.loads((base / "nlmevae-files.json").read_text())
+    (base / "nlmevae-files.json").write_text(json.dumps({**listed, "files": [*listed["files"], "../outside.txt"]}))
     (tmp_path / "outside.txt").write_text("not ours")
     with pytest.raises(OutputError, match="earlier run of nlmevae"):
         monolix_folder(path.parent / "run_wt.ctl", base, fit=result)

@@ -17,6 +17,7 @@ from nlmevae.diagnostics.replicates import Steps, simulate_observations
 from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import CovariateColumn, FolderTests, HypothesisTest, IndividualValues
+from nlmevae.results.monolix_names import observation_names
 from nlmevae.results.natural_parameter import NaturalParameter, standard_errors
 
 #: Simulated data sets behind PWRES and NPDE.
@@ -159,9 +160,9 @@ class _Residuals:
         simulated = simulate_observations(joint, N_SIMULATIONS, seed=fit.seed, steps=steps)
         observed = observation_diagnostics(at, dataset, simulated, seed=fit.seed)
         kinds, parts = endpoints(at.problem), []
-        for k, kind in enumerate(kinds.kinds):
+        for k, name in enumerate(observation_names([kind.name for kind in kinds.kinds])):
             rows = kinds.of == k
-            parts.append((kind.name, iwres[:, rows], observed.ewres[rows], observed.npde[rows]))
+            parts.append((name, iwres[:, rows], observed.ewres[rows], observed.npde[rows]))
         return cls(parts=tuple(parts))
 
     def normality(self) -> list[tuple[str, Found]]:

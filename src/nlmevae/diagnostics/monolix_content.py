@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlmevae.codegen.graph import Function
-from nlmevae.codegen.print_numpy import link_numpy
 from nlmevae.data.dataset import Dataset
 from nlmevae.diagnostics.folder_tests import Tested, folder_tests
 from nlmevae.diagnostics.natural_parameters import eta_name, natural_parameters
 from nlmevae.diagnostics.point_predictions import point_predictions
+from nlmevae.diagnostics.record_items import RecordItems
 from nlmevae.diagnostics.replicates import Steps
 from nlmevae.diagnostics.subject_covariates import subject_covariates
 from nlmevae.estimation.at_estimates import AtEstimates
@@ -49,7 +48,7 @@ def monolix_content(
     found = folder_tests(at, fit, tested, dataset, steps=steps) if tests else None
     return MonolixContent(
         parameters=parameters,
-        individuals=_individuals(at, fit, names),
+        individuals=_individuals(at, dataset, fit, names),
         random_effects=etas,
         covariates=covariates,
         endpoints=point_predictions(at, dataset, fit, categorical),
@@ -76,12 +75,12 @@ def _random_effects(at: AtEstimates, fit: FitResult, names: MonolixNames) -> Ind
     )
 
 
-def _individuals(at: AtEstimates, fit: FitResult, names: MonolixNames) -> IndividualValues:
+def _individuals(at: AtEstimates, dataset: Dataset, fit: FitResult, names: MonolixNames) -> IndividualValues:
     """Parameters with random effects, in the model's order, then those without (``ka_pop`` labels name them)."""
     people, n = fit.individuals, len(fit.individuals.labels)
     own = [p.name for p in at.problem.model.individual_parameters if p.name in people.psi_names]
     index = [people.psi_names.index(name) for name in own]
-    constant = _without_random_effect(at, fit, set(own))
+    constant = _without_random_effect(at, dataset, set(own))
     more = np.column_stack(list(constant.values())) if constant else np.zeros((n, 0))
     samples = people.psi_samples[:, :, index] if len(people.psi_samples) else np.zeros((0, n, len(own)))
     return IndividualValues(
@@ -93,22 +92,23 @@ def _individuals(at: AtEstimates, fit: FitResult, names: MonolixNames) -> Indivi
     )
 
 
-def _without_random_effect(at: AtEstimates, fit: FitResult, known: set[str]) -> dict[str, np.ndarray]:
-    """Name -> (N,) of parameters X whose THETA is labelled ``X_pop``, as the model's code computes them."""
-    form, table = at.problem.form, at.problem.table
-    wanted = {t.label.removesuffix("_pop") for t in at.problem.model.thetas if t.label.endswith("_pop")} - known
-    changing, found = changing_covariates(table), {}
-    for name, node in form.individual.outputs:
-        reads = form.individual.graph.inputs_of([node])
-        if name not in wanted or reads & changing or any(i.startswith("Z(") for i in reads):
+def _without_random_effect(at: AtEstimates, dataset: Dataset, known: set[str]) -> dict[str, np.ndarray]:
+    """Name -> (N,) of parameters X whose THETA is labelled ``X_pop``, as the model's code computes them; only where
+    they are constant in every subject and indeed the same at all random effects."""
+    labels = [t.label for t in at.problem.model.thetas]
+    wanted = [label.removesuffix("_pop") for label in labels if label.endswith("_pop")]
+    wanted = [name for name in dict.fromkeys(wanted) if name not in known]
+    if not wanted:
+        return {}
+    items, found = RecordItems.of(at, dataset), {}
+    first = dataset.subject_ptr[:-1]
+    for name in wanted:
+        if name not in items.individual:
             continue
-        function = Function(
-            name=name, graph=form.individual.graph, inputs=form.individual.inputs, outputs=((name, node),)
-        )
-        columns = [*at.joint.mean.T, *(float(fit.thetas[i]) for i in at.problem.structural_index)]
-        columns += list(np.ascontiguousarray(table.cov[table.cov_ptr[:-1]].T))
-        values, _ = link_numpy(function)(*columns)
-        found[name] = np.broadcast_to(values[:, 0] if values.ndim == 2 else values, (table.n_subjects,)).copy()
+        values = np.asarray(items.individual[name], dtype=float)
+        own = np.repeat(values[first], np.diff(dataset.subject_ptr))
+        if np.array_equal(values, own) and np.array_equal(values, items.typical[name]):
+            found[name] = values[first]
     return found
 
 

@@ -12,7 +12,7 @@ from nlmevae.diagnostics.typical_parameters import TypicalParameter, gaussian_sl
 from nlmevae.estimation.problem import Problem
 from nlmevae.ir import CovarianceBlock, ErrorCoefficient, Model, PopulationParameter, free_elements
 from nlmevae.results.fit_result import FitResult
-from nlmevae.results.monolix_names import MonolixNames
+from nlmevae.results.monolix_names import MonolixNames, word
 from nlmevae.results.natural_parameter import NaturalParameter
 
 
@@ -37,7 +37,7 @@ def eta_name(model: Model, eta: str, names: MonolixNames) -> str:
         if p.eta == eta:
             return names.of(p.name)
     label = next((label for name, label in _eta_labels(model) if name == eta), "")
-    return _word(re.sub(r"^(omega|gamma)_", "", label) or eta)
+    return word(re.sub(r"^(omega|gamma)_", "", label) or eta)
 
 
 def _eta_labels(model: Model) -> Iterator[tuple[str, str]]:
@@ -92,17 +92,18 @@ def _theta_row(
     model: Model, theta: PopulationParameter, value: float, typical: TypicalParameter | None, names: MonolixNames
 ) -> NaturalParameter:
     own = theta.label != theta.name
-    effect = theta.role == "covariate_effect" or theta.label.startswith("beta_")
+    # a factor, as in IF (SEX.EQ.1) CL = CL*THETA(3), is without effect at 1
+    effect = theta.scale != "log" and (theta.role == "covariate_effect" or theta.label.startswith("beta_"))
     if typical is None:
         stem = theta.label.removesuffix("_pop")
         transform = next((p.transform for p in model.individual_parameters if p.name == stem), None)
         transform = transform or names.transforms.get(stem)
         slope = gaussian_slope(transform, value) if theta.label.endswith("_pop") and transform is not None else 1.0
-        derivative, name = 1.0, names.of(theta.name) if theta.name in names.shown else _word(theta.label)
+        derivative, name = 1.0, names.of(theta.name) if theta.name in names.shown else word(theta.label)
     else:
         value, slope, derivative = typical.value, typical.slope, typical.derivative
         stated = own and theta.label.endswith("_pop")
-        name = _word(theta.label) if stated else f"{names.of(typical.name)}_pop"
+        name = word(theta.label) if stated else f"{names.of(typical.name)}_pop"
     return NaturalParameter(
         name=name,
         kind="fixed effect",
@@ -150,33 +151,33 @@ def _omega_name(model: Model, block: CovarianceBlock, i: int, names: MonolixName
     """As labelled (``omega_ka``, ``gamma_ka``); else gamma where the block is repeated: it is between occasions."""
     label = block.labels[i] if i < len(block.labels) else ""
     if label.startswith(("omega_", "gamma_")):
-        return _word(label)
+        return word(label)
     return f"{'gamma' if within else 'omega'}_{eta_name(model, block.names[i], names)}"
 
 
 def _correlations(model: Model, fit: FitResult, names: MonolixNames) -> Iterator[NaturalParameter]:
-    for word, blocks, matrix in (("OMEGA", model.omega, fit.omega), ("SIGMA", model.sigma, fit.sigma)):
+    for kind, blocks, matrix in (("OMEGA", model.omega, fit.omega), ("SIGMA", model.sigma, fit.sigma)):
         for _, start, block in _own_blocks(blocks):
             free = free_elements(block)
             for i in range(len(block.names)):
                 for j in range(i):
                     if block.matrix[i][j] == 0.0 and not free[i][j]:
                         continue
-                    row = _correlation(word, matrix, start + i, start + j)
-                    pair = [_effect_word(model, word, block.names[k], names) for k in (i, j)]
+                    row = _correlation(kind, matrix, start + i, start + j)
+                    pair = [_effect_word(model, kind, block.names[k], names) for k in (i, j)]
                     name = names.shown.get(next(iter(row.gradient)), f"corr_{pair[0]}_{pair[1]}")
                     yield replace(row, name=name, fixed=block.fixed)
 
 
-def _effect_word(model: Model, word: str, effect: str, names: MonolixNames) -> str:
-    return eta_name(model, effect, names) if word == "OMEGA" else _word(effect)
+def _effect_word(model: Model, matrix: str, effect: str, names: MonolixNames) -> str:
+    return eta_name(model, effect, names) if matrix == "OMEGA" else word(effect)
 
 
-def _correlation(word: str, matrix: np.ndarray, i: int, j: int) -> NaturalParameter:
+def _correlation(kind: str, matrix: np.ndarray, i: int, j: int) -> NaturalParameter:
     scale = float(np.sqrt(matrix[i, i] * matrix[j, j]))
     value = float(matrix[i, j]) / scale
-    gradient = {f"{word}({i + 1},{j + 1})": 1.0 / scale}
-    gradient |= {f"{word}({k + 1},{k + 1})": -0.5 * value / float(matrix[k, k]) for k in (i, j)}
+    gradient = {f"{kind}({i + 1},{j + 1})": 1.0 / scale}
+    gradient |= {f"{kind}({k + 1},{k + 1})": -0.5 * value / float(matrix[k, k]) for k in (i, j)}
     return NaturalParameter(name="", kind="correlation", value=value, fixed=False, gradient=gradient)
 
 
@@ -208,7 +209,7 @@ def _theta_error(
 ) -> NaturalParameter:
     value = scale * next(e.value for e in fit.estimates if e.name == theta.name)
     sign = -1.0 if value < 0.0 and not power else 1.0  # a standard deviation
-    own = names.shown.get(theta.name) or (_word(theta.label) if theta.label != theta.name else usual)
+    own = names.shown.get(theta.name) or (word(theta.label) if theta.label != theta.name else usual)
     return NaturalParameter(
         name=own if scale in (1.0, -1.0) else usual,
         kind="error",
@@ -223,13 +224,6 @@ def _sigma_error(model: Model, slot: ErrorCoefficient, fit: FitResult, name: str
     sd = abs(slot.scale) * float(np.sqrt(fit.sigma[k, k]))
     gradient = {f"SIGMA({k + 1},{k + 1})": 0.5 * sd / float(fit.sigma[k, k])} if sd > 0.0 else {}
     return NaturalParameter(name=name, kind="error", value=sd, fixed=slot.fixed, gradient=gradient)
-
-
-def _word(text: str) -> str:
-    """Letters, digits and underscores: ``THETA(4)`` -> ``THETA4``, ``WT on CL`` -> ``WT_on_CL``."""
-    if re.fullmatch(r"(THETA|ETA|EPS)\(\d+\)", text):
-        return re.sub(r"[()]", "", text)
-    return re.sub(r"\W+", "_", text).strip("_") or "parameter"
 
 
 def _unique(rows: list[NaturalParameter]) -> Iterator[NaturalParameter]:

@@ -14,9 +14,11 @@ from nlmevae.diagnostics.subject_covariates import MOST_CATEGORIES
 from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.estimation.individual_parameters import changing_covariates
 from nlmevae.estimation.mean_model import MeanModel
+from nlmevae.estimation.problem import Problem
 from nlmevae.ir import Model, Transform
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import EndpointPredictions
+from nlmevae.results.monolix_names import observation_names
 
 
 def point_predictions(
@@ -44,12 +46,12 @@ def point_predictions(
     time = observation_times(at.problem.model, dataset, table)
     kinds = endpoints(at.problem)
     made = []
-    for k, kind in enumerate(kinds.kinds):
+    for k, name in enumerate(observation_names([kind.name for kind in kinds.kinds])):
         rows = np.flatnonzero(kinds.of == k)
-        own = {name: values[rows] for name, values in found.items()}
+        own = {point: values[rows] for point, values in found.items()}
         made.append(
             EndpointPredictions(
-                name=kind.name, subject=table.ob_subject[rows], time=time[rows], observed=joint.y[rows], **own
+                name=name, subject=table.ob_subject[rows], time=time[rows], observed=joint.y[rows], **own
             )
         )
     return tuple(made)
@@ -78,7 +80,8 @@ def to_gaussian(transform: Transform, psi: np.ndarray) -> np.ndarray:
 
 def median_mean(at: AtEstimates, categorical: frozenset[str] = frozenset()) -> np.ndarray:
     """(N, d) mean of z at the median of every continuous covariate and the most frequent value of every categorical
-    one; other data items keep the subject's values. NaN where a covariate of it changes within a subject.
+    one. NaN where that is not defined: a covariate of it changes within a subject, or something without a random effect
+    (a scale, ``S2 = V*WT``) depends on data items, of which nothing says whether they are covariates or regressors.
 
     Monolix takes the median of the covariate that the model uses (``lw70 = log(wt/70)``), which for an even number of
     subjects is not the function of the median. Both middle values are put in and mu is averaged: the same, since mu is
@@ -86,7 +89,7 @@ def median_mean(at: AtEstimates, categorical: frozenset[str] = frozenset()) -> n
     """
     problem = at.problem
     acting = {c for p in problem.model.individual_parameters for c in p.covariates}
-    if acting & changing_covariates(problem.table):
+    if acting & changing_covariates(problem.table) or _reads_elsewhere(problem):
         return np.full_like(at.joint.mean, np.nan)
     first = problem.table.cov[problem.table.cov_ptr[:-1]]
     found = []
@@ -105,6 +108,12 @@ def median_mean(at: AtEstimates, categorical: frozenset[str] = frozenset()) -> n
         mean = MeanModel.of(problem.model, problem.form, replace(problem.table, cov=cov))
         found.append(mean.mean(at.population.thetas))
     return 0.5 * (found[0] + found[1])
+
+
+def _reads_elsewhere(problem: Problem) -> bool:
+    """Data items act beside the means of the random effects' parameters."""
+    function = problem.form.individual
+    return bool(function.graph.inputs_of([node for _, node in function.outputs]) & set(problem.form.covariates))
 
 
 def _spellings(model: Model, name: str) -> set[str]:

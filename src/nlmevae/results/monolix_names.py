@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nlmevae.ir import Transform
@@ -26,3 +27,17 @@ class MonolixNames:
 
     def of(self, name: str) -> str:
         return self.shown.get(name, name)
+
+
+def word(text: str) -> str:
+    """Letters, digits and underscores, as Monolix writes names in its files: ``THETA(4)`` -> ``THETA4``, ``WT on CL``
+    -> ``WT_on_CL``."""
+    if re.fullmatch(r"(THETA|ETA|EPS)\(\d+\)", text):
+        return re.sub(r"[()]", "", text)
+    return re.sub(r"\W+", "_", text).strip("_") or "parameter"
+
+
+def observation_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Of the endpoints, each a word of its own; y1, y2, ... where they would not differ (``DVID=1``, ``DVID/=1``)."""
+    words = tuple(map(word, names))
+    return words if len(set(words)) == len(words) else tuple(f"y{k}" for k in range(1, len(words) + 1))

@@ -2,7 +2,7 @@
 
 Results of Monolix cost hours and stand in folders of the same names. So a folder that is not empty is written to only
 if an earlier run of nlmevae filled it and `--overwrite` is given; a folder that Monolix filled never is. Which files
-are ours stands in `nlmevae.json`; others that someone put beside them stay.
+are ours stands in `nlmevae-files.json`; others that someone put beside them stay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nlmevae.writers.monolix.predictions import predictions_name, predictions_te
 from nlmevae.writers.monolix.summary import summary_text
 from nlmevae.writers.monolix.tests import test_texts
 
-MANIFEST = "nlmevae.json"
+MANIFEST = "nlmevae-files.json"
 
 
 def folder_texts(

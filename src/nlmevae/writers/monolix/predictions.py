@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from nlmevae.results.monolix_content import EndpointPredictions
@@ -11,12 +10,7 @@ from nlmevae.writers.monolix.cells import columns_text, numbers
 
 def predictions_name(endpoints: Sequence[EndpointPredictions], endpoint: EndpointPredictions) -> str:
     """``predictions.txt`` of the only endpoint, else ``predictions_<name>.txt``."""
-    return "predictions.txt" if len(endpoints) == 1 else f"predictions_{column_name(endpoint)}.txt"
-
-
-def column_name(endpoint: EndpointPredictions) -> str:
-    """Special characters become underscores, as in Monolix's files."""
-    return re.sub(r"\W+", "_", endpoint.name)
+    return "predictions.txt" if len(endpoints) == 1 else f"predictions_{endpoint.name}.txt"
 
 
 def predictions_text(labels: Sequence[str], endpoint: EndpointPredictions) -> str:
@@ -25,7 +19,7 @@ def predictions_text(labels: Sequence[str], endpoint: EndpointPredictions) -> st
     columns = {
         "id": [labels[i] for i in e.subject],
         "time": numbers(e.time, 15),
-        column_name(e): numbers(e.observed, 15),
+        e.name: numbers(e.observed, 15),
         "popPred_medianCOV": numbers(e.typical_median),
         "popPred": numbers(e.typical),
         "indivPred_SAEM": numbers(e.mean),

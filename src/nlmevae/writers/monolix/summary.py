@@ -14,7 +14,6 @@ from nlmevae.results.uncertainty_result import UncertaintyResult
 from nlmevae.writers.monolix.cells import number
 from nlmevae.writers.monolix.fisher_information import correlation_matrix, estimated
 from nlmevae.writers.monolix.population_parameters import SUFFIX, relative_error
-from nlmevae.writers.monolix.predictions import column_name
 
 WIDTH = 80
 
@@ -166,5 +165,5 @@ def _data(fit: FitResult, content: MonolixContent) -> Iterator[str]:
     yield "DATASET INFORMATION"
     yield f"Number of individuals: {fit.n_subjects}"
     for endpoint in content.endpoints:
-        yield f"Number of observations ({column_name(endpoint)}): {len(endpoint.observed)}"
+        yield f"Number of observations ({endpoint.name}): {len(endpoint.observed)}"
     yield f"Number of doses: {content.n_doses}"
