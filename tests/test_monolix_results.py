@@ -16,8 +16,9 @@ from nlmevae.cli.main import main
 from nlmevae.comparison.monolix_folder import read_monolix_folder
 from nlmevae.errors import OutputError
 from nlmevae.writers.results_json import read_results_json
+from tests.helpers import parent_metabolite
 from tests.helpers.monolix_reference import folder as reference_folder
-from tests.helpers.monolix_reference import stage_warfarin
+from tests.helpers.monolix_reference import stage_phenobarbital, stage_warfarin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SHORT = ["burn_in_iterations=4", "training_iterations=6", "max_outer=2", "final_draws=512", "n_draws=64"]
@@ -198,13 +199,13 @@ def test_the_summary_says_who_wrote_it(run):
     assert "Monolix version" not in text
 
 
-@pytest.fixture(scope="module", params=["w2", "w3"])
+@pytest.fixture(scope="module", params=["w2", "w3", "phenobarbital"])
 def at_monolix(request, tmp_path_factory):
     """(our folder at Monolix's estimates, Monolix's folder)."""
     name = request.param
     reference_folder(name)
     base = tmp_path_factory.mktemp(name)
-    stream = stage_warfarin(name, base)
+    stream = stage_phenobarbital(base) if name == "phenobarbital" else stage_warfarin(name, base)
     result = fit(stream, samples=10, covariance="none", final_draws=1024)
     monolix_folder(stream, base / "monolix", fit=result)
     return base / "monolix", reference_folder(name), result
@@ -227,7 +228,8 @@ def test_individual_parameters_at_monolix_estimates_are_those_of_monolix(at_mono
     ours, theirs = (
         pd.read_csv(path / "IndividualParameters" / "estimatedIndividualParameters.txt") for path in at_monolix[:2]
     )
-    for p, other in (("V", "V"), ("CL", "Cl")):
+    pairs = {"V": "V", "CL": "Cl", "K": "k"}
+    for p, other in [(p, other) for p, other in pairs.items() if f"{p}_mode" in ours]:
         mode = ours[f"{p}_mode"] / theirs[f"{other}_mode"]
         assert mode.median() == pytest.approx(1, abs=1e-4)
         assert (mode.sub(1).abs() < 1e-3).mean() > 0.9
@@ -245,6 +247,23 @@ def test_likelihood_at_monolix_estimates_is_that_of_monolix(at_monolix):
     error = 3 * math.hypot(ours.mc_se, value.mc_se) if value.method == "is" else 1e-3
     assert ours.minus_two_ll == pytest.approx(value.minus_two_ll, abs=error)
     assert ours.bicc - ours.minus_two_ll == pytest.approx(value.bicc - value.minus_two_ll, abs=1e-4)
+
+
+@pytest.mark.slow  # integrates 80 subjects for every draw: a minute
+def test_two_endpoints_with_censored_values_are_those_of_monolix(tmp_path):
+    stream = parent_metabolite.write_stream(tmp_path)
+    stream.write_text(stream.read_text() + "$ESTIMATION METHOD=1 INTERACTION MAXEVAL=0\n")
+    result = fit(stream, samples=10, covariance="none", final_draws=512)
+    monolix_folder(stream, tmp_path / "monolix", fit=result)
+    pairs = {"y1": "y1_Cp", "y2": "y2_Cm"}
+    for own, other in pairs.items():
+        ours = pd.read_csv(tmp_path / "monolix" / f"predictions_{own}.txt")
+        theirs = pd.read_csv(reference_folder("parent_metabolite") / f"predictions_{other}.txt")
+        rows = ours.merge(theirs, on=["id", "time"], suffixes=("", "_m"), validate="one_to_one")
+        assert len(rows) == len(ours) == len(theirs)
+        for column in ("popPred", "popPred_medianCOV", "indivPred_mode"):
+            np.testing.assert_allclose(rows[column], rows[f"{column}_m"], rtol=5 * PRINTED)
+        np.testing.assert_allclose(rows["indWRes_mode"], rows["indWRes_mode_m"], atol=1e-3)
 
 
 def test_without_a_covariance_there_are_two_columns(at_monolix):

@@ -41,6 +41,27 @@ $SIGMA 1 FIX
 $ESTIMATION METHOD=1 INTERACTION MAXEVAL=0
 """
 
+PHENOBARBITAL = """$PROBLEM phenobarbital at the estimates of Monolix
+$INPUT ID TIME AMT WGT APGR DV
+$DATA phenobarbital.csv IGNORE=@
+$SUBROUTINES ADVAN1 TRANS1
+$PK
+EFFECT = 0
+IF (APGR.GE.8) EFFECT = THETA(2)
+IF (APGR.LE.3) EFFECT = THETA(3)
+V = THETA(1)*EXP(EFFECT + ETA(1))
+K = THETA(4)*EXP(ETA(2))
+S1 = V
+$ERROR
+Y = F + THETA(5)*F*EPS(1)
+$THETA
+{thetas}
+$OMEGA
+{omegas}
+$SIGMA 1 FIX
+$ESTIMATION METHOD=1 INTERACTION MAXEVAL=0
+"""
+
 
 def folder(name: str) -> Path:
     return reference(FOLDERS[name][0])
@@ -67,3 +88,16 @@ def stage_warfarin(name: str, target: Path) -> Path:
     (target / "warfarin.csv").write_bytes(reference("warfarin/warfarin_data.csv").read_bytes())
     (target / f"{name}.ctl").write_text(text)
     return target / f"{name}.ctl"
+
+
+def stage_phenobarbital(target: Path) -> Path:
+    """Apgar scores in three groups, as the project has them."""
+    values = population("phenobarbital")
+    names = ["V_pop", "beta_V_tAPGAR_High", "beta_V_tAPGAR_Low", "k_pop", "b"]
+    thetas = [f"{values[n]!r} ; {n}" if "beta" in n else f"(0, {values[n]!r}) ; {n}" for n in names]
+    omegas = [f"{values[f'omega_{p}'] ** 2!r} ; omega_{p}" for p in ("V", "k")]
+    data = reference("phenobarbital/phenobarbital_data.csv").read_text()
+    (target / "phenobarbital.csv").write_text(data.replace(";", ","))
+    text = PHENOBARBITAL.format(thetas="\n".join(thetas), omegas="\n".join(omegas))
+    (target / "phenobarbital.ctl").write_text(text)
+    return target / "phenobarbital.ctl"

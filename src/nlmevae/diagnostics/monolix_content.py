@@ -38,7 +38,7 @@ def monolix_content(
     parameters = natural_parameters(at.problem, fit, names)
     etas = _random_effects(at, fit, names)
     covariates = _covariates(at, dataset, names)
-    categorical = frozenset(c.name for c in covariates if c.categorical)
+    categorical = frozenset(names.categories)
     tested = Tested(
         random_effects=etas,
         covariates=covariates,

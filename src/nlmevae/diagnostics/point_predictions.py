@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.times import observation_times
-from nlmevae.diagnostics.censoring import censoring
 from nlmevae.diagnostics.endpoints import endpoints
-from nlmevae.diagnostics.subject_covariates import MOST_CATEGORIES
+from nlmevae.diagnostics.typical_covariates import median_mean
 from nlmevae.estimation.at_estimates import AtEstimates
-from nlmevae.estimation.individual_parameters import changing_covariates
-from nlmevae.estimation.mean_model import MeanModel
-from nlmevae.estimation.problem import Problem
-from nlmevae.ir import Model, Transform
+from nlmevae.ir import Transform
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import EndpointPredictions
 from nlmevae.results.monolix_names import observation_names
@@ -38,11 +32,9 @@ def point_predictions(
     }
     found = {name: joint.predict(value) for name, value in z.items()}
     found["mode"] = np.where(at.modes.ok[table.ob_subject], found["mode"], np.nan)
-    known = ~censoring(table).censored
     for name in ("mean", "mode"):
         with np.errstate(invalid="ignore", divide="ignore"):
-            residual = (joint.y - found[name]) / joint.sd(found[name], z[name])
-        found[f"residual_{name}"] = np.where(known, residual, np.nan)
+            found[f"residual_{name}"] = (joint.y - found[name]) / joint.sd(found[name], z[name])
     time = observation_times(at.problem.model, dataset, table)
     kinds = endpoints(at.problem)
     made = []
@@ -76,49 +68,3 @@ def to_gaussian(transform: Transform, psi: np.ndarray) -> np.ndarray:
         if transform.kind == "logit":
             return np.log((psi - transform.lower) / (transform.upper - psi))
     return psi
-
-
-def median_mean(at: AtEstimates, categorical: frozenset[str] = frozenset()) -> np.ndarray:
-    """(N, d) mean of z at the median of every continuous covariate and the most frequent value of every categorical
-    one. NaN where that is not defined: a covariate of it changes within a subject, or something without a random effect
-    (a scale, ``S2 = V*WT``) depends on data items, of which nothing says whether they are covariates or regressors.
-
-    Monolix takes the median of the covariate that the model uses (``lw70 = log(wt/70)``), which for an even number of
-    subjects is not the function of the median. Both middle values are put in and mu is averaged: the same, since mu is
-    a sum of terms of one covariate each.
-    """
-    problem = at.problem
-    acting = {c for p in problem.model.individual_parameters for c in p.covariates}
-    if acting & changing_covariates(problem.table) or _reads_elsewhere(problem):
-        return np.full_like(at.joint.mean, np.nan)
-    first = problem.table.cov[problem.table.cov_ptr[:-1]]
-    found = []
-    for middle in (0, 1):
-        cov = problem.table.cov.copy()
-        for j, name in enumerate(problem.table.covariate_names):
-            if not acting & _spellings(problem.model, name):
-                continue
-            values = first[:, j]
-            known = np.sort(values[np.isfinite(values)])
-            if name in categorical or len(np.unique(known)) <= MOST_CATEGORIES:
-                levels, counts = np.unique(known, return_counts=True)
-                cov[:, j] = levels[np.argmax(counts)]
-            else:
-                cov[:, j] = known[(len(known) - 1 + middle) // 2]
-        mean = MeanModel.of(problem.model, problem.form, replace(problem.table, cov=cov))
-        found.append(mean.mean(at.population.thetas))
-    return 0.5 * (found[0] + found[1])
-
-
-def _reads_elsewhere(problem: Problem) -> bool:
-    """Data items act beside the means of the random effects' parameters."""
-    function = problem.form.individual
-    return bool(function.graph.inputs_of([node for _, node in function.outputs]) & set(problem.form.covariates))
-
-
-def _spellings(model: Model, name: str) -> set[str]:
-    """A data item's name and synonym."""
-    for column in model.data.columns:
-        if name in (column.name, column.synonym):
-            return {column.name, column.synonym} - {None}
-    return {name}

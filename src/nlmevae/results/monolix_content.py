@@ -43,7 +43,8 @@ class EndpointPredictions:
         typical: at the subject's covariates, no random effect (popPred).
         typical_median: the same at median or most frequent covariates (popPred_medianCOV); NaN where not defined.
         mean, mode: at the conditional means of the individual parameters, and at the conditional mode.
-        residual_mean, residual_mode: (observed - prediction) / sd there; NaN for censored values.
+        residual_mean, residual_mode: (observed - prediction) / sd there; of a censored value as if its limit had been
+            observed, as Monolix has it.
     """
 
     name: str
