@@ -62,6 +62,25 @@ $SIGMA 1 FIX
 $ESTIMATION METHOD=1 INTERACTION MAXEVAL=0
 """
 
+THEOPHYLLINE = """$PROBLEM theophylline at the estimates of Monolix
+$INPUT ID AMT TIME DV WT SEX
+$DATA theophylline.csv IGNORE=@
+$SUBROUTINES ADVAN2 TRANS2
+$PK
+KA = THETA(1)*EXP(ETA(1))
+V = THETA(2)*EXP(ETA(2))
+CL = THETA(3)*EXP(ETA(3))
+S2 = V
+$ERROR
+Y = F + (THETA(4) + THETA(5)*F)*EPS(1)
+$THETA
+{thetas}
+$OMEGA
+{omegas}
+$SIGMA 1 FIX
+$ESTIMATION METHOD=1 INTERACTION MAXEVAL=0
+"""
+
 
 def folder(name: str) -> Path:
     return reference(FOLDERS[name][0])
@@ -101,3 +120,17 @@ def stage_phenobarbital(target: Path) -> Path:
     text = PHENOBARBITAL.format(thetas="\n".join(thetas), omegas="\n".join(omegas))
     (target / "phenobarbital.ctl").write_text(text)
     return target / "phenobarbital.ctl"
+
+
+def stage_theophylline(target: Path) -> Path:
+    """The folder of Monolix 5.1.1, which has charts; sex is 0 and 1."""
+    values = population("theophylline")
+    thetas = [f"(0, {values[n]!r}) ; {n}" for n in ("ka_pop", "V_pop", "Cl_pop", "a", "b")]
+    omegas = [f"{values[f'omega_{p}'] ** 2!r} ; omega_{p}" for p in ("ka", "V", "Cl")]
+    lines = reference("theophylline_monolix/theophylline_data.txt").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line.strip()]
+    data = [[*row[:-1], str(int(row[-1].strip() == "M"))] for row in rows[1:]]
+    (target / "theophylline.csv").write_text("\n".join(",".join(row) for row in [rows[0], *data]) + "\n")
+    text = THEOPHYLLINE.format(thetas="\n".join(thetas), omegas="\n".join(omegas))
+    (target / "theophylline.ctl").write_text(text)
+    return target / "theophylline.ctl"

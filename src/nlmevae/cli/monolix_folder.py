@@ -60,6 +60,10 @@ def show_folder(run: PreparedRun, fit: FitResult, folder: MonolixFolder | None, 
         print("warning: the Monolix folder was not written", file=sys.stderr)
         return
     if not paths:
-        print("warning: the Monolix folder was not written: the estimates are not final", file=sys.stderr)
+        print(
+            f"warning: nothing was written into {folder.folder}: the estimates are not final; results of an earlier "
+            "run stay there",
+            file=sys.stderr,
+        )
     elif not quiet:
         print(f"Wrote {len(paths)} files into {folder.folder}")

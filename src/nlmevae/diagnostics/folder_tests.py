@@ -1,7 +1,13 @@
-"""The tests of a Monolix results folder for one fit."""
+"""The tests of a Monolix results folder for one fit.
+
+What Monolix calls PWRES and NPDE are, judged by the values in its charts (tests/diagnostics/test_folder_tests.py), not
+decorrelated within subjects: (y - E) / sd of simulations, and the share of simulated values below y as a normal
+quantile (`npd` here).
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +54,7 @@ def folder_tests(
         return FolderTests(fixed_effects=_wald(fit, tested.parameters))
     normality = [tests.shapiro(draws[:, :, k]) for k in range(len(etas.names))]
     plain = _without_covariates(at, tested)
-    residuals = _Residuals.of(at, fit, dataset, steps=steps)
+    residuals = folder_residuals(at, fit, dataset, steps=steps)
     return FolderTests(
         random_effects_covariates=_with_covariates(etas, tested.covariates),
         parameters_covariates=_coefficients(at, fit, tested),
@@ -59,8 +65,8 @@ def folder_tests(
             ((tested.parameter_of[n], f) for n, f in zip(etas.names, normality, strict=True) if n in plain),
             name="Shapiro-Wilk",
         ),
-        normality_residuals=_lines(residuals.normality(), name="Shapiro-Wilk"),
-        symmetry_residuals=_lines(residuals.symmetry(), name="Symmetry"),
+        normality_residuals=_lines(_normality(residuals), name="Shapiro-Wilk"),
+        symmetry_residuals=_lines(_symmetry(residuals), name="Symmetry"),
     )
 
 
@@ -144,36 +150,53 @@ def _latents(at: AtEstimates) -> list[int | None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Residuals:
-    """Per endpoint: its name, IWRES of every draw (S, m), PWRES (m,), NPDE (m,)."""
+class FolderResiduals:
+    """Of one endpoint with m observations: `iwres` (S, m) of every draw, `pwres`, `npde` (m,). NaN: no number."""
 
-    parts: tuple[tuple[str, np.ndarray, np.ndarray, np.ndarray], ...]
+    name: str
+    iwres: np.ndarray
+    pwres: np.ndarray
+    npde: np.ndarray
 
-    @classmethod
-    def of(cls, at: AtEstimates, fit: FitResult, dataset: Dataset, *, steps: Steps | None) -> _Residuals:
-        joint = at.joint
-        z = joint.mean + fit.individuals.eta_samples[..., at.problem.latent_index]
-        prediction = joint.predict(z)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            iwres = np.stack([(joint.y - f) / joint.sd(f, zz) for f, zz in zip(prediction, z, strict=True)])
-        iwres[:, censoring(at.problem.table).censored] = np.nan
-        simulated = simulate_observations(joint, N_SIMULATIONS, seed=fit.seed, steps=steps)
-        observed = observation_diagnostics(at, dataset, simulated, seed=fit.seed)
-        kinds, parts = endpoints(at.problem), []
-        for k, name in enumerate(observation_names([kind.name for kind in kinds.kinds])):
-            rows = kinds.of == k
-            parts.append((name, iwres[:, rows], observed.ewres[rows], observed.npde[rows]))
-        return cls(parts=tuple(parts))
 
-    def normality(self) -> list[tuple[str, Found]]:
-        found = []
-        for name, iwres, pwres, npde in self.parts:
-            found += [(f"IWRES_{name}", tests.shapiro(iwres))]
-            found += [(f"PWRES_{name}", tests.shapiro(pwres)), (f"NPDE_{name}", tests.shapiro(npde))]
-        return found
+def folder_residuals(
+    at: AtEstimates, fit: FitResult, dataset: Dataset, *, steps: Steps | None = None
+) -> tuple[FolderResiduals, ...]:
+    """Censored values have none but the last."""
+    joint = at.joint
+    z = joint.mean + fit.individuals.eta_samples[..., at.problem.latent_index]
+    prediction = joint.predict(z)
+    simulated = simulate_observations(joint, N_SIMULATIONS, seed=fit.seed, steps=steps)
+    observed = observation_diagnostics(at, dataset, simulated, seed=fit.seed)
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an observation without any simulated value
+        iwres = np.stack([(joint.y - f) / joint.sd(f, zz) for f, zz in zip(prediction, z, strict=True)])
+        pwres = (joint.y - np.nanmean(simulated.y, axis=0)) / np.nanstd(simulated.y, axis=0)
+    censored = censoring(at.problem.table).censored
+    iwres[:, censored] = pwres[censored] = np.nan
+    kinds = endpoints(at.problem)
+    names = observation_names([kind.name for kind in kinds.kinds])
+    return tuple(
+        FolderResiduals(
+            name=name,
+            iwres=iwres[:, kinds.of == k],
+            pwres=pwres[kinds.of == k],
+            npde=observed.npd[kinds.of == k],
+        )
+        for k, name in enumerate(names)
+    )
 
-    def symmetry(self) -> list[tuple[str, Found]]:
-        found = []
-        for name, _, pwres, npde in self.parts:
-            found += [(f"PWRES_{name}", tests.symmetry(pwres)), (f"NPDE_{name}", tests.symmetry(npde))]
-        return found
+
+def _normality(residuals: Sequence[FolderResiduals]) -> list[tuple[str, Found]]:
+    found = []
+    for r in residuals:
+        found += [(f"IWRES_{r.name}", tests.shapiro(r.iwres))]
+        found += [(f"PWRES_{r.name}", tests.shapiro(r.pwres)), (f"NPDE_{r.name}", tests.shapiro(r.npde))]
+    return found
+
+
+def _symmetry(residuals: Sequence[FolderResiduals]) -> list[tuple[str, Found]]:
+    found = []
+    for r in residuals:
+        found += [(f"PWRES_{r.name}", tests.symmetry(r.pwres)), (f"NPDE_{r.name}", tests.symmetry(r.npde))]
+    return found

@@ -103,7 +103,8 @@ def _theta_row(
     else:
         value, slope, derivative = typical.value, typical.slope, typical.derivative
         stated = own and theta.label.endswith("_pop")
-        name = word(theta.label) if stated else f"{names.of(typical.name)}_pop"
+        usual = word(theta.label) if stated else f"{names.of(typical.name)}_pop"
+        name = names.shown.get(theta.name, usual)
     return NaturalParameter(
         name=name,
         kind="fixed effect",
