@@ -46,6 +46,9 @@ ALLOWED = {
         "errors", "ir", "results", "data", "diagnostics", "estimation", "writers", "report", "prepared_run",
         "pipeline", "at_parameters", "fitted_run",
     },
+    "monolix_results": {
+        "errors", "results", "diagnostics", "writers", "prepared_run", "pipeline", "after_fit", "fitted_run",
+    },
 }  # fmt: skip
 
 #: May import everything.
@@ -79,6 +82,7 @@ THIRD_PARTY = {
     "fitted_run": set(),
     "at_parameters": set(),
     "after_fit": set(),
+    "monolix_results": set(),
     "nlmevae": set(),
 }
 
@@ -103,7 +107,7 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress",
+        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder",
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.cli.interrupts import interrupts_held, one_interrupt
+from nlmevae.cli.monolix_folder import add_monolix_argument, checked_folder, show_folder, with_samples
 from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
@@ -42,6 +43,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_run_arguments(parser)
     add_result_arguments(parser)
+    add_monolix_argument(parser)
     parser.set_defaults(run=run)
 
 
@@ -58,10 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
+    settings = with_samples(settings, arguments, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
+    folder = checked_folder(prepared, arguments)
     resumption = fit_resumption(prepared, settings, files, resume=arguments.resume, every=arguments.checkpoint_every)
     print_notes(resumption.notes)
     with one_interrupt():
@@ -73,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             name_checkpoint(resumption)
             raise
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
+    show_folder(prepared, result, folder, threads=settings.threads, quiet=arguments.quiet)
     end_resumption(resumption, result)
     if arguments.report:
         report_after(arguments, arguments.model, result, files.folder.report)
