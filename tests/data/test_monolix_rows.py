@@ -11,7 +11,10 @@ from nlmevae.data.event_table import event_table
 from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.prediction_rows import predicted_dataset
 from nlmevae.data.read import read_dataset
+from nlmevae.data.search_space import search_space
+from nlmevae.data.search_spec import SearchSpec
 from nlmevae.errors import DataError, SemanticError, UnsupportedError
+from nlmevae.frontends.recognition import recognise
 from nlmevae.ir import Binary, Call, ComputedItem, DoseInput, DoseRoute, Number, RegroupedItem, Symbol
 from tests.helpers.monolix_data import monolix_model, read, rows_of, table
 
@@ -430,3 +433,18 @@ def test_absent_files_and_names(tmp_path):
     twice = replace(rows, columns=(*rows.columns, replace(rows.columns[0], name="AMT", use="regressor", item="DV")))
     with pytest.raises(SemanticError, match="two data items are called DV"):
         read(tmp_path, csv(header, "1,0,1,.", "1,1,.,2"), twice)
+
+
+def test_covariates_of_the_file_can_be_searched(tmp_path):
+    """Candidates are columns of the data set, whatever column of the file they come from; places are lines."""
+    header = "ID TIME AMT Y NOTE WT SEX AGE"
+    lines = [f"{i},{t},{100 if t == 0 else '.'},{'.' if t == 0 else i},x,{60 + i},{'FM'[i % 2]},30"
+             for i in range(1, 9) for t in (0, 1)]  # fmt: skip
+    model = recognise(monolix_model(tmp_path, csv(header, *lines), rows_of(header)))
+    dataset = read_dataset(model)
+    table = event_table(model, dataset)
+    search = search_space(model, dataset, table, SearchSpec(covariates=("WT", "SEX")))
+    assert {c.covariate for c in search.space.candidates} == {"WT", "SEX"}
+    with pytest.raises(DataError, match="AGE") as caught:
+        search_space(model, dataset, table, SearchSpec(covariates=("AGE",)))
+    assert caught.value.location is None or caught.value.location.column == 1
