@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlmevae.data.event_table import event_table
+from nlmevae.data.monolix_occasions import occasion_levels
 from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.prediction_rows import predicted_dataset
 from nlmevae.data.read import read_dataset
@@ -145,7 +146,16 @@ def test_resets_and_added_doses(tmp_path):
             read(tmp_path, csv(header, *lines), rows_of(header))
 
 
-def test_infusions_with_a_fraction_are_refused(tmp_path):
+def test_occasions_of_a_file(tmp_path):
+    header = "ID TIME AMT Y OCC OCC2 EVID"
+    text = csv(
+        header, "1,0,1,.,1,1,1", "1,1,.,2,1,1,0", "2,0,1,.,1,1,1", "2,1,.,3,1,1,0", "2,2,4,.,2,7,4", "2,3,.,3,2,7,0"
+    )
+    model = monolix_model(tmp_path, text, rows_of(header, event_occasion="OE"))
+    assert occasion_levels(model.data, tmp_path) == ((1, 1, 1), (2, 7, 2))
+
+
+def test_infusions_with_a_fraction_and_no_duration_are_refused(tmp_path):
     header = "ID TIME AMT Y TINF"
     inputs = (DoseInput(number=2, compartment=1, bioavailability="V"),)
     rows = rows_of(header, routes=(DoseRoute(administration=1, input=2, kind="direct"),))
