@@ -126,6 +126,21 @@ def test_one_administration_enters_two_inputs(tmp_path):
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
+def test_a_fraction_acts_on_the_rate_of_an_infusion(tmp_path):
+    inputs = (DoseInput(number=3, compartment=2, bioavailability="FR", duration="LONG"),)
+    routes = (DoseRoute(administration=1, input=3, kind="direct"),)
+    rows = rows_of("ID TIME AMT Y TINF RATE", routes=routes, dose_duration="DD")
+    text = (
+        "ID,TIME,AMT,Y,TINF,RATE\n1,0,100,.,2,.\n1,1,.,0,.,.\n1,3,.,0,.,.\n1,4,60,.,.,20\n1,8,.,0,.,.\n"
+        "1,9,40,.,.,.\n1,10,.,0,.,.\n"
+    )
+    error = "U = KA + TK + LG\nY = A(2)/V + 0*U + EPS(1)"
+    found = predicted(tmp_path, text, rows, inputs=inputs, pk="LONG = DD\n", error=error)
+    infusions = [(0, 2, 1, FR * 50), (4, 7, 1, FR * 20)]
+    expected = integrated([1, 3, 8, 10], [(9, 1, FR * 40)], infusions)
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
 @pytest.mark.parametrize("washout", [True, False])
 def test_occasions_change_parameters(tmp_path, washout):
     rows = rows_of("ID TIME AMT Y OCC")

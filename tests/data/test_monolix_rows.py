@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from nlmevae.data.event_table import event_table
+from nlmevae.data.monolix_occasions import occasion_levels
 from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.prediction_rows import predicted_dataset
 from nlmevae.data.read import read_dataset
+from nlmevae.data.search_space import search_space
+from nlmevae.data.search_spec import SearchSpec
 from nlmevae.errors import DataError, SemanticError, UnsupportedError
+from nlmevae.frontends.recognition import recognise
 from nlmevae.ir import Binary, Call, ComputedItem, DoseInput, DoseRoute, Number, RegroupedItem, Symbol
 from tests.helpers.monolix_data import monolix_model, read, rows_of, table
 
@@ -142,7 +146,16 @@ def test_resets_and_added_doses(tmp_path):
             read(tmp_path, csv(header, *lines), rows_of(header))
 
 
-def test_infusions_with_a_fraction_are_refused(tmp_path):
+def test_occasions_of_a_file(tmp_path):
+    header = "ID TIME AMT Y OCC OCC2 EVID"
+    text = csv(
+        header, "1,0,1,.,1,1,1", "1,1,.,2,1,1,0", "2,0,1,.,1,1,1", "2,1,.,3,1,1,0", "2,2,4,.,2,7,4", "2,3,.,3,2,7,0"
+    )
+    model = monolix_model(tmp_path, text, rows_of(header, event_occasion="OE"))
+    assert occasion_levels(model.data, tmp_path) == ((1, 1, 1), (2, 7, 2))
+
+
+def test_infusions_with_a_fraction_and_no_duration_are_refused(tmp_path):
     header = "ID TIME AMT Y TINF"
     inputs = (DoseInput(number=2, compartment=1, bioavailability="V"),)
     rows = rows_of(header, routes=(DoseRoute(administration=1, input=2, kind="direct"),))
@@ -430,3 +443,18 @@ def test_absent_files_and_names(tmp_path):
     twice = replace(rows, columns=(*rows.columns, replace(rows.columns[0], name="AMT", use="regressor", item="DV")))
     with pytest.raises(SemanticError, match="two data items are called DV"):
         read(tmp_path, csv(header, "1,0,1,.", "1,1,.,2"), twice)
+
+
+def test_covariates_of_the_file_can_be_searched(tmp_path):
+    """Candidates are columns of the data set, whatever column of the file they come from; places are lines."""
+    header = "ID TIME AMT Y NOTE WT SEX AGE"
+    lines = [f"{i},{t},{100 if t == 0 else '.'},{'.' if t == 0 else i},x,{60 + i},{'FM'[i % 2]},30"
+             for i in range(1, 9) for t in (0, 1)]  # fmt: skip
+    model = recognise(monolix_model(tmp_path, csv(header, *lines), rows_of(header)))
+    dataset = read_dataset(model)
+    table = event_table(model, dataset)
+    search = search_space(model, dataset, table, SearchSpec(covariates=("WT", "SEX")))
+    assert {c.covariate for c in search.space.candidates} == {"WT", "SEX"}
+    with pytest.raises(DataError, match="AGE") as caught:
+        search_space(model, dataset, table, SearchSpec(covariates=("AGE",)))
+    assert caught.value.location is None or caught.value.location.column == 1

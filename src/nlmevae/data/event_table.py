@@ -78,10 +78,8 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
     """The dataset with the roles its columns have in the model."""
     used = tuple(k for k, c in enumerate(model.data.columns) if c.role != "drop")
     columns = tuple(model.data.columns[k] for k in used)
-    if model.data.monolix is not None:  # items are not columns of the file
-        used = (None,) * len(used)
-    else:
-        used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
+    used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
+    placed = model.data.monolix is None
     if tuple(c.name for c in columns) != dataset.columns:
         raise DataError(
             f"the data were read with the columns {' '.join(dataset.columns)}, not those of this model's $INPUT",
@@ -93,7 +91,7 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
         raise DataError(
             f"{dataset.columns[column]} is not finite on line {dataset.lines[row]}", hint='write "." for missing values'
         )
-    return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines)
+    return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines, placed)
 
 
 def _with_stand_in(values: np.ndarray, replaced: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:

@@ -54,7 +54,7 @@ def given_doses(
     for k in period.lines[lines.dose[period.lines]]:
         for time, origin in _times(lines, period, int(k), record_times, since, until):
             for route in _routes(rows, lines, int(k)):
-                rate, duration = _rate(model, lines, int(k), route)
+                rate, duration = _rate(model, rows, lines, int(k), route)
                 found.append(
                     GivenDose(time, float(lines.amount[k]), rate, route.input, duration, int(k), origin)
                 )  # fmt: skip
@@ -124,7 +124,7 @@ def _routes(rows: MonolixRows, lines: Lines, k: int) -> list[DoseRoute]:
     return own
 
 
-def _rate(model: Model, lines: Lines, k: int, route: DoseRoute) -> tuple[float, float]:
+def _rate(model: Model, rows: MonolixRows, lines: Lines, k: int, route: DoseRoute) -> tuple[float, float]:
     """RATE of the record, and the duration of the infusion the line asks for."""
     duration = float(lines.duration[k])
     if lines.rate[k] > 0:
@@ -140,7 +140,9 @@ def _rate(model: Model, lines: Lines, k: int, route: DoseRoute) -> tuple[float, 
             "leave the rate or duration out", DataError,
         )  # fmt: skip
     target = model.structural.dose_inputs[route.input - 1]
-    if target.bioavailability is not None:
+    if target.bioavailability is not None:  # the fraction acts on the rate, the duration stays
+        if target.duration is not None and rows.dose_duration is not None:
+            return _MODELLED_DURATION, duration
         raise _problem(
             lines, k, f"the dose on line {lines.line(k)} is an infusion into an input with a fraction p: not supported",
             "put the fraction into the amounts",

@@ -126,7 +126,7 @@ class PeriodRecords:
                     record, f"doses on lines {self.lines.line(other.line)} and {self.lines.line(dose.line)} have one "
                     "time, and the model reads amtDose or inftDose, which cannot be both", "give them different times",
                 )  # fmt: skip
-            if dose.rate < 0 and self.rows.dose_duration is not None:
+            if dose.rate < 0 and not dose.duration and self.rows.dose_duration is not None:
                 raise self._problem(
                     record,
                     f"line {self.lines.line(dose.line)} is a zero-order absorption, and the model reads inftDose",

@@ -88,6 +88,8 @@ class DoseRoute:
     Attributes:
         kind: "direct": at once, or as an infusion where the record has a rate or a duration (iv, depot without
             absorption); "zero_order": over the time the model says (Tk0); "absorption": at once into a depot.
+            Infusions into an input with a fraction need `MonolixRows.dose_duration` and, as duration of the input, a
+            variable that is that item.
     """
 
     administration: int
