@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlmevae.data.numbers import NULL_TEXTS, parse_real
+from nlmevae.data.numbers import NULL_TEXTS
 from nlmevae.data.text import read_lines
 from nlmevae.errors import DataError, Location, SemanticError
 from nlmevae.ir import DataSpec, Diagnostic, MonolixRows
@@ -122,27 +122,6 @@ def read_monolix_file(spec: DataSpec, rows: MonolixRows, folder: Path) -> tuple[
     )
     file = MonolixFile(str(path), delimiter, rows.header, tuple(numbers), texts, items)
     return file, [*notes, *_about_header(file, first, lines[first - 1])]
-
-
-def occasion_values(spec: DataSpec, rows: MonolixRows, folder: Path) -> tuple[float, ...]:
-    """Every value of the first occasion column, in order.
-
-    Raises:
-        DataError: as `read_monolix_file`, or a value that is no whole number.
-    """
-    file, _ = read_monolix_file(spec, rows, folder)
-    name = rows.of("occasion")[0].name
-    found: dict[float, None] = {}
-    for k, text in enumerate(file.column(name)):
-        number = parse_real(text)
-        if number is None or number != int(number):
-            raise DataError(
-                f"the occasion '{text}' on line {file.lines[k]} is no whole number",
-                hint="number the occasions 1, 2, ...",
-                location=file.at(k, name),
-            )
-        found.setdefault(number)
-    return tuple(sorted(found))
 
 
 def _check_header(spec: DataSpec, rows: MonolixRows) -> None:

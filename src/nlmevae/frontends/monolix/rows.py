@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlmevae.data.monolix_file import occasion_values
+from nlmevae.data.monolix_occasions import occasion_levels
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.outcome_code import CensoredItems
@@ -116,4 +116,5 @@ def _occasions(project: Project, rows: MonolixRows, spec: DataSpec) -> tuple[str
             hint="give one column use=occasion in [CONTENT]",
             location=at,
         )
-    return items[0], occasion_values(spec, rows, Path(project.path).parent)
+    levels_found = occasion_levels(spec, Path(project.path).parent)
+    return items[0], tuple(float(level[0]) for level in levels_found)
