@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.colon import ColonProject
-from nlmevae.frontends.monolix.consistency import consistency_notes, names_defined, names_read_by
+from nlmevae.frontends.monolix.consistency import consistency_notes
 from nlmevae.frontends.monolix.covariates import read_covariates
 from nlmevae.frontends.monolix.data_file import file_path, read_data_file
 from nlmevae.frontends.monolix.entries import key_of, unknown_key
@@ -30,6 +30,7 @@ from nlmevae.frontends.monolix.project import (
     StructuralText,
 )
 from nlmevae.frontends.monolix.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
+from nlmevae.frontends.monolix.structural_names import names_defined, names_read_by
 from nlmevae.frontends.monolix.structural_text import LongitudinalText, read_longitudinal
 from nlmevae.frontends.monolix.tasks import read_settings, read_tasks
 from nlmevae.frontends.nonmem.records import SourceText
