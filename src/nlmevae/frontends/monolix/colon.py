@@ -179,7 +179,7 @@ class ColonProject:
         found: list[Covariate] = []
         for node in (*self.nodes.get("VARIABLES", []), *self.nodes.get("COVARIATES", [])):
             stated = node.key if isinstance(node, Pair) else node
-            if isinstance(stated, Word):
+            if isinstance(stated, Word) or stated.written == "S-OCC":  # a covariate Monolix makes of the occasions
                 continue
             if not (isinstance(stated, Assignment) and isinstance(stated.target, Word)):
                 raise ModelSyntaxError(

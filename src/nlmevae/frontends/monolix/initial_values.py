@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nlmevae.errors import Location, SemanticError
+from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.population_level import population_names
 from nlmevae.frontends.monolix.project import IndividualDefinition, InitialValue, NameOrNumber, Project
 from nlmevae.frontends.monolix.remarks import it_or_them, nearest, note
@@ -32,11 +32,18 @@ def _referenced(project: Project) -> dict[str, Location | None]:
 def initial_value_notes(project: Project) -> Iterator[Diagnostic]:
     referenced = _referenced(project)
     values = {p.name: p for p in project.parameters}
+    individual = {d.name for d in project.individual}
     correlations = {c.value for c in project.correlations}
     for name, at in referenced.items():
         if name not in values and name in correlations:
             # versions before 2018 do not write them
             yield note(f"{name} has no initial value: it starts at 0", at)
+        elif name in individual:
+            raise UnsupportedError(
+                f"the individual parameter {name} stands in the place of a population parameter",
+                hint="error models and distributions take population parameters: give it a name of its own",
+                location=at,
+            )
         elif name not in values:
             raise SemanticError(
                 f"{name} has no initial value",
