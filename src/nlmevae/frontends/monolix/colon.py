@@ -132,9 +132,8 @@ class ColonProject:
                 raise SemanticError(f"DATA: has no {key}", hint=f"add {key} = ...", location=self.heads["DATA"])
         folder = label_of(found["path"][0], "a path") if "path" in found else ""
         path = _in_project(folder, label_of(found["file"][0], "a path"))
-        delimiter = {"\\t": "\t"}.get(d := label_of(found["columnDelimiter"][0], "a delimiter"), d) if (
-            "columnDelimiter" in found
-        ) else None  # fmt: skip
+        delimiter = label_of(found["columnDelimiter"][0], "a delimiter") if "columnDelimiter" in found else None
+        delimiter = "\t" if delimiter == "\\t" else delimiter
         node = found["headers"][0]
         words = [(name_of(item, "a column").upper(), item.at) for item in items_of(node)]
         names = self._column_names(path, delimiter, len(words), found["file"][1])
@@ -180,7 +179,7 @@ class ColonProject:
         found: list[Covariate] = []
         for node in (*self.nodes.get("VARIABLES", []), *self.nodes.get("COVARIATES", [])):
             stated = node.key if isinstance(node, Pair) else node
-            if isinstance(stated, Word):
+            if isinstance(stated, Word) or stated.written == "S-OCC":  # a covariate Monolix makes of the occasions
                 continue
             if not (isinstance(stated, Assignment) and isinstance(stated.target, Word)):
                 raise ModelSyntaxError(

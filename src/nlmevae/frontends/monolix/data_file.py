@@ -263,9 +263,25 @@ def _check_uses(columns: Sequence[ColumnUse], file: Node) -> None:
                 f"no column has use={use}", hint=f"add it to [CONTENT]: COLUMN = {{use={use}}}", location=file.at
             )
     observation = seen["observation"]
-    if max(len(observation.kinds), len(observation.names)) > 1 and "observationtype" not in seen:
+    if max(len(observation.kinds), len(observation.names)) < 2:
+        return
+    if "observationtype" not in seen:
         raise SemanticError(
             f"{observation.name} holds several kinds of observation, but no column says which",
             hint="add COLUMN = {use=observationtype}",
             location=observation.at,
         )
+    if not observation.kinds:
+        raise SemanticError(
+            f"which values of {seen['observationtype'].name} the observations {', '.join(observation.names)} have is "
+            "not said",
+            hint=f"add yname={{'1', '2', ...}} to {observation.name}, in the order of the names",
+            location=observation.at,
+        )
+    for given in (observation.kinds, observation.names):
+        if len(set(given)) < len(given):
+            raise SemanticError(
+                f"{observation.name} has a kind of observation twice",
+                hint="give every kind its own name and value",
+                location=observation.at,
+            )

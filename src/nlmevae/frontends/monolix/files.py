@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path, PureWindowsPath
 
 from nlmevae.errors import Location, ModelError, UnsupportedError
@@ -19,20 +20,24 @@ def resolved_path(written: str, project: Path, at: Location | None) -> tuple[Pat
     relative = Path(written.strip().replace("\\", "/"))
     folder = project.parent
     direct = folder / relative
-    if direct.is_file():
+    if os.path.isfile(direct):  # False, too, for names no file can have
         return direct, None
     name = PureWindowsPath(written.strip()).name
-    for candidate in (folder / name, *sorted(folder.glob(f"*/{name}" if _is_plain(name) else "\0"))):
-        if candidate.is_file():
-            note = Diagnostic(
-                code="moved-file",
-                severity="note",
-                message=f"{written} is not there; {candidate} is read instead",
-                hint="correct the path in the project if this is another file",
-                location=at,
-            )
-            return candidate, note
-    return None, None
+    beside = folder / name
+    if name and os.path.isfile(beside):
+        found = [beside]
+    else:
+        found = sorted(f for f in folder.glob(f"*/{name}") if os.path.isfile(f)) if _is_plain(name) else []
+    if len(found) != 1:  # none, or no telling which
+        return None, None
+    note = Diagnostic(
+        code="moved-file",
+        severity="note",
+        message=f"{written} is not there; {found[0]} is read instead",
+        hint="correct the path in the project if this is another file",
+        location=at,
+    )
+    return found[0], note
 
 
 def _is_plain(name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.colon import ColonProject
-from nlmevae.frontends.monolix.consistency import consistency_notes, names_read_by
+from nlmevae.frontends.monolix.consistency import consistency_notes
 from nlmevae.frontends.monolix.covariates import read_covariates
 from nlmevae.frontends.monolix.data_file import file_path, read_data_file
 from nlmevae.frontends.monolix.entries import key_of, unknown_key
@@ -30,6 +30,7 @@ from nlmevae.frontends.monolix.project import (
     StructuralText,
 )
 from nlmevae.frontends.monolix.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
+from nlmevae.frontends.monolix.structural_names import names_defined, names_read_by
 from nlmevae.frontends.monolix.structural_text import LongitudinalText, read_longitudinal
 from nlmevae.frontends.monolix.tasks import read_settings, read_tasks
 from nlmevae.frontends.nonmem.records import SourceText
@@ -58,8 +59,18 @@ def read_project(path: str | Path) -> Project:
 def project_of(source: SourceText) -> Project:
     """The project of a text; files it names are looked for relative to its path."""
     blocks = split_blocks(source)
-    if is_colon_project(source.text):
-        return _colon_project(source, blocks)
+    try:
+        return _colon_project(source, blocks) if is_colon_project(source.text) else _project(source, blocks)
+    except RecursionError:
+        raise UnsupportedError(
+            "an expression is too long, or nested too deeply, to be read",
+            hint="give parts of it names of their own",
+            location=source.location(0),
+        ) from None
+
+
+def _project(source: SourceText, blocks: Sequence[Block]) -> Project:
+    """A project of 2016 or later."""
     _check_headings(blocks)
     tags = {tag: [b for b in blocks if b.tag == tag] for tag in ("DATAFILE", "MODEL", "FIT", "PARAMETER", "MONOLIX")}
     for tag in ("DATAFILE", "MODEL", "PARAMETER"):
@@ -111,7 +122,7 @@ def _colon_project(source: SourceText, blocks: Sequence[Block]) -> Project:
         covariates=covariates,
         individual=parts.individual(covariates),
         correlations=parts.correlations(),
-        structural=_without_error_parameters(model, model.as_structural(text.path, text.text)),
+        structural=_without_outcomes(model, model.as_structural(text.path, text.text)),
         observations=observations,
         fit=parts.fit(data, observations),
         parameters=tuple(parts.values.values()),
@@ -231,7 +242,7 @@ def _longitudinal(
                 location=blocks[0].at,
             )
         text = "".join(b.text for b in blocks)
-        structural = _without_error_parameters(inner, inner.as_structural(source.path, text))
+        structural = _without_outcomes(inner, inner.as_structural(source.path, text))
         return structural, tuple(inner.observations), (), ()
     if inner.states_a_model:
         raise UnsupportedError(
@@ -253,11 +264,23 @@ def _from_file(
         )
     text, note = model_source(written, Path(source.path), at)
     model, remarks = read_model_text(text)
-    structural = _without_error_parameters(model, model.as_structural(text.path, text.text))
+    structural = _without_outcomes(model, model.as_structural(text.path, text.text))
     own = {o.name for o in inner.observations}
     observations = (*inner.observations, *(o for o in model.observations if o.name not in own))
-    notes = (*([note] if note is not None else []), *remarks)
-    return structural, observations, (() if written.startswith("lib:") else (text.path,)), notes
+    notes = [*([note] if note is not None else []), *remarks]
+    errors = _error_parameters(observations)
+    unused = [name for name in inner.inputs if name not in errors]
+    if unused:
+        notes.append(
+            Diagnostic(
+                code="mlxtran",
+                severity="note",
+                message=f"{', '.join(unused)} in input of [LONGITUDINAL]: no error model uses "
+                + ("it" if len(unused) == 1 else "them"),
+                location=inner.at,
+            )
+        )
+    return structural, observations, (() if written.startswith("lib:") else (text.path,)), tuple(notes)
 
 
 def read_model_text(source: SourceText) -> tuple[LongitudinalText, tuple[Diagnostic, ...]]:
@@ -296,13 +319,23 @@ def read_model_text(source: SourceText) -> tuple[LongitudinalText, tuple[Diagnos
     return model, tuple(notes)
 
 
-def _without_error_parameters(model: LongitudinalText, structural: StructuralText) -> StructuralText:
-    """Parameters of error models that stand beside the structural model are no inputs of it."""
-    errors = {
-        name for o in model.observations for name in (o.error.a, o.error.b, o.error.power) if isinstance(name, str)
-    }
+def _without_outcomes(model: LongitudinalText, structural: StructuralText) -> StructuralText:
+    """The structural model alone, where outcomes stand beside it (2016, projects that hold their model): parameters of
+    error models are no inputs of it, and an outcome among its outputs stands for its prediction."""
+    errors = _error_parameters(model.observations)
     read = names_read_by(structural)
-    return replace(structural, inputs=tuple(n for n in structural.inputs if n not in errors or n in read))
+    defined = names_defined(structural)
+    predictions = {o.name: o.prediction for o in model.observations if o.name not in defined}
+    return replace(
+        structural,
+        inputs=tuple(n for n in structural.inputs if n not in errors or n in read),
+        outputs=tuple(dict.fromkeys(predictions.get(n, n) for n in structural.outputs)),
+        tables=tuple(dict.fromkeys(predictions.get(n, n) for n in structural.tables)),
+    )
+
+
+def _error_parameters(observations: Sequence[ObservationDefinition]) -> set[str]:
+    return {n for o in observations for n in (o.error.a, o.error.b, o.error.power) if isinstance(n, str)}
 
 
 def _only_fit(source: SourceText, data: DataFile, observations: Sequence[ObservationDefinition]) -> Fit:

@@ -179,7 +179,7 @@ def _heading(
     if tag:
         name = tag["name"].upper()
         if name in TAGS:
-            return "tag", name, line.index("<"), tag.end()
+            return "tag", name, line.index("<"), line.index(">") + 1
         if not free:
             raise ModelSyntaxError(
                 f"<{tag['name']}> is not a part of a Monolix project",
