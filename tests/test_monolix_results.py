@@ -15,6 +15,7 @@ from nlmevae import fit, monolix_folder
 from nlmevae.cli.main import main
 from nlmevae.comparison.monolix_folder import read_monolix_folder
 from nlmevae.errors import OutputError
+from nlmevae.results.monolix_names import MonolixNames
 from nlmevae.writers.results_json import read_results_json
 from tests.helpers import parent_metabolite
 from tests.helpers.monolix_reference import folder as reference_folder
@@ -315,6 +316,19 @@ def test_our_own_folder_is_replaced_when_asked_to_and_leaves_what_is_not_ours(ru
     # the same fit, the same numbers
     for name in ("populationParameters.txt", "predictions.txt", "Tests/normalityResiduals.txt"):
         assert (base / name).read_text() == (path / name).read_text()
+
+
+def test_a_projects_own_names_and_categories_are_in_the_files(run, tmp_path):
+    names = MonolixNames(shown={"KA": "ka", "V": "Vol", "Y": "concentration"}, categories={"SEX": ("F", "M")})
+    monolix_folder(run[0].parent / "run_wt.ctl", tmp_path / "m", fit=run[1], names=names)
+    found = read_monolix_folder(tmp_path / "m")
+    assert [p.name for p in found.parameters][:4] == ["ka_pop", "WT_ON_KA", "K_pop", "Vol_pop"]
+    assert {"ka_mode", "Vol_mode", "K_mode"} <= set(found.individuals.columns)
+    assert {"eta_ka_mode", "eta_Vol_mode"} <= set(found.random_effects.columns)
+    assert set(found.individuals.texts("SEX")) == {"F", "M"}
+    assert list(found.predictions) == ["concentration"]
+    assert found.tests["normalityResiduals"].texts("residuals")[0] == "IWRES_concentration"
+    assert set(found.tests["correlationIndividualParametersCovariates"].texts("parameter")) == {"ka", "Vol"}
 
 
 def test_without_samples_nothing_is_drawn_and_nothing_of_draws_is_tested(run, tmp_path):

@@ -20,7 +20,7 @@ def both(tmp_path_factory):
     result = fit(stream, samples=10, covariance="none", final_draws=512)
     run = prepare(stream)
     with at_fit(run, result) as here:
-        (ours,) = folder_residuals(here, result, run.dataset)
+        (ours,) = folder_residuals(here, result, run.dataset, ["CONC"])
     return ours, pd.read_csv(charts)
 
 
@@ -37,5 +37,6 @@ def test_population_residuals_are_not_decorrelated(both, own, theirs):
 
 def test_individual_residuals_scatter_around_those_at_the_mode(both):
     ours, table = both
+    assert ours.name == "CONC"
     assert ours.iwres.shape == (10, 120)
     assert np.corrcoef(ours.iwres.mean(axis=0), table["iwRes_mode"])[0, 1] > 0.9

@@ -23,7 +23,6 @@ from nlmevae.diagnostics.replicates import Steps, simulate_observations
 from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import CovariateColumn, FolderTests, HypothesisTest, IndividualValues
-from nlmevae.results.monolix_names import observation_names
 from nlmevae.results.natural_parameter import NaturalParameter, standard_errors
 
 #: Simulated data sets behind PWRES and NPDE.
@@ -32,12 +31,14 @@ N_SIMULATIONS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
-    """What the tests are of. `shown`: individual parameter, as in programs -> its name in the files."""
+    """What the tests are of. `shown`: individual parameter, as in programs -> its name in the files; `observations`:
+    names of the endpoints."""
 
     random_effects: IndividualValues
     covariates: tuple[CovariateColumn, ...]
     parameters: tuple[NaturalParameter, ...]
     shown: dict[str, str]
+    observations: tuple[str, ...]
 
     @property
     def parameter_of(self) -> dict[str, str]:
@@ -54,7 +55,7 @@ def folder_tests(
         return FolderTests(fixed_effects=_wald(fit, tested.parameters))
     normality = [tests.shapiro(draws[:, :, k]) for k in range(len(etas.names))]
     plain = _without_covariates(at, tested)
-    residuals = folder_residuals(at, fit, dataset, steps=steps)
+    residuals = folder_residuals(at, fit, dataset, tested.observations, steps=steps)
     return FolderTests(
         random_effects_covariates=_with_covariates(etas, tested.covariates),
         parameters_covariates=_coefficients(at, fit, tested),
@@ -160,9 +161,9 @@ class FolderResiduals:
 
 
 def folder_residuals(
-    at: AtEstimates, fit: FitResult, dataset: Dataset, *, steps: Steps | None = None
+    at: AtEstimates, fit: FitResult, dataset: Dataset, names: Sequence[str], *, steps: Steps | None = None
 ) -> tuple[FolderResiduals, ...]:
-    """Censored values have none but the last."""
+    """Of every endpoint, which have these `names`. Censored values have none but the last."""
     joint = at.joint
     z = joint.mean + fit.individuals.eta_samples[..., at.problem.latent_index]
     prediction = joint.predict(z)
@@ -175,7 +176,6 @@ def folder_residuals(
     censored = censoring(at.problem.table).censored
     iwres[:, censored] = pwres[censored] = np.nan
     kinds = endpoints(at.problem)
-    names = observation_names([kind.name for kind in kinds.kinds])
     return tuple(
         FolderResiduals(
             name=name,

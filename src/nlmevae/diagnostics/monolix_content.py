@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
+from nlmevae.diagnostics.endpoints import endpoints
 from nlmevae.diagnostics.folder_tests import Tested, folder_tests
 from nlmevae.diagnostics.natural_parameters import eta_name, natural_parameters
 from nlmevae.diagnostics.point_predictions import point_predictions
@@ -15,7 +16,7 @@ from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.estimation.individual_parameters import changing_covariates
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import CovariateColumn, IndividualValues, MonolixContent
-from nlmevae.results.monolix_names import MonolixNames
+from nlmevae.results.monolix_names import MonolixNames, observation_names
 
 
 def monolix_content(
@@ -38,12 +39,13 @@ def monolix_content(
     parameters = natural_parameters(at.problem, fit, names)
     etas = _random_effects(at, fit, names)
     covariates = _covariates(at, dataset, names)
-    categorical = frozenset(names.categories)
+    observations = observation_names([names.of(kind.name) for kind in endpoints(at.problem).kinds])
     tested = Tested(
         random_effects=etas,
         covariates=covariates,
         parameters=parameters,
         shown={p.name: names.of(p.name) for p in at.problem.model.individual_parameters},
+        observations=observations,
     )
     found = folder_tests(at, fit, tested, dataset, steps=steps) if tests else None
     return MonolixContent(
@@ -51,7 +53,7 @@ def monolix_content(
         individuals=_individuals(at, dataset, fit, names),
         random_effects=etas,
         covariates=covariates,
-        endpoints=point_predictions(at, dataset, fit, categorical),
+        endpoints=point_predictions(at, dataset, fit, observations, frozenset(names.categories)),
         **({} if found is None else {"tests": found}),
         shrinkage=_shrinkage(fit, etas, at),
         n_doses=int(at.problem.table.ev_is_dose.sum()),

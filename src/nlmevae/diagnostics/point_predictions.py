@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
@@ -12,15 +14,19 @@ from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.ir import Transform
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import EndpointPredictions
-from nlmevae.results.monolix_names import observation_names
 
 
 def point_predictions(
-    at: AtEstimates, dataset: Dataset, fit: FitResult, categorical: frozenset[str] = frozenset()
+    at: AtEstimates,
+    dataset: Dataset,
+    fit: FitResult,
+    names: Sequence[str],
+    categorical: frozenset[str] = frozenset(),
 ) -> tuple[EndpointPredictions, ...]:
     """One entry per endpoint that has observations.
 
     Args:
+        names: of the endpoints.
         categorical: covariates that are categories, whatever their number of values.
     """
     joint, table = at.joint, at.problem.table
@@ -38,7 +44,7 @@ def point_predictions(
     time = observation_times(at.problem.model, dataset, table)
     kinds = endpoints(at.problem)
     made = []
-    for k, name in enumerate(observation_names([kind.name for kind in kinds.kinds])):
+    for k, name in enumerate(names):
         rows = np.flatnonzero(kinds.of == k)
         own = {point: values[rows] for point, values in found.items()}
         made.append(

@@ -14,8 +14,8 @@ class MonolixNames:
     """All of it may be left out: names then follow from labels and individual parameters.
 
     Attributes:
-        shown: name in programs, or canonical name of an element -> Mlxtran's name (``{"F_": "F", "OMEGA(2,1)":
-            "corr_V_ka"}``).
+        shown: name in programs, of an endpoint or of an element -> Mlxtran's name (``{"F_": "F", "Y": "concentration",
+            "OMEGA(2,1)": "corr_V_ka"}``).
         transforms: individual parameter, as in programs -> its distribution; of those without a random effect, which
             the model does not know.
         categories: covariate -> what its values 0, 1, ... stand for.
