@@ -90,7 +90,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     ("ir", "numpy"): {"nlmevae.ir.evaluate", "nlmevae.ir.dual"},
     ("frontends", "lark"): {
-        "nlmevae.frontends.monolix.syntax",
+        "nlmevae.frontends.monolix.text.syntax",
         "nlmevae.frontends.nonmem.code",
         "nlmevae.frontends.nonmem.lower",
         "nlmevae.frontends.nonmem.parameter_expression",

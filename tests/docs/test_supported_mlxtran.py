@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from nlmevae.frontends.monolix.data_file import USES
-from nlmevae.frontends.monolix.functions import COMPOSED, DIRECT, REFUSED
-from nlmevae.frontends.monolix.observations import ERROR_MODELS, OLD_ERROR_MODELS
-from nlmevae.frontends.monolix.split import SECTIONS, TAGS
-from nlmevae.frontends.monolix.structural_text import MACROS
+from nlmevae.frontends.monolix.sections.data_file import USES
+from nlmevae.frontends.monolix.sections.observations import ERROR_MODELS, OLD_ERROR_MODELS
+from nlmevae.frontends.monolix.sections.structural_text import MACROS
+from nlmevae.frontends.monolix.text.functions import COMPOSED, DIRECT, REFUSED
+from nlmevae.frontends.monolix.text.split import SECTIONS, TAGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "supported-mlxtran.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from nlmevae.frontends.monolix.read import read_project
-from nlmevae.frontends.monolix.split import read_text
+from nlmevae.frontends.monolix.text.split import read_text
 from tests.helpers.monolix_projects import ACCEPTED
 
 STATES = re.compile(r"^[ \t]*; STATES ([\w.]+) = ([^\r\n]*)", re.MULTILINE)

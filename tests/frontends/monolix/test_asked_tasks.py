@@ -6,7 +6,7 @@ import pytest
 
 from nlmevae.errors import Location, SemanticError
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.frontends.monolix.asked_tasks import SAMPLES, asked_tasks
+from nlmevae.frontends.monolix.model.asked_tasks import SAMPLES, asked_tasks
 from nlmevae.frontends.monolix.project import Task
 
 AT = Location(path="p.mlxtran", line=7, column=1)

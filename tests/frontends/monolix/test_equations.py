@@ -8,9 +8,9 @@ import pytest
 
 from nlmevae.codegen.names import identifier
 from nlmevae.errors import SemanticError
-from nlmevae.frontends.monolix.equations import arrange
 from nlmevae.frontends.monolix.names import RESERVED, program_name
-from nlmevae.frontends.monolix.structure import Emptying, structure
+from nlmevae.frontends.monolix.structural.equations import arrange
+from nlmevae.frontends.monolix.structural.structure import Emptying, structure
 from nlmevae.ir import Assign, If, names_assigned
 from nlmevae.ir.evaluate import run
 from tests.helpers.code_models import statements

@@ -10,10 +10,10 @@ from scipy.special import gammaln
 from scipy.stats import norm
 
 from nlmevae.errors import ModelError
-from nlmevae.frontends.monolix.expression import condition_of, statements_of, value_of
-from nlmevae.frontends.monolix.nodes import Assignment
-from nlmevae.frontends.monolix.split import split_blocks
-from nlmevae.frontends.monolix.syntax import parse_block
+from nlmevae.frontends.monolix.text.expression import condition_of, statements_of, value_of
+from nlmevae.frontends.monolix.text.nodes import Assignment
+from nlmevae.frontends.monolix.text.split import split_blocks
+from nlmevae.frontends.monolix.text.syntax import parse_block
 from nlmevae.frontends.nonmem.records import source_text
 from nlmevae.ir import Symbol
 from nlmevae.ir.dual import Dual

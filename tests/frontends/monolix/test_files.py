@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from nlmevae.errors import ModelError, UnsupportedError
-from nlmevae.frontends.monolix import files
-from nlmevae.frontends.monolix.files import resolved_path
 from nlmevae.frontends.monolix.read import project_of, read_project
+from nlmevae.frontends.monolix.sections import files
+from nlmevae.frontends.monolix.sections.files import resolved_path
 from nlmevae.frontends.nonmem.records import source_text
 from tests.helpers.monolix_projects import PARTS, project, project_text
 

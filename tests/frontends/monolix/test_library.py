@@ -11,8 +11,8 @@ from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.event_table import event_table
 from nlmevae.data.read import read_dataset
 from nlmevae.decoder.make import make_decoder
-from nlmevae.frontends.monolix.library import model_text, model_warning
-from nlmevae.frontends.monolix.structure import structure
+from nlmevae.frontends.monolix.structural.library import model_text, model_warning
+from nlmevae.frontends.monolix.structural.structure import structure
 from nlmevae.frontends.nonmem.read import read_control_stream
 from tests.helpers.mlxtran_text import decoder_of, library_structure_text, predictions
 

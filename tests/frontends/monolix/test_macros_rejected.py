@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nlmevae.errors import ModelError, SemanticError, UnsupportedError
-from nlmevae.frontends.monolix.structure import structure
+from nlmevae.frontends.monolix.structural.structure import structure
 from tests.helpers.mlxtran_text import mlxtran
 
 CENTRAL = "compartment(cmt=1, amount=Ac, volume=V, concentration=Cc)\n"

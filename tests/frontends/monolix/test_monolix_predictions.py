@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlmevae.frontends.monolix.library import model_text
-from nlmevae.frontends.monolix.structure import structure
+from nlmevae.frontends.monolix.structural.library import model_text
+from nlmevae.frontends.monolix.structural.structure import structure
 from tests.helpers.mlxtran_text import decoder_of_records, library_structure_text
 from tests.helpers.reference import reference
 

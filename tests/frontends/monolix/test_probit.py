@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtri
 
-from nlmevae.frontends.monolix.probit import probit
+from nlmevae.frontends.monolix.model.probit import probit
 from nlmevae.ir import Symbol
 from nlmevae.ir.evaluate import evaluate
 

@@ -6,7 +6,7 @@ import pytest
 
 from nlmevae.errors import ModelError
 from nlmevae.frontends.monolix.read import read_project
-from nlmevae.frontends.monolix.split import read_text
+from nlmevae.frontends.monolix.text.split import read_text
 from tests.helpers.monolix_projects import REJECTED
 
 #: `; EXPECT line:column message`, with the name of the model file before them where the place is in it.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nlmevae.errors import ModelSyntaxError
-from nlmevae.frontends.monolix.split import is_colon_project, read_text, split_blocks, without_comments
+from nlmevae.frontends.monolix.text.split import is_colon_project, read_text, split_blocks, without_comments
 from nlmevae.frontends.nonmem.records import source_text
 
 

@@ -13,7 +13,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from nlmevae.frontends.monolix.names import program_name
-from nlmevae.frontends.monolix.structure import structure
+from nlmevae.frontends.monolix.structural.structure import structure
 from tests.helpers.mlxtran_text import decoder_of, mlxtran, predictions
 
 #: relative to the largest prediction: integrators are asked for two digits more

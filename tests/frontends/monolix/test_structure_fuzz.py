@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nlmevae.errors import ModelError
 from nlmevae.frontends.monolix.names import program_name
-from nlmevae.frontends.monolix.structure import structure
+from nlmevae.frontends.monolix.structural.structure import structure
 from nlmevae.ir import Assign, Binary, Number, Symbol
 from nlmevae.ir.evaluate import run
 from tests.frontends.monolix.test_structure_by_hand import CASES

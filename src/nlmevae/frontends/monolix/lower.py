@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlmevae.frontends.monolix.covariate_code import Covariates
-from nlmevae.frontends.monolix.individual_code import individual_statements
-from nlmevae.frontends.monolix.outcome_code import outcome_statements
-from nlmevae.frontends.monolix.population import Population, random_effects
+from nlmevae.frontends.monolix.model.covariate_code import Covariates
+from nlmevae.frontends.monolix.model.individual_code import individual_statements
+from nlmevae.frontends.monolix.model.outcome_code import outcome_statements
+from nlmevae.frontends.monolix.model.population import Population, random_effects
+from nlmevae.frontends.monolix.model.routes import routed
+from nlmevae.frontends.monolix.model.rows import data_rows
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
-from nlmevae.frontends.monolix.routes import routed
-from nlmevae.frontends.monolix.rows import data_rows
-from nlmevae.frontends.monolix.structure import Structure, structure
+from nlmevae.frontends.monolix.structural.structure import Structure, structure
 from nlmevae.frontends.recognition import recognise
 from nlmevae.ir import EstimationStep, Model, Program, SourceReference, Statement, StructuralModel
 

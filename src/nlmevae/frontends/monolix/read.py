@@ -10,15 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlmevae.errors import Location, ModelError, ModelSyntaxError, SemanticError, UnsupportedError
-from nlmevae.frontends.monolix.colon import ColonProject
-from nlmevae.frontends.monolix.consistency import consistency_notes
-from nlmevae.frontends.monolix.covariates import read_covariates
-from nlmevae.frontends.monolix.data_file import file_path, read_data_file
-from nlmevae.frontends.monolix.entries import key_of, unknown_key
-from nlmevae.frontends.monolix.files import model_source
-from nlmevae.frontends.monolix.individual import IndividualSection, read_individual
-from nlmevae.frontends.monolix.observations import read_fit
-from nlmevae.frontends.monolix.parameters import read_parameters
+from nlmevae.frontends.monolix.checks.consistency import consistency_notes
+from nlmevae.frontends.monolix.checks.structural_names import names_defined, names_read_by
 from nlmevae.frontends.monolix.project import (
     CategoricalCovariate,
     Covariate,
@@ -29,10 +22,17 @@ from nlmevae.frontends.monolix.project import (
     Project,
     StructuralText,
 )
-from nlmevae.frontends.monolix.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
-from nlmevae.frontends.monolix.structural_names import names_defined, names_read_by
-from nlmevae.frontends.monolix.structural_text import LongitudinalText, read_longitudinal
-from nlmevae.frontends.monolix.tasks import read_settings, read_tasks
+from nlmevae.frontends.monolix.sections.colon import ColonProject
+from nlmevae.frontends.monolix.sections.covariates import read_covariates
+from nlmevae.frontends.monolix.sections.data_file import file_path, read_data_file
+from nlmevae.frontends.monolix.sections.files import model_source
+from nlmevae.frontends.monolix.sections.individual import IndividualSection, read_individual
+from nlmevae.frontends.monolix.sections.observations import read_fit
+from nlmevae.frontends.monolix.sections.parameters import read_parameters
+from nlmevae.frontends.monolix.sections.structural_text import LongitudinalText, read_longitudinal
+from nlmevae.frontends.monolix.sections.tasks import read_settings, read_tasks
+from nlmevae.frontends.monolix.text.entries import key_of, unknown_key
+from nlmevae.frontends.monolix.text.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
 from nlmevae.frontends.nonmem.records import SourceText
 from nlmevae.ir import Diagnostic
 

@@ -1,0 +1,120 @@
+"""<DATAFILE> and what the model needs of it: the description of the rows that the data layer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlmevae.data.monolix_occasions import occasion_levels
+from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.frontends.monolix.model.outcome_code import CensoredItems
+from nlmevae.frontends.monolix.names import program_name
+from nlmevae.frontends.monolix.project import CategoricalCovariate, ColumnUse, Project
+from nlmevae.frontends.monolix.structural.structure import Structure
+from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn
+
+_STEPS = {"tDose": "dose_time", "amtDose": "dose_amount", "inftDose": "dose_duration"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRows:
+    """`occasion_item`, `occasions`: the data item and its values where parameters vary between occasions.
+    `censored`: where the file has such a column."""
+
+    spec: DataSpec
+    occasion_item: str | None
+    occasions: tuple[float, ...]
+    censored: CensoredItems | None
+
+
+def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]) -> ProjectRows:
+    """Raises:
+    DataError: parameters vary between occasions, and the file that has them cannot be read.
+    SemanticError: not as many regressor columns as the model declares.
+    """
+    rows = MonolixRows(
+        header=project.data.header,
+        delimiter=project.data.delimiter,
+        columns=_columns(project, stated),
+        kinds=_kinds(project),
+        routes=routes,
+        event_occasion=None,
+        initial_time=stated.initial_time,
+        **{_STEPS[name]: name for name in stated.steps},
+    )
+    spec = DataSpec(path=project.data.path, columns=rows.items, monolix=rows, at=project.data.at)
+    item, occasions = _occasions(project, rows, spec)
+    used = {c.use for c in rows.columns}
+    censored = CensoredItems(flag="CENS", limit="LIMIT" if "limit" in used else None) if "censored" in used else None
+    return ProjectRows(spec=spec, occasion_item=item, occasions=occasions, censored=censored)
+
+
+def _columns(project: Project, stated: Structure) -> tuple[RowColumn, ...]:
+    categories = {c.name: c.categories for c in project.covariates if isinstance(c, CategoricalCovariate)}
+    regressors = project.data.of("regressor")
+    if len(regressors) != len(stated.regressors):
+        raise SemanticError(
+            f"the data have {len(regressors)} regressor columns, the model declares {len(stated.regressors)}",
+            hint="columns and declarations meet in their order: declare as many X={use=regressor} as there are columns",
+            location=project.structural.at or project.data.at,
+        )
+    of_regressor = {c.name: item for c, item in zip(regressors, stated.regressors, strict=True)}
+    columns = []
+    for column in project.data.columns:
+        if column.use in ("ignored", "ignoredline") or (
+            column.use == "covariate" and not _is_wanted(column, categories)
+        ):
+            continue
+        item = ""
+        if column.use in ("covariate", "occasion"):
+            item = program_name(column.name)
+        elif column.use == "regressor":
+            item = of_regressor[column.name]
+        columns.append(
+            RowColumn(
+                name=column.name,
+                use=column.use,
+                item=item,
+                categories=categories.get(column.name, ()),
+                n_doses=5 if column.n_doses is None else column.n_doses,
+                at=column.at,
+            )
+        )
+    return tuple(columns)
+
+
+def _is_wanted(column: ColumnUse, categories: dict[str, tuple[str, ...]]) -> bool:
+    """A categorical covariate without declared categories takes no part in the model."""
+    return not column.categorical or column.name in categories
+
+
+def _kinds(project: Project) -> tuple[str, ...]:
+    """Values of the observationtype column, in the order of <FIT>."""
+    if not project.data.of("observationtype"):
+        return ()
+    observed = project.data.of("observation")[0]
+    return tuple(kind_of(name, observed) for name in project.fit.data)
+
+
+def kind_of(name: str, observed: ColumnUse) -> str:
+    """What <FIT> calls `name` is this value of the observationtype column."""
+    if name in observed.kinds or name not in observed.names or len(observed.names) != len(observed.kinds):
+        return name
+    return observed.kinds[observed.names.index(name)]
+
+
+def _occasions(project: Project, rows: MonolixRows, spec: DataSpec) -> tuple[str | None, tuple[float, ...]]:
+    levels = {v.level for d in project.individual for v in d.variability if len(v.level) > 1}
+    if not levels:
+        return None, ()
+    at = next(d.at for d in project.individual for v in d.variability if len(v.level) > 1)
+    items = rows.occasion_items
+    if len(items) != 1:
+        what = "no occasion column" if not items else f"{len(items)} levels of occasions"
+        raise UnsupportedError(
+            f"parameters vary between occasions, and the data have {what}",
+            hint="give one column use=occasion in [CONTENT]",
+            location=at,
+        )
+    levels_found = occasion_levels(spec, Path(project.path).parent)
+    return items[0], tuple(float(level[0]) for level in levels_found)
