@@ -222,3 +222,24 @@ def test_what_dose_records_assign_in_error_is_kept(tmp_path):
     before = 100 / 30 * np.exp(-k * 6) + 50 / 30
     expected = [before * np.exp(-k) * 1.1, *(200 / 30 * np.exp(-k * t) * (1 + 0.1 * t) for t in (1.0, 8.0))]
     assert predictions(prepared, [0.0, 0.0])[2:] == pytest.approx(expected)
+
+
+def test_individuals_and_their_records_are_numbered(tmp_path):
+    code = "IF (NDREC.EQ.1) WT0 = AMT\nX = NIREC + 10*NDREC\n"
+    prepared = run(tmp_path, pk=PK + code, error="Y = F*(1+EPS(1)) + 0*X*WT0*THETA(3)\n")
+    assert column(prepared, "NIREC") == [1] * 5 + [2] * 3
+    assert column(prepared, "NDREC") == [1, 2, 3, 4, 5, 1, 2, 3]
+    assert column(prepared, "WT0") == [100] * 5 + [200] * 3
+
+
+def test_pk_once_per_individual_reads_the_first_record(tmp_path):
+    """CALLFL=1: weight and time of the first record, at all records; by hand, with a constant clearance per subject."""
+    data = "ID,TIME,AMT,DV,WT\n1,0,100,.,80\n1,1,.,3.1,0\n1,4,.,2.0,50\n2,2,200,.,60\n2,3,.,5.9,90\n"
+    text = STREAM.replace("DV EVID", "DV WT").replace("{pk}", "CALLFL=1\n{pk}")
+    pk = "CL = THETA(1)*WT/70*EXP(ETA(1)) + 0.1*TIME + 0*THETA(3)\nV = THETA(2)\nS1 = V\n"
+    (tmp_path / "run1.ctl").write_text(text.format(pk=pk, error="Y = F*(1 + EPS(1))*WT\n", **CLOSED))
+    (tmp_path / "data.csv").write_text(data)
+    prepared = prepare(tmp_path / "run1.ctl")
+    first, second = (4 * 80 / 70 * np.exp(0.3)) / 30, (4 * 60 / 70 * np.exp(-0.2) + 0.2) / 30
+    expected = [100 / 30 * np.exp(-first) * 0, 100 / 30 * np.exp(-first * 4) * 50, 200 / 30 * np.exp(-second) * 90]
+    assert predictions(prepared, [0.3, -0.2]) == pytest.approx(expected, rel=1e-10)

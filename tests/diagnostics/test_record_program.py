@@ -11,6 +11,7 @@ from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import make_problem
 from nlmevae.pipeline import prepare
 from tests.helpers.control_streams import code
+from tests.helpers.model_times import RECORDS, STREAM
 from tests.helpers.pheno import nonmem_table, pheno_at_nonmems_estimates, pheno_run
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -90,6 +91,30 @@ def test_every_kind_of_random_effect_gives_the_prediction_of_the_decoder(form, t
         "$OMEGA 0.09 0.04 0.04\n$OMEGA BLOCK(1) 0.02\n$OMEGA BLOCK(1) SAME\n$OMEGA 0.1\n$SIGMA 0.04\n"
     )
     agree_with_the_decoder(tmp_path / "run1.ctl")
+
+
+@pytest.mark.parametrize("second", ["MTIME(1) + THETA(2)", "6", "7.5", "13", "-1"])
+def test_pk_is_evaluated_at_model_times_between_records(second, tmp_path):
+    """Model times between records and at a dose, an observation, a reset, before all."""
+    two = RECORDS.format(40) + ("\n" + RECORDS).replace("\n1,", "\n2,")[1:].format(70)
+    (tmp_path / "data.csv").write_text("ID,TIME,AMT,RATE,ADDL,II,EVID,CMT,DV,MDV,WT\n" + two)
+    text = STREAM.replace("MTIME(1) + THETA(2)", second)
+    if second[0] != "M":
+        text = text.replace("(0, 3) (0, 0.5)", "3 FIX (0, 0.5)")
+    (tmp_path / "run1.ctl").write_text(text)
+    agree_with_the_decoder(tmp_path / "run1.ctl")
+
+
+def test_flags_of_records_are_those_of_their_time(tmp_path):
+    (tmp_path / "data.csv").write_text("ID,TIME,AMT,RATE,ADDL,II,EVID,CMT,DV,MDV,WT\n" + RECORDS.format(70))
+    text = STREAM.replace("MTDIFF = 1", "MTDIFF = 1\nP1 = MPAST(1)\nP2 = MPAST(2)\nT1 = MTIME(1)")
+    (tmp_path / "run1.ctl").write_text(text)
+    run = prepare(tmp_path / "run1.ctl")
+    found = values_at(run, np.array([[np.log(5 / 4), 0.0]]), np.array([4.0, 3.0, 0.5, 2.0, 3.0]))
+    time = run.dataset.column("TIME")
+    assert found["T1"] == pytest.approx(5.0)
+    np.testing.assert_array_equal(found["P1"], time >= found["T1"][0])
+    np.testing.assert_array_equal(found["P2"], time >= found["T1"][0] + 3)
 
 
 def test_a_variable_keeps_its_value_from_record_to_record_within_a_subject():

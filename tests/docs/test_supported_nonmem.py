@@ -22,7 +22,7 @@ DOCUMENT = (ROOT / "docs" / "supported-nonmem.md").read_text(encoding="utf-8")
 SYNTAX = ROOT / "fixtures" / "syntax" / "nonmem"
 
 #: Two spellings of one record; the document has the first.
-SPELLINGS = {"ESTIMATE", "ESTM", "SIMULATE", "INDXS"}
+SPELLINGS = {"ESTIMATE", "ESTM", "SIMULATE", "INDXS", "OPTDESIGN"}
 
 STREAM = """$PROBLEM one compartment
 $INPUT ID TIME AMT DV WT

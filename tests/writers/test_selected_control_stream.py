@@ -37,7 +37,9 @@ ACCEPTED = FIXTURES / "syntax" / "nonmem" / "accepted"
 CASES = sorted(FIXTURES.glob("*/*.ctl"))
 #: Streams that state models of their own, and some of the other spellings.
 SPELLINGS = [p for p in sorted(ACCEPTED.glob("*.ctl")) if p.read_bytes().startswith(b"; SAME AS")]
-FORMS = [p for p in sorted(ACCEPTED.glob("*.ctl")) if p not in SPELLINGS] + SPELLINGS[::12]
+#: Covariates written into this one are those of first records: refused, see below.
+ONCE = ACCEPTED / "once_per_individual.ctl"
+FORMS = [p for p in sorted(ACCEPTED.glob("*.ctl")) if p not in (*SPELLINGS, ONCE)] + SPELLINGS[::12]
 
 #: Accepted streams whose random effects or residual error recognition refuses.
 NOT_READ = {"crlf", "des_compartments", "functions", "if_blocks", "omega_forms", "several_problems", "theta_forms"}
@@ -205,6 +207,12 @@ def test_every_stream_gets_effects_on_every_parameter_and_changes_nowhere_else(p
     assert_states_selected_model(model, written, effects)
     assert set(written.styles) <= {"mu", "factor", "summand"}
     assert_only_expected_lines_change(model, written)
+
+
+def test_a_stream_whose_code_runs_once_per_individual_is_refused_before_the_search():
+    model = with_covariates(ONCE)
+    with pytest.raises(UnsupportedError, match="cannot be written into the control stream: it changes the data"):
+        selected_control_stream(model, [power("CL", "BSA", 1.73)])
 
 
 def assert_only_expected_lines_change(model: Model, written: SelectedText) -> None:

@@ -8,7 +8,7 @@ no single parameter random is a component of z itself, with mean 0: the code rea
 that changes within a subject is h^-1(Z(k) + rest), see typical_split.py.
 
     decoder input  x = [Z(1) .. Z(d) | structural THETAs]
-    individual     x, covariates            -> p: the values the rest of the code reads
+    individual     x, covariates, switches  -> p: the values the rest of the code reads
     initial        p                        -> A(1) .. A(n) at the first record
     rhs            T, A(1) .. A(n), p       -> DADT(1) .. DADT(n)
     output         T, A(1) .. A(n), p, record items -> prediction Y at EPS = 0, one per observed compartment
@@ -27,7 +27,16 @@ from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.typical_split import Surroundings, split_typical
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.errors import SemanticError, UnsupportedError
-from nlmevae.ir import Assign, Compartment, IndividualParameter, Model, Transform
+from nlmevae.ir import (
+    Assign,
+    Compartment,
+    IndividualParameter,
+    Model,
+    Transform,
+    assignments,
+    past_flags,
+    time_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,8 @@ class LatentForm:
         closed_form: ir.StructuralModel.closed_form; `rate_constants` are then names in `parameters`, with `flows`
             as there.
         dosing: one per dose input, in order of their numbers (EventTable.ev_cmt): first those of the compartments.
+        switches: ``MPAST(i)`` that the code reads, inputs of `individual` after the covariates: 0, and 1 from the model
+            time on that is the parameter `time_of(switch)` ("MTIME(i)"), which is constant in each subject.
     """
 
     model: Model
@@ -90,6 +101,12 @@ class LatentForm:
     output: Function
     mu: Function
     flows: tuple[tuple[int, int], ...] = ()
+    switches: tuple[str, ...] = ()
+
+    @property
+    def model_times(self) -> tuple[str, ...]:
+        """The parameter that is the time of each switch."""
+        return tuple(time_of(switch) for switch in self.switches)
 
     @property
     def n_latents(self) -> int:
@@ -115,7 +132,7 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
 
     Raises:
         UnsupportedError: a modelled rate, or the bioavailability or modelled duration of a delayed dose, that changes
-            within a subject.
+            within a subject; a model time that does.
         SemanticError: a name has no value, or a random effect acts where recognition did not find it.
     """
     return _Builder(model, table).build()
@@ -135,7 +152,8 @@ class _Builder:
         self.parameters = {p.name: p for p in model.individual_parameters if p.name in self.latent_of}
         self.whole: dict[str, int] = {}  # Z(k) of a parameter that changes within a subject -> Z(k) + rest
         self.formula = not model.structural.compartments
-        self.moving = set(table.record_names) if self.formula else _changing_covariates(table)
+        self.switches = past_flags(self.program)
+        self.moving = set(table.record_names) if self.formula else _changing_covariates(table) | {*self.switches}
         self.thetas = {t.name for t in model.thetas}
         # a fixed THETA is a number: no input, no sensitivities
         self.fixed = {t.name: t.init for t in model.thetas if t.fixed}
@@ -148,6 +166,7 @@ class _Builder:
         dosing, dosing_reads = self._dosing()
         rate_constants = self.model.structural.rate_constants if self.model.structural.closed_form else ()
         reads = output_reads | rhs_reads | initial_reads | dosing_reads | set(rate_constants)
+        reads |= {time_of(switch) for switch in self.switches}
         parameters = tuple(sorted(reads, key=self._parameter_order))
         nodes = [self._parameter_node(name, individual_env) for name in parameters]
         structural = tuple(sorted(self.graph.inputs_of(nodes) & self.thetas, key=_theta_number))
@@ -155,6 +174,7 @@ class _Builder:
         covariates = self.table.covariate_names
         self._check_no_stray_effects(nodes)
         self._check_changing_doses(individual_env, dosing)
+        self._check_model_times(individual_env)
         self._check_emptied(rhs)
         return LatentForm(
             model=self.model,
@@ -169,10 +189,11 @@ class _Builder:
             rate_constants=rate_constants,
             flows=self.model.structural.flows,
             dosing=dosing,
+            switches=self.switches,
             individual=Function(
                 name="individual",
                 graph=self.graph,
-                inputs=latent_names + structural + covariates,
+                inputs=latent_names + structural + covariates + self.switches,
                 outputs=tuple(zip(parameters, nodes, strict=True)),
             ),
             initial=Function(name="initial", graph=self.graph, inputs=parameters, outputs=initial),
@@ -203,7 +224,7 @@ class _Builder:
         if name in self.latent_of:  # an ETA that is a latent itself
             return self.graph.input(name if self.formula else f"Z({self.latent_of[name] + 1})")
         known = name in self.thetas or name in self.model.etas or name in self.table.covariate_names
-        known = known or (self.formula and name in self.table.record_names)
+        known = known or name in self.switches or (self.formula and name in self.table.record_names)
         return self.graph.input(name) if known else None
 
     def _defines(self, statement: Assign, value: int) -> IndividualParameter | None:
@@ -250,6 +271,8 @@ class _Builder:
         moving = {n: table.cov[:, j] for j, n in enumerate(table.covariate_names) if n in self.moving}
         if formula:
             moving = {n: table.ob_data[:, j] for j, n in enumerate(table.record_names)}
+        elif self.switches:
+            moving = _with_switches(moving, self.switches, len(table.cov))
         free = {t.name: t for t in self.model.thetas if not t.fixed}
         usual = {f"Z({k + 1})": self._usual_mean(env, k, held) for k in range(len(self.latents))}
         usual |= {latent.eta: 0.0 for latent in self.latents}
@@ -363,7 +386,8 @@ class _Builder:
                 return self.graph.constant(self.fixed[name])
             if name in state or name in items:
                 return self.graph.input(name)
-            if name in env or name in self.thetas or name in self.latent_of or name in self.table.covariate_names:
+            individual = name in env or name in self.thetas or name in self.latent_of
+            if individual or name in self.table.covariate_names or name in self.switches:
                 reads.add(name)
                 return self.graph.input(name)
             return None
@@ -435,12 +459,25 @@ class _Builder:
             self._check_constant(env, target.lag, "additional doses keep that of their record", "ADDL into records")
 
     def _check_constant(self, env: dict[str, int], name: str | None, why: str, remedy: str) -> None:
-        reads = sorted(_changing_covariates(self.table) & self.graph.inputs_of([env[name]])) if name else []
+        reads = sorted(self.moving & self.graph.inputs_of([env[name]])) if name else []
         if reads:
             raise UnsupportedError(
                 f"{name} depends on {reads[0]}, which changes within a subject, and {why}: not supported",
                 hint=f"put {remedy}, or let {name} read a value that is constant in each subject",
             )
+
+    def _check_model_times(self, env: dict[str, int]) -> None:
+        """NONMEM takes the times of the first record, with MTDIFF the last ones before each advance (help, MTIME); one
+        value per subject is both."""
+        for name in (time_of(switch) for switch in self.switches):
+            reads = sorted(self.moving & self.graph.inputs_of([env[name]]))
+            if reads:
+                places = [a.at for a in assignments(self.model.program.pk) if a.target == name]
+                raise UnsupportedError(
+                    f"{name} depends on {reads[0]}, which changes within a subject: not supported",
+                    hint=f"let {name} read THETAs, ETAs and data items that are constant in each subject",
+                    location=places[-1] if places else None,
+                )
 
 
 def _mu_name(k: int) -> str:
@@ -469,6 +506,13 @@ def _changing_covariates(table: EventTable) -> set[str]:
         return set()
     first = np.repeat(table.cov[table.cov_ptr[:-1]], np.diff(table.cov_ptr), axis=0)
     return {n for j, n in enumerate(table.covariate_names) if not np.array_equal(first[:, j], table.cov[:, j])}
+
+
+def _with_switches(moving: dict[str, np.ndarray], switches: tuple[str, ...], n_rows: int) -> dict[str, np.ndarray]:
+    """`moving` (n_rows,) each, with the switches at 0, each alone at 1, and all at 1."""
+    states = np.vstack([np.zeros(len(switches)), np.eye(len(switches)), np.ones(len(switches))])
+    repeated = {name: np.tile(values, len(states)) for name, values in moving.items()}
+    return repeated | {name: np.repeat(states[:, j], n_rows) for j, name in enumerate(switches)}
 
 
 def _to_natural(graph: Graph, transform: Transform, z: int) -> int:

@@ -16,8 +16,9 @@ from nlmevae.errors import DataError
 from nlmevae.ir import Model, Statement, names_assigned, names_read
 from nlmevae.ir.evaluate import run
 
-#: 0 at the first record of the data, 1 at the first of any other subject, else 2.
-NEWIND = "NEWIND"
+#: 0 at the first record of the data, 1 at the first of any other subject, else 2; the number of the subject and of its
+#: record, from 1 (help for RECORD COUNTERS).
+NEWIND, NIREC, NDREC = "NEWIND", "NIREC", "NDREC"
 
 
 def run_records(
@@ -54,9 +55,7 @@ def with_derived(model: Model, rows: Rows, ptr: np.ndarray) -> Rows:
     if derived is None:
         return rows
     inputs = {n: rows.values[:, k] for k, c in enumerate(rows.columns) for n in (c.name, c.synonym) if n}
-    inputs[NEWIND] = np.full(len(rows.values), 2.0)
-    inputs[NEWIND][ptr[:-1]] = 1.0
-    inputs[NEWIND][:1] = 0.0
+    inputs = _counters(ptr) | inputs
     values = inputs | run_records(derived.statements, ptr, inputs)
     columns = [c for c in model.data.columns if c.role == "derived"]
     added = np.column_stack([values[c.name] for c in columns])
@@ -69,6 +68,16 @@ def with_derived(model: Model, rows: Rows, ptr: np.ndarray) -> Rows:
         missing=np.column_stack([rows.missing, np.zeros(added.shape, dtype=bool)]),
         lines=rows.lines,
     )
+
+
+def _counters(ptr: np.ndarray) -> dict[str, np.ndarray]:
+    """NEWIND, NIREC and NDREC of every row; `ptr` (N + 1,) is the row range of each subject."""
+    n_rows, counts = int(ptr[-1]), np.diff(ptr)
+    newind = np.full(n_rows, 2.0)
+    newind[ptr[:-1]] = 1.0
+    newind[:1] = 0.0
+    number = np.repeat(np.arange(1.0, len(ptr)), counts)
+    return {NEWIND: newind, NIREC: number, NDREC: np.arange(1.0, n_rows + 1) - np.repeat(ptr[:-1], counts)}
 
 
 def check_derived(model: Model, rows: Rows, names: tuple[str, ...], used: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from nlmevae.data.events import EventKind
 from nlmevae.data.roles import Rows
 from nlmevae.errors import DataError, NlmevaeError, UnsupportedError
-from nlmevae.ir import Model, names_read
+from nlmevae.ir import Model, names_read, past_flags
 
 #: Two times closer than this (relative) are one: what is left of the rounding of TIME + k * II.
 _SAME_TIME = 1e-9
@@ -96,6 +96,11 @@ def _check_steady_states(model: Model, rows: Rows) -> None:
         rows, "ss", steady & ("T" in names_read(model.program.des)), UnsupportedError,
         "SS = {value:g} (line {line}) with equations that depend on the time T: they have no steady state",
         "take T out of $DES, or give the preceding doses as records",
+    )  # fmt: skip
+    _stop(
+        rows, "ss", steady & bool(past_flags(model.program)), UnsupportedError,
+        "SS = {value:g} (line {line}) is not supported with model event times (MPAST)",
+        "give the preceding doses as records: NONMEM's steady state leaves model times out",
     )  # fmt: skip
     _stop(
         rows, "ii", steady & (amt > 0) & (ii <= 0), DataError,

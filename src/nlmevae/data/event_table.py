@@ -12,7 +12,7 @@ from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
 from nlmevae.errors import DataError, UnsupportedError
-from nlmevae.ir import Model, names_read
+from nlmevae.ir import Model, names_read, past_flags
 
 
 def event_table(model: Model, dataset: Dataset) -> EventTable:
@@ -126,9 +126,9 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     if dataset.evid[row] not in (3, 4):
         raise DataError(f"TIME goes back on line {rows.lines[row]}", hint="sort each subject's records by time")
     held = names_read(model.program.des) | names_read(model.program.pk)
-    clock = sorted(held & {"T", *_time_names(rows)})
+    clock = sorted(held & {"T", *_time_names(rows)}) or past_flags(model.program)
     if clock:
-        where = "$PK or $DES" if model.data.monolix is None else "the structural model"
+        where = "the code" if model.data.monolix is None else "the structural model"
         raise UnsupportedError(
             f"TIME starts again at the reset on line {rows.lines[row]}, and {where} reads {clock[0]}",
             hint="let TIME go on, or give the period its own ID",

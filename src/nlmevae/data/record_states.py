@@ -11,24 +11,28 @@ from nlmevae.data.covariate_table import held_values
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.event_table import dataset_rows, record_order, running_time
 from nlmevae.data.events import EventTable
+from nlmevae.data.record_calls import RecordCalls
 from nlmevae.ir import Model
 
 
-def states_table(model: Model, dataset: Dataset, table: EventTable, parameters: Mapping[str, np.ndarray]) -> EventTable:
+def states_table(
+    model: Model, dataset: Dataset, table: EventTable, calls: RecordCalls, parameters: Mapping[str, np.ndarray]
+) -> EventTable:
     """Observations are the records in order, compartment by compartment within each; a record is observed after the
     dose or reset it brings (NONMEM's F on a dose record includes a bolus).
 
     Args:
         table: the event table of the same data.
-        parameters: name -> (n_rows,) values at every record, which take the place of the covariates: those of a record
-            hold from the record before up to it.
+        parameters: name -> (n_calls,) values of every evaluation of $PK, which take the place of the covariates: those
+            of a record hold from the record, or model time, before up to it.
     """
     n = len(model.structural.compartments)
     time = running_time(model, dataset_rows(model, dataset), dataset)
     order = record_order(dataset)
-    values = np.column_stack(list(parameters.values())) if parameters else np.zeros((dataset.n_rows, 0))
+    values = np.column_stack(list(parameters.values())) if parameters else np.zeros((len(calls.row), 0))
     rank = 2 * (order + (dataset.evid == 4)) + 1  # of the observation at a record: after all that it does
-    held = held_values(values, dataset.subject_ptr, time, rank)
+    # whatever happens at a model time happens after it
+    held = held_values(values, calls.ptr, calls.time, np.where(calls.at_model_time, -1, rank[calls.row]))
     return replace(
         table,
         ev_order=(2 * table.ev_order).astype(np.int32),

@@ -48,6 +48,7 @@ class ClosedFormDecoder(Decoder):
             raise ValueError("the model has no closed form")
         self.threads = threads
         self._schedule = _schedule(table, form)
+        self._needs = _needs(form, self._schedule)
         self._observations = _observations(form, table, self._schedule)
         self._covariates = np.ascontiguousarray(table.cov.T)
         self._segments = _segments(table, self._observations)
@@ -114,7 +115,12 @@ class ClosedFormDecoder(Decoder):
         plan = program.plan
         columns = np.empty((program.n_columns, _padded(n_obs)))
         d_amounts = np.empty((n_obs, len(plan.wanted), plan.template.shape[1] - 1))
-        kernels.solve_rows(plan, self._schedule, rows, ptr, segments, values, slopes, columns, d_amounts)
+        known = plan, self._schedule, rows, ptr, segments, values, slopes, *self._needs
+        wanted = np.ones(len(rows), dtype=bool), columns, d_amounts
+        if not plan.by_formula:
+            kernels.solve_rows(*known, True, True, *wanted)
+        elif kernels.solve_rows(*known, None, None, *wanted):
+            kernels.solve_rows(*known, None, True, *wanted)
         output_kernels.fill_columns(program.where, self._observations, rows, ptr, segments, values, columns)
         outputs, d_outputs = program.output(columns)
         output_kernels.chain_rule(
@@ -180,6 +186,16 @@ def _schedule(table: EventTable, form: LatentForm) -> kernels.Schedule:
         what=np.ascontiguousarray(what[sequence]),
         number=np.ascontiguousarray(number[sequence]),
     )
+
+
+def _needs(form: LatentForm, schedule: kernels.Schedule) -> tuple[bool | None, bool | None]:
+    """Whether doses wait (infusions, lags, steady states), and whether there are steady states; None for no."""
+    action, entry = schedule.what[:, doses.ACTION], schedule.what[:, doses.INPUT]
+    steady = np.isin(action, (doses.STEADY_STATE, doses.STEADY_STATE_ADD))
+    infused = np.isin(action, (doses.INFUSION, doses.INFUSION_DURATION, doses.INFUSION_RATE))
+    lagged = np.array([target.lag is not None for target in form.dosing], dtype=bool)
+    delayed = (action == doses.BOLUS) & lagged[entry]
+    return True if (steady | infused | delayed).any() else None, True if steady.any() else None
 
 
 def _check_events(table: EventTable, form: LatentForm) -> None:

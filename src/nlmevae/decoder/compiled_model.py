@@ -47,7 +47,7 @@ class CompiledModel:
         self.code = MachineCode(print_kernels(self.layout, width), KERNELS)
         # the plan holds addresses only; these keep what they point to alive
         self._arrays = {**_table_arrays(form, table), **_maps(self.layout)}
-        self._capacity = 2 + 2 * int(np.diff(table.ev_ptr).max(initial=0))
+        self._capacity = 2 + 2 * int(np.diff(table.ev_ptr).max(initial=0)) + len(form.switches)
         self._base = _base_plan(self.layout, self.code, self._arrays, width, self._capacity)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Workspace:
         arrays = (x, rows, ptr, *results)
         counts = len(rows), len(results[0])
         self._fields[_PER_CALL_FIELDS] = [*counts, *map(_address, arrays), len(steady[1]), *map(_address, steady)]
-        engine.run_rows(self._plan)
+        engine.run_rows(self._plan, True if len(steady[1]) else None)
 
 
 def _address(array: np.ndarray) -> int:
@@ -143,6 +143,7 @@ def _base_plan(
         "n_covariates": len(form.covariates),
         "n_records": len(form.record_items),
         "n_parameters": len(form.parameters),
+        "n_switches": len(form.switches),
         "n_outputs": len(form.observed),
         "n_wrt": len(layout.wrt),
         "width": width,
@@ -160,9 +161,9 @@ def _base_plan(
 def _maps(layout: Layout) -> dict[str, np.ndarray]:
     """Sparse patterns as slot numbers, -1 for what is zero.
 
-    dosing_map (n_dose_inputs, 4): parameter index of bioavailability, lag, duration and rate; parameter_map
-    (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block; forcing_map (n_states, n_wrt): within
-    the running infusions; output_map (n_outputs, n_wrt).
+    dosing_map (n_dose_inputs, 4): parameter index of bioavailability, lag, duration and rate; switch_map (n_switches,):
+    of model times; parameter_map (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block;
+    forcing_map (n_states, n_wrt): within the running infusions; output_map (n_outputs, n_wrt).
     """
     form, n, width = layout.form, layout.form.n_compartments, len(layout.wrt)
     state = {pair: n + index for index, pair in enumerate(layout.sensitivities)}
@@ -172,6 +173,7 @@ def _maps(layout: Layout) -> dict[str, np.ndarray]:
     dosing = [_parameter_index(form, (t.bioavailability, t.lag, t.duration, t.rate)) for t in form.dosing]
     return {
         "dosing_map": np.array(dosing, dtype=np.int64).reshape(-1, 4),
+        "switch_map": np.array([form.parameters.index(name) for name in form.model_times], dtype=np.int64),
         "parameter_map": _dense_map(layout.parameter_by_input_slot, len(form.parameters), width),
         "state_map": _dense_map(state, n, width),
         "forcing_map": _dense_map(forcing, n, width),

@@ -10,6 +10,7 @@ What happens at a stop, with y the amounts, S their sensitivities, G the running
     bolus                                        y_c += F amount,  S_c += amount dF/dx
     infusion                                     G_c += rate,  H_c += drate/dx; ends after F amount / rate
     steady state                                 y, S = those of the steady state, or added to what there is
+    model time tau(x): a switch turns            S += (f(y, p-) - f(y, p+)) dtau/dx, with the parameters p after it
     reset                                        y = A_0, S = dA_0/dx, G = H = 0, pending doses cancelled
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlmevae.decoder.engine_events import decide, move_jump
+from nlmevae.decoder.engine_events import decide, move_jump, pend_switches, turn_past_switches
 from nlmevae.decoder.engine_records import (
     CHANGE,
     DECIDE,
@@ -32,6 +33,7 @@ from nlmevae.decoder.engine_records import (
     SETUP,
     SLOPE,
     START,
+    SWITCH,
     call_kernel,
     floats,
     integers,
@@ -47,17 +49,18 @@ from nlmevae.decoder.engine_results import fail, store_prediction
 
 # the loop ------------------------------------------------------------------------------------------
 @machine_code
-def run_rows(plans):
-    """Solve all rows of a call. plans (1,) PLAN; the workspace has rtol, atol_growth and max_steps set."""
+def run_rows(plans, steady):
+    """Solve all rows of a call. plans (1,) PLAN; the workspace has rtol, atol_growth and max_steps set. steady: None
+    where no record sets a steady state (numba leaves that code out then), else True."""
     p = plans[0]
     work, lanes = workspace(p), lanes_of(p)
     for w in range(p.width):
         lanes[w].phase = LOAD
-    next_row = 0
+    next_row = np.int64(0)  # a literal 0 would be a type of its own, and a second copy of `_settle`
     unsettled = True
     while True:
         if unsettled:
-            next_row = _settle(p, work, next_row)
+            next_row = _settle(p, work, next_row, steady)
             running = False
             for w in range(p.width):
                 running = running or lanes[w].phase == RUN
@@ -127,7 +130,7 @@ def _observe_inside_step(p, work, due):
 
 
 @machine_code
-def _settle(p, work, next_row):
+def _settle(p, work, next_row, steady):
     """Bring every lane to RUN or IDLE; lanes that wait for the same kernel share its call."""
     lanes = lanes_of(p)
     while True:
@@ -138,17 +141,17 @@ def _settle(p, work, next_row):
                 if here.phase == LOAD:
                     next_row = _load_row(p, here, work, w, next_row)
                 else:
-                    decide(p, here, work, w)
+                    decide(p, here, work, w, steady)
             wanted |= 1 << here.phase
         if wanted & ~((1 << RUN) | (1 << IDLE)) == 0:
             return next_row
         if wanted & (1 << OUTPUT):  # first: `run_initial` writes the amounts it reads, in every lane
             call_kernel(p.run_output, p.work)
-        if wanted & ((1 << SETUP) | (1 << CHANGE)):
+        if wanted & ((1 << SETUP) | (1 << CHANGE) | (1 << SWITCH)):
             call_kernel(p.run_setup, p.work)
         if wanted & ((1 << SETUP) | (1 << RESTART)):
             call_kernel(p.run_initial, p.work)
-        if wanted & ((1 << SLOPE) | (1 << JUMP) | (1 << START)):
+        if wanted & ((1 << SLOPE) | (1 << JUMP) | (1 << SWITCH) | (1 << START)):
             call_kernel(p.run_slope, p.work)
         for w in range(p.width):
             if lanes[w].phase < RUN:
@@ -179,6 +182,8 @@ def _load_row(p, here, work, w, next_row):
     x = floats(p.x, (p.n_rows, p.n_inputs))
     for k in range(p.n_inputs):
         work[p.input + k, w] = x[next_row, k]
+    for k in range(p.n_switches):
+        work[p.switch + k, w] = 0.0
     load_covariates(p, here, work, w)
     return next_row + 1
 
@@ -188,7 +193,9 @@ def _after_kernel(p, here, work, w):
     """What follows the kernel a lane waited for."""
     phase = here.phase
     here.phase = DECIDE
-    if phase in (SETUP, RESTART):
+    if phase == SETUP and turn_past_switches(p, here, work, w):
+        here.phase = SETUP
+    elif phase in (SETUP, RESTART):
         _set_initial_state(p, here, work, w)
     elif phase == CHANGE:
         here.changed = 1
@@ -196,7 +203,7 @@ def _after_kernel(p, here, work, w):
         store_prediction(p, here, work, w)
     elif phase == SLOPE:
         here.changed = 0
-    elif phase == JUMP:
+    elif phase in (JUMP, SWITCH):
         move_jump(p, work, w)
         here.changed = 1
     elif phase == START:
@@ -212,6 +219,7 @@ def _set_initial_state(p, here, work, w):
         work[p.forcing + i, w] = 0.0
     here.n_pending = 0
     here.changed = 1
+    pend_switches(p, here, work, w)
     growth = work[p.atol_growth, w]
     if growth == 0.0:  # the user's own absolute tolerance, set once
         return

@@ -31,6 +31,8 @@ from nlmevae.decoder.engine_records import (
     START,
     STEADY_STATE,
     STEADY_STATE_ADD,
+    SWITCH,
+    TURN_SWITCH,
     covariates_of,
     events_of,
     floats,
@@ -51,7 +53,7 @@ _FRACTION, _LAG, _DURATION, _RATE = range(4)
 
 
 @machine_code
-def decide(p, here, work, w):
+def decide(p, here, work, w, steady):
     """Apply what is due now until a kernel is needed, then say which; set the next stop."""
     now = work[p.time, w]
     while here.phase == DECIDE:
@@ -69,7 +71,7 @@ def decide(p, here, work, w):
             load_observation(p, here, work, w)
             here.phase = OUTPUT
         elif what == _EVENT:
-            _meet_event(p, here, work, w)
+            _meet_event(p, here, work, w, steady)
         elif pending_of(p, w)[pending].moves and here.changed:
             here.phase = SLOPE  # its jump needs the slope just before
         else:
@@ -129,14 +131,15 @@ def _change_covariates(p, here, work, w):
 
 
 @machine_code
-def _meet_event(p, here, work, w):
+def _meet_event(p, here, work, w, steady):
     """The event record's time has come: apply the dose or make it pending, reset, or reach steady state."""
     event = events_of(p)[here.event]
     here.event += 1
     if event.kind == RESET:
         here.phase = RESTART
     elif event.kind == STEADY_STATE or event.kind == STEADY_STATE_ADD:
-        _meet_steady_state(p, here, work, w, event)
+        if steady is not None:
+            _meet_steady_state(p, here, work, w, event)
     elif event.kind == EMPTY:
         _empty(p, work, w, event.compartment)
         here.changed = 1
@@ -241,7 +244,7 @@ def _meet_steady_state(p, here, work, w, event):
         here.n_pending = 0
     if steady.running > 0:
         sens = floats(p.steady_sens, (p.n_steady, 2, p.n_wrt))[here.steady]
-        _add_rate(p, work, w, event.compartment, steady.running * steady.rate, steady.running, sens[0])
+        _add_rate(p, work, w, event.compartment, steady.running * steady.rate, float(steady.running), sens[0])
         index = _push(p, here, w, event, event.time + steady.ends, -steady.rate, ADD_RATE)
         new, own = pending_of(p, w)[index], pending_sens_of(p, w)[index]
         new.repeats, new.interval, new.moves = steady.running - 1, event.interval, 0
@@ -283,10 +286,15 @@ def apply_pending(p, here, work, w, index):
             slot = state_map[event.compartment, k]
             if slot >= 0:
                 work[p.state + slot, w] += sens[index, 0, k]
-    else:
+    elif event.action == ADD_RATE:
         _add_rate(p, work, w, event.compartment, event.amount, 1.0, sens[index, 0])
+    else:
+        work[p.switch + event.compartment, w] = 1.0
     here.changed = 1
-    here.phase = JUMP if moves else DECIDE
+    if event.action == TURN_SWITCH:
+        here.phase = SWITCH if moves else CHANGE
+    else:
+        here.phase = JUMP if moves else DECIDE
     if event.repeats > 0:
         event.repeats -= 1
         event.time += event.interval
@@ -296,6 +304,43 @@ def apply_pending(p, here, work, w, index):
     for k in range(p.n_wrt):
         sens[index, 0, k] = sens[here.n_pending, 0, k]
         sens[index, 1, k] = sens[here.n_pending, 1, k]
+
+
+@machine_code
+def turn_past_switches(p, here, work, w):
+    """Turn the switches whose time has come without anything being done about it (before the first record); says
+    whether there are any, for parameters are then to be computed again."""
+    switch_map = integers(p.switch_map, p.n_switches)
+    turned = False
+    for index in range(p.n_switches):
+        if work[p.switch + index, w] == 0.0 and work[p.parameter + switch_map[index], w] <= work[p.time, w]:
+            work[p.switch + index, w] = 1.0
+            turned = True
+    return turned
+
+
+@machine_code
+def pend_switches(p, here, work, w):
+    """Make the switches that are to come pending: before all records of their time, whose code they change."""
+    switch_map = integers(p.switch_map, p.n_switches)
+    parameter_map = integers(p.parameter_map, (p.n_parameters, p.n_wrt))
+    for index in range(p.n_switches):
+        if work[p.switch + index, w] != 0.0:
+            continue
+        time = work[p.parameter + switch_map[index], w]
+        if time != time:
+            fail(p, here, work, w, NON_FINITE)
+            return
+        place = here.n_pending
+        here.n_pending += 1
+        new, sens = pending_of(p, w)[place], pending_sens_of(p, w)[place]
+        new.time, new.amount, new.action, new.compartment = time, 0.0, TURN_SWITCH, index
+        new.order, new.repeats, new.interval, new.moves = -1, 0, 0.0, 0
+        for k in range(p.n_wrt):
+            slot = parameter_map[switch_map[index], k]
+            sens[0, k], sens[1, k] = 0.0, work[slot, w] if slot >= 0 else 0.0
+            if sens[1, k] != 0.0:
+                new.moves = 1
 
 
 @machine_code

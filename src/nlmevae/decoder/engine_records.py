@@ -21,12 +21,12 @@ def machine_code(function):
 
 
 #: phases of a lane: what it waits for
-LOAD, DECIDE, SETUP, RESTART, CHANGE, OUTPUT, SLOPE, JUMP, START, RUN, IDLE = range(11)
+LOAD, DECIDE, SETUP, RESTART, CHANGE, OUTPUT, SLOPE, JUMP, SWITCH, START, RUN, IDLE = range(12)
 # what happens when a pending event's time has come
-ADD_AMOUNT, ADD_RATE = range(2)
+ADD_AMOUNT, ADD_RATE, TURN_SWITCH = (np.int64(k) for k in range(3))  # not literals: numba would compile each one's copy
 # EventKind and SolveStatus as numbers the compiled code knows
 BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, STEADY_STATE, STEADY_STATE_ADD, EMPTY = range(1, 9)
-MAX_STEPS, NON_FINITE, NO_STEADY_STATE = 1, 2, 3
+MAX_STEPS, NON_FINITE, NO_STEADY_STATE = (np.int64(k) for k in (1, 2, 3))
 
 
 def _fields(names: str, kind: type) -> list[tuple[str, type]]:
@@ -38,11 +38,11 @@ PLAN = np.dtype(
     _fields("n_states n_inputs n_covariates n_records n_parameters n_outputs n_wrt n_dose_inputs", np.int64)
     + _fields("width capacity n_rows n_subjects n_events n_observations n_covariate_rows n_predictions", np.int64)
     + _fields("time step stop wake active n_steps max_steps rtol atol_growth", np.int64)
-    + _fields("time_new output_time input covariate record parameter atol forcing state", np.int64)
+    + _fields("time_new output_time input covariate switch record parameter atol forcing state", np.int64)
     + _fields("slope state_out output", np.int64)
     + _fields("run_setup run_initial run_slope run_advance run_accept run_dense run_output", np.int64)
     + _fields("work subjects events observations records covariates dose_scale", np.int64)
-    + _fields("dosing_map parameter_map state_map output_map forcing_map", np.int64)
+    + _fields("dosing_map parameter_map state_map output_map forcing_map n_switches switch_map", np.int64)
     + _fields("x rows ptr prediction jacobian status steps", np.int64)
     + _fields("n_steady n_block n_forcing steady_ptr steady steady_block steady_sens", np.int64)
     + _fields("lanes pending pending_sens jump", np.int64)
@@ -60,7 +60,8 @@ LANE = np.dtype(
     + _fields("covariate covariate_end changed n_pending steady", np.int64)
     + _fields("until", np.float64)
 )
-#: What waits for its time; it happens `repeats` times more at distances of `interval`.
+#: What waits for its time; it happens `repeats` times more at distances of `interval`. A switch has its number in place
+#: of a compartment.
 PENDING = np.dtype(
     _fields("time amount interval", np.float64) + _fields("action compartment order moves repeats", np.int64)
 )

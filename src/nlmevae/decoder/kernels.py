@@ -1,6 +1,6 @@
 """The model's machine code: one LLVM module with the kernels the engine calls.
 
-    setup     inputs, covariates -> parameters, their derivatives, fixed parts of the right-hand side
+    setup     inputs, covariates, switches -> parameters, their derivatives, fixed parts of the right-hand side
     initial   parameters -> amounts and sensitivities at the start (into state_out)
     slope     time, state -> slope
     advance   steps until a row needs the engine; returns bit w: lane w reached its wake
@@ -56,6 +56,7 @@ def _setup(emit: Emitter, layout: Layout) -> None:
     form, graph = layout.form, layout.form.individual.graph
     values = load_inputs(emit, graph, form.input_names, layout.start["input"])
     values |= load_inputs(emit, graph, form.covariates, layout.start["covariate"])
+    values |= load_inputs(emit, graph, form.switches, layout.start["switch"])
     nodes = form.individual.output_nodes
     emit.evaluate(graph, [*nodes, *layout.parameter_by_input.values()], values)
     parameters = [emit.as_double(graph, node, values) for node in nodes]

@@ -147,6 +147,9 @@ def _reachable_sensitivities(layout: Layout) -> list[tuple[int, int]]:
         for k in depends[_index(layout, target.lag)] if target.lag else ():
             pairs.add((compartment, k))
             pairs.update((i, k) for i, j in layout.rhs_by_state if j == compartment)
+    for switch, time in zip(layout.form.switches, layout.form.model_times, strict=True):
+        jumping = _switched_states(layout, switch)
+        pairs.update((i, k) for k in depends[_index(layout, time)] for i in jumping)
     frontier = list(pairs)
     while frontier:
         state, k = frontier.pop()
@@ -155,6 +158,13 @@ def _reachable_sensitivities(layout: Layout) -> list[tuple[int, int]]:
                 pairs.add((i, k))
                 frontier.append((i, k))
     return sorted(pairs)
+
+
+def _switched_states(layout: Layout, switch: str) -> list[int]:
+    """States whose slope jumps where the switch turns."""
+    individual, rhs = layout.form.individual, layout.form.rhs
+    turned = {name for name, node in individual.outputs if switch in individual.graph.inputs_of([node])}
+    return [i for i, node in enumerate(rhs.output_nodes) if rhs.graph.inputs_of([node]) & turned]
 
 
 def _seen_states(layout: Layout) -> set[int]:
@@ -187,7 +197,8 @@ def _number_slots(layout: Layout) -> None:
     layout.size = len(SCALARS)
     block = n + n_sens
     sizes = {
-        "input": form.n_inputs, "covariate": len(form.covariates), "record": len(form.record_items),
+        "input": form.n_inputs, "covariate": len(form.covariates), "switch": len(form.switches),
+        "record": len(form.record_items),
         "parameter": len(form.parameters), "atol": n,
         "forcing": n + len(layout.forcing_sensitivities), "state": block, "slope": block,
         "stage1": block, "stage2": block, "stage3": block, "stage4": block, "stage5": block, "state_new": block,

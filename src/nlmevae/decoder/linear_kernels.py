@@ -46,7 +46,7 @@ from nlmevae.decoder.linear_doses import (
     soonest,
 )
 from nlmevae.decoder.linear_modes import find_modes
-from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused
+from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes
 from nlmevae.decoder.linear_steady import reach_steady_state
 
 #: Modes are used where the product of the relative distances of all pairs of eigenvalues is larger:
@@ -95,44 +95,52 @@ class Plan(NamedTuple):
     capacity: int
 
 
+# What few runs need is compiled only for those that do: a flag that is None takes its branches out of the compiled
+# code (numba prunes `is None` of an argument), True leaves them in.
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_amounts):
-    """Amounts of the wanted compartments at every observation of the rows.
+def solve_rows(
+    plan, schedule, rows, ptr, segments, values, slopes, waiting, steady, searched, general, unsolved,
+    amounts, d_amounts,
+):  # fmt: skip
+    """Amounts of the wanted compartments at every observation of the rows that are `unsolved`; how many rows stay so.
 
     Args:
         rows (R,): subjects; ptr (R+1,): start of each row's observations in the results.
         values, slopes: of the compiled system function, a column for each segment of each row; segments (R,): the
             column of a row's first.
-        amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
+        waiting, steady: True, or None where no dose of the schedule waits (no infusion, lag, steady state), where there
+            is no steady state; searched: None where modes are known by formula; general: None leaves rows unsolved
+            whose modes cannot be used.
+        unsolved (R,) bool: True at first; amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
     """
     n, width = plan.n, plan.template.shape[1]
     system = np.empty(plan.template.shape)
     state, rates, counts = np.empty((2 * n, width)), np.empty((n, width)), np.zeros(2, np.int64)
     pending, pending_what = np.empty((plan.capacity, 2, width)), np.empty((plan.capacity, 5), np.int64)
     work = np.empty((2 * width + 1, n + 1, n + 1))
+    left, none = 0, np.int64(0)  # a literal 0 would be a type of its own, and a second copy of what takes it
     for r in range(len(rows)):
-        if ptr[r] == ptr[r + 1]:
+        if ptr[r] == ptr[r + 1] or not unsolved[r]:
             continue
         column = segments[r]
-        modal = _load(plan, system, values, slopes, column)
-        now, n_pending, n_running = schedule.start[rows[r]], 0, 0
+        modal = _load(plan, system, values, slopes, column, searched, general)
+        now, n_pending, n_running = schedule.start[rows[r]], none, none
         _restart(n, system, state, rates)
         record, end = schedule.first[rows[r]], schedule.last[rows[r]]
         while record < end:
+            if general is None and not modal:
+                break
             time, next_up = schedule.number[record, TIME], -1
-            if n_pending > 0:
+            if waiting is not None and n_pending > 0:
                 next_up = soonest(pending, pending_what, n_pending, time, schedule.what[record, ORDER])
-                if next_up >= 0:
-                    time = pending[next_up, 1, 0]
+                time = pending[next_up, 1, 0] if next_up >= 0 else time
             if time > now:
                 h, now = time - now, time
-                if modal and n_running == 0:
-                    decay(n, system, state, h)
-                elif modal:
-                    decay_infused(n, system, state, h)
-                else:
+                if general is not None and not modal:
                     advance_amounts(n, system, state, rates, n_running > 0, h, work)
-            if next_up >= 0:
+                if modal:
+                    advance_modes(n, system, state, n_running > 0, h, waiting)
+            if waiting is not None and next_up >= 0:
                 n_running += apply(n, system, state, rates, pending, pending_what, next_up)
                 if n_running == 0:
                     rates[:] = 0.0
@@ -145,28 +153,32 @@ def solve_rows(plan, schedule, rows, ptr, segments, values, slopes, amounts, d_a
                 give_bolus(n, system, state, c, schedule.what[record, INPUT], schedule.number[record, AMOUNT])
             elif action == RESET:
                 _restart(n, system, state, rates)
-                n_pending, n_running = 0, 0
+                n_pending, n_running = none, none
             elif action == CHANGE:
                 column += 1
                 _to_amounts(n, system, state, work)
-                modal = _load(plan, system, values, slopes, column)
+                modal = _load(plan, system, values, slopes, column, searched, general)
                 _to_modes(n, system, state, rates, work)
             elif action == EMPTY:
                 empty(n, system, state, c)
             elif action >= STEADY_STATE:
-                counts[0], counts[1] = n_pending, n_running
-                reach_steady_state(
-                    n, modal, system, state, rates, schedule, record, pending, pending_what, counts, work
-                )
-                n_pending, n_running = counts[0], counts[1]
-            else:
+                if steady is not None:
+                    counts[0], counts[1] = n_pending, n_running
+                    reach_steady_state(
+                        n, modal, system, state, rates, schedule, record, pending, pending_what, counts, general, work
+                    )
+                    n_pending, n_running = counts[0], counts[1]
+            elif waiting is not None:
                 n_pending = postpone(n, system, state, schedule, record, pending, pending_what, n_pending)
             record += 1
+        unsolved[r] = record < end
+        left += unsolved[r]
+    return left
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _load(plan, system, values, slopes, r):
-    """Copy column r; False if its modes cannot be used."""
+def _load(plan, system, values, slopes, r, searched, general):
+    """Copy column r; False if its modes cannot be used: the amounts themselves take their place (`general` only)."""
     n, width = plan.n, plan.template.shape[1]
     for i in range(len(system)):
         for k in range(width):
@@ -174,20 +186,23 @@ def _load(plan, system, values, slopes, r):
     _scatter(system, plan.modal_values, plan.modal_slopes, values, slopes, r)
     left, matrix = n + n * n, n + 2 * n * n
     drift = system.shape[0] - n * n
-    if not plan.by_formula:
+    usable = True
+    if searched is not None:
         _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
-    if (plan.by_formula or find_modes(n, system)) and _separated(n, system):
+        usable = find_modes(n, system)
+    if usable and _separated(n, system):
         for q in range(n):
             for c in range(n):
                 system[drift + q * n + c, 0] = system[q, 0] * system[left + q * n + c, 0]
         return True
-    _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
-    for i in range(n):
-        for j in range(n):
-            at = i * n + j
-            for k in range(width):
-                system[n + at, k] = system[left + at, k] = 1.0 if i == j and k == 0 else 0.0
-            system[drift + at, 0] = -system[matrix + at, 0]
+    if general is not None:
+        _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
+        for i in range(n):
+            for j in range(n):
+                at = i * n + j
+                for k in range(width):
+                    system[n + at, k] = system[left + at, k] = 1.0 if i == j and k == 0 else 0.0
+                system[drift + at, 0] = -system[matrix + at, 0]
     return False
 
 

@@ -33,12 +33,17 @@ def find_modes(n, system):
                 return False
             matrix[i, j] = system[at + i * n + j, 0]
     values, vectors = np.linalg.eig(matrix)
-    size = np.abs(values).max()
+    size = 0.0
+    for q in range(n):
+        size = max(size, abs(values[q]))
     right = np.empty((n, n))
     for q in range(n):
         if abs(values[q].imag) > _REAL * size:
             return False
-        largest = np.abs(vectors[:, q]).argmax()
+        largest = 0
+        for c in range(1, n):
+            if abs(vectors[c, q]) > abs(vectors[largest, q]):
+                largest = c
         for c in range(n):
             right[c, q] = (vectors[c, q] / vectors[largest, q]).real
     if np.linalg.det(right) == 0.0:

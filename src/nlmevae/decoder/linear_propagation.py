@@ -14,6 +14,15 @@ _TAYLOR_TERMS = 17
 _TAYLOR_NORM = 0.5
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance_modes(n, system, state, infused, h, waiting):
+    """The modes after h; waiting None: nothing is ever infused."""
+    if waiting is not None and infused:
+        decay_infused(n, system, state, h)
+        return
+    decay(n, system, state, h)
+
+
 # between events, by modes ---------------------------------------------------------------------------
 @njit(nogil=True, cache=True, error_model="numpy")
 def decay(n, system, state, h):
@@ -102,38 +111,33 @@ def exponential(n, system, rates, size, h, work):
             work[width + k, i, n] = rates[i, k] * step
     for i in range(size):
         work[width, i, i] += shift * step
-    _series(size, width, math.exp(-shift * step), work)
-    for _ in range(squarings):
-        _multiply(size, width, 0, 0, 1.0, work)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _series(size, width, factor, work):
-    """work[:width] = factor * exp(work[width:2 width]) by Horner's rule."""
-    for i in range(size):
+    for i in range(size):  # Horner's rule
         work[0, i, i] = 1.0
     for term in range(_TAYLOR_TERMS, 0, -1):
-        _multiply(size, width, width, 0, 1.0 / term, work)
+        _multiply(size, width, width, 1.0 / term, work)
         for i in range(size):
             work[0, i, i] += 1.0
+    factor = math.exp(-shift * step)
     for k in range(width):
         for i in range(size):
             for j in range(size):
                 work[k, i, j] *= factor
+    for _ in range(squarings):
+        _multiply(size, width, np.int64(0), 1.0, work)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _multiply(size, width, left, right, factor, work):
-    """work[:width] = factor * (work[left:] @ work[right:]) with derivatives; `right` is 0."""
+def _multiply(size, width, left, factor, work):
+    """work[:width] = factor * (work[left:] @ work[:width]) with derivatives."""
     spare = 2 * width
     for k in range(width - 1, -1, -1):
         for i in range(size):
             for j in range(size):
                 total = 0.0
                 for q in range(size):
-                    total += work[left, i, q] * work[right + k, q, j]
+                    total += work[left, i, q] * work[k, q, j]
                     if k > 0:
-                        total += work[left + k, i, q] * work[right, q, j]
+                        total += work[left + k, i, q] * work[0, q, j]
                 work[spare, i, j] = total * factor
         for i in range(size):
             for j in range(size):

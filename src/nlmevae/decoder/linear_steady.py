@@ -31,15 +31,16 @@ from nlmevae.decoder.linear_doses import (
     apply,
     describe,
 )
-from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused, exponential
+from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes, exponential
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def reach_steady_state(n, modal, system, state, rates, schedule, record, pending, pending_what, counts, work):
+def reach_steady_state(n, modal, system, state, rates, schedule, record, pending, pending_what, counts, general, work):
     """Set, or add to, the state that of the implied doses; infusions longer than the interval go on running.
 
     Args:
         counts (2,): pending events and running infusions, changed in place.
+        general: None where modes can always be used.
 
     A dose that makes no sense, or a lag not below II, is a numerical failure of the row: its amounts become NaN.
     """
@@ -58,9 +59,10 @@ def reach_steady_state(n, modal, system, state, rates, schedule, record, pending
         speed = np.zeros(state.shape[1])
         speed[0] = schedule.number[record, RATE]
         if kind == INFUSION_RATE:
-            speed[:] = system[2 * n + 3 * n * n + 4 * schedule.what[record, INPUT] + 3]
+            for k in range(len(speed)):
+                speed[k] = system[2 * n + 3 * n * n + 4 * schedule.what[record, INPUT] + 3, k]
         add_rate(n, system, own, own_rates, c, 1.0 if speed[0] >= 0.0 else np.nan, speed)
-        _balance(n, modal, system, own, own_rates, work)
+        _balance(n, modal, system, own, own_rates, general)
         _add(n, state, own)
         return
     count = describe(n, system, schedule, record, kind, pending, pending_what, i)
@@ -76,11 +78,11 @@ def reach_steady_state(n, modal, system, state, rates, schedule, record, pending
     first = i + 1 if count == 2 and pending[i + 1, 1, 0] < pending[i, 1, 0] else i
     for j in range(count):
         event = first if j == 0 else 2 * i + 1 - first
-        _advance(n, modal, system, own, own_rates, infused, pending[event, 1, 0] - now, work)
+        _advance(n, modal, system, own, own_rates, infused, pending[event, 1, 0] - now, general, work)
         now = pending[event, 1, 0]
         infused += apply(n, system, own, own_rates, pending, pending_what, event)
-    _advance(n, modal, system, own, own_rates, infused, interval - now, work)
-    _close(n, modal, system, own, own_rates, interval, work)
+    _advance(n, modal, system, own, own_rates, infused, interval - now, general, work)
+    _close(n, modal, system, own, own_rates, interval, general, work)
     _add(n, state, own)
     if running > 0:
         add_rate(n, system, state, rates, c, float(running), pending[i, 0])
@@ -95,14 +97,12 @@ def reach_steady_state(n, modal, system, state, rates, schedule, record, pending
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _advance(n, modal, system, state, rates, infused, h, work):
+def _advance(n, modal, system, state, rates, infused, h, general, work):
     if h > 0.0:
-        if modal and infused == 0:
-            decay(n, system, state, h)
-        elif modal:
-            decay_infused(n, system, state, h)
-        else:
+        if general is not None and not modal:
             advance_amounts(n, system, state, rates, infused > 0, h, work)
+        if modal:
+            advance_modes(n, system, state, infused > 0, h, True)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -113,10 +113,10 @@ def _add(n, state, own):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _close(n, modal, system, state, rates, interval, work):
+def _close(n, modal, system, state, rates, interval, general, work):
     """state := (1 - exp(M II))^-1 state, with derivatives."""
     width = state.shape[1]
-    if modal:
+    if modal or general is None:
         for q in range(n):
             left = -math.expm1(-system[q, 0] * interval)
             state[q, 0] /= left
@@ -125,48 +125,46 @@ def _close(n, modal, system, state, rates, interval, work):
                 state[q, k] = (state[q, k] - slope * system[q, k]) / left
         return
     exponential(n, system, rates, n, interval, work)
-    matrix = np.eye(n) - work[0, :n, :n]
-    side = np.empty((n, width))
+    matrix = np.empty((n, n))
     for i in range(n):
-        side[i, 0] = state[i, 0]
-    _eliminate(matrix.copy(), side[:, :1])
+        for j in range(n):
+            matrix[i, j] = (1.0 if i == j else 0.0) - work[0, i, j]
+    _eliminate(n, matrix.copy(), state, 0, 1)
     for k in range(1, width):
         for i in range(n):
-            side[i, k] = state[i, k]
             for j in range(n):
-                side[i, k] += work[k, i, j] * side[j, 0]
-    _eliminate(matrix, side[:, 1:])
-    state[:n] = side
+                state[i, k] += work[k, i, j] * state[j, 0]
+    _eliminate(n, matrix, state, 1, width)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _balance(n, modal, system, state, rates, work):
+def _balance(n, modal, system, state, rates, general):
     """The amounts that running infusions hold constant: 0 = M y + r, with derivatives."""
     width = state.shape[1]
-    if modal:
+    if modal or general is None:
         for q in range(n):
             state[q, 0] = state[n + q, 0] / system[q, 0]
             for k in range(1, width):
                 state[q, k] = (state[n + q, k] - state[q, 0] * system[q, k]) / system[q, 0]
         return
-    matrix, side, start = np.empty((n, n)), np.empty((n, width)), n + 2 * n * n
+    matrix, start = np.empty((n, n)), n + 2 * n * n
     for i in range(n):
-        side[i] = rates[i]
+        for k in range(width):
+            state[i, k] = rates[i, k]
         for j in range(n):
             matrix[i, j] = -system[start + i * n + j, 0]
-    _eliminate(matrix.copy(), side[:, :1])
+    _eliminate(n, matrix.copy(), state, 0, 1)
     for k in range(1, width):
         for i in range(n):
             for j in range(n):
-                side[i, k] += system[start + i * n + j, k] * side[j, 0]
-    _eliminate(matrix, side[:, 1:])
-    state[:n] = side
+                state[i, k] += system[start + i * n + j, k] * state[j, 0]
+    _eliminate(n, matrix, state, 1, width)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _eliminate(matrix, side):
-    """side := matrix^-1 side by elimination with row exchanges; NaN where there is no inverse."""
-    n = len(matrix)
+def _eliminate(n, matrix, side, first, last):
+    """Columns first:last of side[:n] := matrix^-1 times them by elimination with row exchanges; NaN where there is no
+    inverse."""
     for i in range(n):
         best = i
         for j in range(i + 1, n):
@@ -174,16 +172,16 @@ def _eliminate(matrix, side):
                 best = j
         for j in range(n):
             matrix[i, j], matrix[best, j] = matrix[best, j], matrix[i, j]
-        for k in range(side.shape[1]):
+        for k in range(first, last):
             side[i, k], side[best, k] = side[best, k], side[i, k]
         for j in range(i + 1, n):
             factor = matrix[j, i] / matrix[i, i]
             for m in range(i, n):
                 matrix[j, m] -= factor * matrix[i, m]
-            for k in range(side.shape[1]):
+            for k in range(first, last):
                 side[j, k] -= factor * side[i, k]
     for i in range(n - 1, -1, -1):
-        for k in range(side.shape[1]):
+        for k in range(first, last):
             for j in range(i + 1, n):
                 side[i, k] -= matrix[i, j] * side[j, k]
             side[i, k] /= matrix[i, i]

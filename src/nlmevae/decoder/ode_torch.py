@@ -26,7 +26,7 @@ from nlmevae.decoder.steady_torch import FixedPoint, SteadyState, TorchSteadySta
 @dataclass(slots=True)
 class _Change:
     """A jump of one row's state or infusion rates. `time` is a tensor, for it may depend on parameters;
-    `given` is the record that caused it."""
+    `given` is the record that caused it. A switch has its number in place of a compartment."""
 
     time: torch.Tensor
     when: float
@@ -44,6 +44,34 @@ class _Segment:
     time: torch.Tensor
     change: _Change | None = None
     observations: list[tuple[int, float]] = field(default_factory=list)
+
+
+_ALL = slice(None)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Model times (R, n_switches) of rows, with x and subject index of each."""
+
+    x: torch.Tensor
+    rows: np.ndarray
+    times: torch.Tensor
+
+    def past(self, time: torch.Tensor, which: slice | torch.Tensor = _ALL) -> torch.Tensor:
+        """(R, n_switches) 1 where the model time has passed at `time` (R,) of rows `which`, else 0."""
+        times = self.times[which].detach()
+        return (times <= time.to(times).unsqueeze(-1)).to(self.x)
+
+    @property
+    def unknown(self) -> list[int]:
+        """Rows with a model time that is not a number."""
+        return torch.nonzero(torch.isnan(self.times.detach()).any(-1)).flatten().tolist()
+
+    def changes(self, row: int, start: float, end: float) -> list[_Change]:
+        """Those after the first record up to the last observation; they come before all records of their time, and
+        nothing cancels them."""
+        ahead = [(i, t) for i, t in enumerate(self.times[row].unbind()) if start < float(t.detach()) <= end]
+        return [_Change(t, float(t.detach()), -1.0, "switch", np.inf, i) for i, t in ahead]
 
 
 #: Tolerances of steady states, as a share of the others, and the tightest that rounding allows.
@@ -138,33 +166,57 @@ class TorchodeDecoder(Decoder):
         where = np.concatenate([np.arange(ptr[r], ptr[r + 1]) for r in alive] or [np.empty(0, int)])
         return full.index_put((torch.as_tensor(where),), values), status
 
-    def _parameters(self, x: torch.Tensor, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    def _parameters(
+        self, x: torch.Tensor, rows: np.ndarray, past: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """past (R, n_switches): model times that have passed, none if not given."""
         inputs = [x[:, j] for j in range(self.n_inputs)]
         covariates = torch.as_tensor(self.table.cov[self.table.cov_ptr[:-1]][rows], device=self.device)
-        individual = self._individual(*inputs, *covariates.T)
+        past = x.new_zeros(len(rows), len(self.form.switches)) if past is None else past
+        individual = self._individual(*inputs, *covariates.T, *past.T)
         return dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
 
     def _attempt(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint]
     ) -> tuple[torch.Tensor, list[tuple[int, SolveStatus]]]:
         """One pass over all rows: predictions, or the rows that must be left out of the next pass."""
-        p = self._parameters(x, rows)
-        steady = self._steady.states(p, fixed)
-        arguments = tuple(p.values())
-        initial = torch.stack([self._full(v, x) for v in self._initial(*arguments)], -1)
-        y, rate = initial, torch.zeros_like(initial)
         time = torch.as_tensor(self.table.start_time[rows], dtype=x.dtype, device=self.device)
-        segments = [self._segments(row, subject, p, steady.get(row, [])) for row, subject in enumerate(rows)]
+        clock = self._clock(x, rows)
+        if clock.unknown:
+            return x.new_zeros(0), [(row, SolveStatus.NON_FINITE) for row in clock.unknown]
+        past = clock.past(time)
+        p = self._parameters(x, rows, past)
+        steady = self._steady.states(p, fixed)
+        y = initial = self._initial_amounts(p, x)
+        rate = torch.zeros_like(initial)
+        segments = [self._segments(row, subject, clock, p, steady.get(row, [])) for row, subject in enumerate(rows)]
         found: dict[tuple[int, int], torch.Tensor] = {}
         for k in range(max((len(s) for s in segments), default=0)):
             current = [s[k] if k < len(s) else _Segment(time=time[r]) for r, s in enumerate(segments)]
             stop = torch.stack([segment.time.to(x) for segment in current])
-            y, failed = self._advance(y, time, stop, rate, arguments, current, found)
+            y, failed = self._advance(y, time, stop, rate, tuple(p.values()), current, found)
             if failed:
                 return x.new_zeros(0), failed
             time = stop
+            turned = [
+                (row, s.change.compartment) for row, s in enumerate(current) if s.change and s.change.kind == "switch"
+            ]
+            if turned:
+                past = past.index_put(tuple(torch.tensor(index) for index in zip(*turned, strict=True)), x.new_ones(()))
+                p = self._parameters(x, rows, past)
+                initial = self._initial_amounts(p, x)
             y, rate = self._apply([segment.change for segment in current], y, rate, initial)
-        return self._outputs(found, rows, p, x), []
+        return self._outputs(found, rows, clock, x), []
+
+    def _initial_amounts(self, p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """(R, n)."""
+        return torch.stack([self._full(v, x) for v in self._initial(*p.values())], -1)
+
+    def _clock(self, x: torch.Tensor, rows: np.ndarray) -> _Clock:
+        """Model times of every row, and parameters by them."""
+        p = self._parameters(x, rows)
+        times = torch.stack([p[name] for name in self.form.model_times] or [x.new_zeros(len(rows))], -1)
+        return _Clock(x, rows, times[:, : len(self.form.model_times)])
 
     def _advance(self, y, start, stop, rate, arguments, current, found):
         """State at `stop` (R,) with the observations of the segment noted in `found`, and the rows that failed."""
@@ -227,17 +279,24 @@ class TorchodeDecoder(Decoder):
 
     # events -----------------------------------------------------------------------------------------
     def _segments(
-        self, row: int, subject: int, p: dict[str, torch.Tensor], steady: list[SteadyState]
+        self, row: int, subject: int, clock: _Clock, p: dict[str, torch.Tensor], steady: list[SteadyState]
     ) -> list[_Segment]:
-        """The row's timeline cut at doses, ends of infusions, resets and steady states, in order of actual time."""
-        table = self.table
-        changes = [c for e in range(*table.ev_ptr[subject : subject + 2]) for c in self._changes(e, row, p, steady)]
+        """The row's timeline cut at doses, ends of infusions, resets, steady states and model times, in order of actual
+        time."""
+        table, first = self.table, int(self.table.ob_ptr[subject])
+        observations = range(first, int(table.ob_ptr[subject + 1]))
+        last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
+        changes = clock.changes(row, float(table.start_time[subject]), last)
+        for e in range(*table.ev_ptr[subject : subject + 2]):
+            at, own = row, p
+            if self.form.switches:  # parameters of the dose are those of its time
+                at, one = 0, slice(row, row + 1)
+                past = clock.past(torch.tensor([float(table.ev_time[e])]), one)
+                own = self._parameters(clock.x[one], clock.rows[one], past)
+            changes += self._changes(e, at, own, steady)
         changes.sort(key=lambda c: (c.when, c.order))
         changes = _without_cancelled(changes)
         segments = [_Segment(time=c.time, change=c) for c in changes]
-        first = int(table.ob_ptr[subject])
-        observations = range(first, int(table.ob_ptr[subject + 1]))
-        last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
         closing = changes[-1].when if changes else float(table.start_time[subject])
         if last > closing or not changes:
             end = torch.tensor(max(last, closing), dtype=torch.float64, device=self.device)
@@ -306,7 +365,7 @@ class TorchodeDecoder(Decoder):
             if change.kind in ("set", "add"):
                 bolus = bolus.index_put((torch.tensor(row),), change.value)
                 afresh[row] = float(change.kind == "reset")
-            elif change.kind not in ("reset", "empty"):
+            elif change.kind not in ("reset", "empty", "switch"):
                 where = (torch.tensor(row), torch.tensor(change.compartment))
                 value = torch.as_tensor(change.value, dtype=y.dtype).to(y)
                 if change.kind == "bolus":
@@ -316,16 +375,18 @@ class TorchodeDecoder(Decoder):
         return keep * stays * y + (1 - keep) * afresh * initial + bolus, keep * rate + speed
 
     # outputs ----------------------------------------------------------------------------------------
-    def _outputs(self, found, rows, p, x):
+    def _outputs(self, found, rows, clock, x):
         counts = np.diff(self.table.ob_ptr)[rows]
         if not counts.sum():
             return x.new_zeros(0)
         states = torch.stack([found[r, o] for r in range(len(rows)) for o in range(counts[r])])
         source = np.concatenate([np.arange(self.table.ob_ptr[s], self.table.ob_ptr[s + 1]) for s in rows])
-        owner = torch.as_tensor(np.repeat(np.arange(len(rows)), counts))
+        own = np.repeat(np.arange(len(rows)), counts)
+        owner = torch.as_tensor(own)
         time = torch.as_tensor(self.table.ob_time[source], device=self.device)
         items = torch.as_tensor(self.table.ob_data[source], device=self.device)
-        values = self._output(time, *states.unbind(-1), *(v[owner] for v in p.values()), *items.unbind(-1))
+        p = self._parameters(x[owner], rows[own], clock.past(time, owner))
+        values = self._output(time, *states.unbind(-1), *p.values(), *items.unbind(-1))
         values = [self._full(v, time) for v in values]
         observed = list(self.form.observed)
         if len(values) == 1:

@@ -51,7 +51,7 @@ def update(
         return coefficients
     prediction = np.ascontiguousarray(np.atleast_2d(prediction), dtype=float)
     weight = np.ascontiguousarray(np.atleast_2d(weight), dtype=float)
-    groups = np.arange(prediction.shape[1] + 1) if ptr is None else ptr
+    groups = np.arange(prediction.shape[1] + 1, dtype=np.int32) if ptr is None else ptr
     more = flat_multiplier(multiplier, prediction.shape)
 
     def sums(c: np.ndarray, *, with_density: bool) -> Sums:

@@ -1,9 +1,9 @@
 """The model's own code at every record of the data, as NONMEM runs it for $TABLE.
 
-$PK is evaluated record by record, then the amounts in all compartments at every record are computed with the values it
-gave, then $ERROR (or all of $PRED) is evaluated. A variable that a record does not assign keeps the value of the
-record before (TDOS in ``IF (AMT.GT.0) TDOS = TIME``). Before its first assignment in a subject it has no value: NaN,
-where NONMEM would print 0 or what the previous subject left behind.
+$PK is evaluated record by record, and at model times between them, then the amounts in all compartments at every record
+are computed with the values it gave, then $ERROR (or all of $PRED) is evaluated. A variable that a record does not
+assign keeps the value of the record before (TDOS in ``IF (AMT.GT.0) TDOS = TIME``). Before its first assignment in a
+subject it has no value: NaN, where NONMEM would print 0 or what the previous subject left behind.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import run_records
 from nlmevae.data.event_table import dataset_rows, observed_compartment
 from nlmevae.data.events import EventTable
+from nlmevae.data.record_calls import RecordCalls, record_calls
 from nlmevae.data.record_states import states_table
 from nlmevae.decoder.make import make_decoder
 from nlmevae.ir import Assign, Model, Program, Symbol, names_read
@@ -60,8 +61,13 @@ class RecordProgram:
         inputs = self._inputs(etas)
         if not self.model.structural.compartments:
             return {}, inputs
-        individual = run_records(self.model.program.pk, self.dataset.subject_ptr, inputs)
-        amounts = self._amounts({**inputs, **individual})
+        calls = record_calls(self.model, self.dataset, inputs)
+        known = {name: values[calls.row] for name, values in inputs.items()} | dict(calls.past)
+        evaluated = run_records(self.model.program.pk, calls.ptr, known)
+        amounts = self._amounts(calls, known | evaluated)
+        at = calls.of_record
+        individual = {name: values[at] for name, values in evaluated.items()}
+        inputs |= {flag: values[at] for flag, values in calls.past.items()}
         inputs |= individual | {f"A({k + 1})": amounts[:, k] for k in range(amounts.shape[1])}
         inputs["F"] = self._scaled(amounts, individual)
         return individual | {"F": inputs["F"]}, inputs
@@ -77,15 +83,15 @@ class RecordProgram:
         inputs |= {name: etas[subject, k] for k, name in enumerate(self.model.etas)}
         return inputs | {name: np.zeros(n) for name in self.model.epsilons}
 
-    def _amounts(self, known: Values) -> np.ndarray:
-        """(n_rows, n_compartments)."""
+    def _amounts(self, calls: RecordCalls, known: Values) -> np.ndarray:
+        """(n_rows, n_compartments); known: (n_calls,) each."""
         model, form_model = self.model, _states_model(self.model, self.thetas)
         read = names_read(model.program.des) | model.structural.program_names
         names = [name for name in sorted(read) if name in known and not name.startswith("THETA(")]
         parameters = {f"{name} of the record": known[name] for name in names}
         pk = tuple(Assign(name, Symbol(f"{name} of the record")) for name in names)
         form_model = replace(form_model, program=replace(form_model.program, pk=pk))
-        states = states_table(model, self.dataset, self.table, parameters)
+        states = states_table(model, self.dataset, self.table, calls, parameters)
         decoder = make_decoder(latent_form(form_model, states), states, threads=self.threads)
         try:
             amounts = decoder.predict(np.zeros((states.n_subjects, 0))).prediction

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.codegen.graph import Function
+from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_numpy import BatchFunction, link_numpy
 from nlmevae.data.events import EventTable
 from nlmevae.estimation.problem import Problem
@@ -42,15 +43,17 @@ class IndividualParameters:
             _structural=tuple(int(i) for i in problem.structural_index),
             _covariates=table.cov[table.cov_ptr[:-1]],
         )
-        outputs = _derived(form.individual, {latent.name for _, latent in named}, changing_covariates(table))
+        changing = changing_covariates(table) | {*form.switches}
+        outputs = _derived(form.individual, {latent.name for _, latent in named}, changing)
         if not outputs:
             return made
-        whole = made._with(form.individual, outputs)
-        return made._with(form.individual, whole._without_copies(problem, outputs))
+        whole = made._with(form, outputs)
+        return made._with(form, whole._without_copies(problem, outputs))
 
-    def _with(self, individual: Function, outputs: list[tuple[str, int]]) -> IndividualParameters:
+    def _with(self, form: LatentForm, outputs: list[tuple[str, int]]) -> IndividualParameters:
         names = (*self.names, *(name for name, _ in outputs))
-        return replace(self, names=names, _derived=link_numpy(_restricted(individual, outputs)) if outputs else None)
+        function = _restricted(form.individual, outputs, form.switches)
+        return replace(self, names=names, _derived=link_numpy(function) if outputs else None)
 
     def _without_copies(self, problem: Problem, outputs: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """The outputs that equal no earlier value (S2 = V does), judged at random individual parameters."""
@@ -106,5 +109,7 @@ def _derived(individual: Function, own: set[str], changing: set[str]) -> list[tu
     return found
 
 
-def _restricted(individual: Function, outputs: list[tuple[str, int]]) -> Function:
-    return Function(name="derived", graph=individual.graph, inputs=individual.inputs, outputs=tuple(outputs))
+def _restricted(individual: Function, outputs: list[tuple[str, int]], switches: tuple[str, ...]) -> Function:
+    """The outputs, none of which depends on a model time."""
+    inputs = tuple(name for name in individual.inputs if name not in switches)
+    return Function(name="derived", graph=individual.graph, inputs=inputs, outputs=tuple(outputs))

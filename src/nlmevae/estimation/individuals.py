@@ -94,15 +94,17 @@ class _Frame:
         return cls(problem, population, problem.mean.mean(population.thetas), IndividualParameters.of(problem))
 
     def etas(self, z: np.ndarray) -> np.ndarray:
-        """(..., N, n_eta) for z (..., N, d); ETAs fixed at zero have no latent: they are 0."""
+        """(..., N, n_eta) for z (..., N, d); ETAs without a latent are 0."""
         full = np.zeros((*z.shape[:-1], len(self.problem.model.etas)))
         full[..., self.problem.latent_index] = z - self.mean
         return full
 
     def eta_covariance(self, cov: np.ndarray) -> np.ndarray:
-        """(N, n_eta, n_eta) for cov (N, d, d)."""
+        """(N, n_eta, n_eta) for cov (N, d, d); of ETAs that nothing reads Omega."""
         n_eta, index = len(self.problem.model.etas), self.problem.latent_index
+        idle = np.setdiff1d(np.arange(n_eta), index)
         full = np.zeros((len(cov), n_eta, n_eta))
+        full[np.ix_(range(len(cov)), idle, idle)] = self.population.omega[np.ix_(idle, idle)]
         full[np.ix_(range(len(cov)), index, index)] = cov
         return full
 

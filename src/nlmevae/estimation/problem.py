@@ -27,7 +27,7 @@ class Problem:
     """The fixed part of an estimation.
 
     Attributes:
-        latent_index: (d,) index of each latent's ETA among all ETAs (ETAs fixed at zero have no latent).
+        latent_index: (d,) index of each latent's ETA among all ETAs (`zero_etas` have no latent).
         structural_index: (s,) index of each structural THETA among all THETAs.
         structural_free: (s,) bool, True where it is estimated.
         omega_mask: (d, d) bool, True where OMEGA (latent part) is estimated.

@@ -67,12 +67,14 @@ def eta_statistics(eta: np.ndarray, omega: np.ndarray) -> EtaStatistics:
 
 
 def relative_information(cov: np.ndarray, omega: np.ndarray) -> np.ndarray:
-    """(n_eta,) percent, from conditional covariances cov (N, n_eta, n_eta); NaN for effects with variance 0, and
-    for all where the data hold no information about some combination."""
+    """(n_eta,) percent, from conditional covariances cov (N, n_eta, n_eta); NaN for effects with variance 0
+    and for those that nothing reads, and for all where the data hold no information about some combination."""
     found = np.full(len(omega), np.nan)
-    used = np.flatnonzero(omega.diagonal() > 0)
-    if not len(cov) or not len(used):
+    variance = omega.diagonal()
+    if not len(cov) or not (variance > 0).any():
         return found
+    idle = np.abs(variance - cov.mean(axis=0).diagonal()) <= 1e-12 * variance  # variance 0 too
+    used = np.flatnonzero(~idle)
     sd = np.sqrt(omega.diagonal()[used])
     explained = (omega - cov.mean(axis=0))[np.ix_(used, used)] / np.outer(sd, sd)
     if np.isfinite(explained).all() and np.linalg.matrix_rank(explained, hermitian=True) == len(used):

@@ -17,6 +17,7 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
+from nlmevae.ir.model_times import model_times, past_flags, time_of
 from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse
 from nlmevae.ir.observation import (
     Censoring,
@@ -128,6 +129,9 @@ __all__ = [
     "initial_elements",
     "is_variance_element",
     "matrix_elements",
+    "model_times",
+    "past_flags",
+    "time_of",
     "stated_elements",
     "summed_thetas",
     "RawOutput",

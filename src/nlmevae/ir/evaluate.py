@@ -8,7 +8,8 @@ NaN at those points with arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,13 +109,18 @@ def run(statements: Sequence[Statement], env: Environment) -> dict[str, Any]:
     return values
 
 
-def _execute(statement: Statement, values: dict[str, Any]) -> None:
+def execute(statement: Statement, values: MutableMapping[str, Any]) -> None:
     """Run one statement, changing `values`."""
+    with np.errstate(all="ignore"):
+        _execute(statement, values)
+
+
+def _execute(statement: Statement, values: MutableMapping[str, Any]) -> None:
     if isinstance(statement, Assign):
         values[statement.target] = _evaluate(statement.value, values)
         return
     waiting: Any = True  # points no arm has taken yet
-    taken: list[tuple[Any, dict[str, Any]]] = []
+    taken: list[tuple[Any, ChainMap[str, Any]]] = []
     for condition, body in (*statement.arms, (None, statement.orelse)):
         holds = True if condition is None else _evaluate(condition, values)
         mask = np.logical_and(waiting, holds)
@@ -126,23 +132,25 @@ def _execute(statement: Statement, values: dict[str, Any]) -> None:
     _merge(statement, taken, values)
 
 
-def _run_arm(body: Sequence[Statement], values: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(values)
+def _run_arm(body: Sequence[Statement], values: MutableMapping[str, Any]) -> ChainMap[str, Any]:
+    """`values`, and in a map of its own what the arm assigns."""
+    result = ChainMap({}, values)
     for statement in body:
         _execute(statement, result)
     return result
 
 
-def _merge(statement: If, taken: list[tuple[Any, dict[str, Any]]], values: dict[str, Any]) -> None:
+def _merge(statement: If, taken: list[tuple[Any, ChainMap[str, Any]]], values: MutableMapping[str, Any]) -> None:
     """Each point gets the values of the arm it took."""
     if len(taken) == 1 and np.all(taken[0][0]):
-        values.update(taken[0][1])
+        values.update(taken[0][1].maps[0])
         return
     for name in names_assigned((statement,)):
         merged = values.get(name)
         for mask, result in taken:
-            if name in result:
-                merged = dual.select(mask, result[name], np.nan if merged is None else merged)
+            assigned = result.maps[0]
+            if name in assigned:
+                merged = dual.select(mask, assigned[name], np.nan if merged is None else merged)
         if merged is not None:
             values[name] = merged
 
@@ -150,12 +158,12 @@ def _merge(statement: If, taken: list[tuple[Any, dict[str, Any]]], values: dict[
 def seeded(env: Environment, wrt: Sequence[str]) -> dict[str, Any]:
     """`env` with the names `wrt` as Dual numbers of the shape of `env`, one direction each, in order."""
     result = dict(env)
-    shape = np.broadcast_shapes(*(np.shape(v) for v in env.values() if not isinstance(v, Dual)))
+    shape = np.broadcast_shapes(*{getattr(v, "shape", ()) for v in env.values() if not isinstance(v, Dual)})
     for k, name in enumerate(wrt):
         value = np.broadcast_to(np.asarray(env[name], dtype=float), shape)
-        tangent = np.zeros((len(wrt), *value.shape))
-        tangent[k] = 1.0
-        result[name] = Dual(value, tangent)
+        direction = np.zeros((len(wrt), *[1] * value.ndim))
+        direction[k] = 1.0
+        result[name] = Dual(value, np.broadcast_to(direction, (len(wrt), *value.shape)))
     return result
 
 

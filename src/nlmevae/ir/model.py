@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from nlmevae.errors import SemanticError
 from nlmevae.ir.data_spec import DataSpec
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter
+from nlmevae.ir.model_times import model_times
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
@@ -80,7 +81,7 @@ class Model:
 
     @property
     def zero_etas(self) -> frozenset[str]:
-        """Random effects whose variance is fixed at zero: always 0."""
+        """Random effects that are always 0: their variance is fixed at zero, or nothing reads them."""
         return zero_effects(self.omega)
 
     @property
@@ -142,4 +143,6 @@ class Model:
         derivatives = {f"DADT({c.number})" for c in self.structural.compartments}
         des = needed_for(self.program.des, derivatives)
         read_later = names_read(error) | names_read(des) | self.structural.program_names
-        return Program(pk=needed_for(self.program.pk, read_later), des=des, error=error)
+        once = Program(pk=needed_for(self.program.pk, read_later), des=des, error=error)
+        times = model_times(once)
+        return replace(once, pk=needed_for(self.program.pk, {*read_later, *times})) if times else once

@@ -43,13 +43,15 @@ class CovarianceBlock:
 
     `names` are effect names (``ETA(1)``, ``EPS(1)``), `matrix` the initial covariance, row-major
     nested tuples (n, n). A fixed block is not estimated. An initial covariance of 0 stays 0 (NONMEM's band
-    matrices). `same_as` is the index of the block whose values it repeats (NONMEM's SAME).
+    matrices). `same_as` is the index of the block whose values it repeats (NONMEM's SAME). `idle`: nothing reads its
+    effects, which are 0; its values stay as they are.
     """
 
     names: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
     fixed: bool = False
     same_as: int | None = None
+    idle: bool = False
     labels: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
@@ -68,7 +70,11 @@ def free_elements(block: CovarianceBlock) -> tuple[tuple[bool, ...], ...]:
 
 
 def zero_effects(blocks: tuple[CovarianceBlock, ...]) -> frozenset[str]:
-    """Effects whose variance is fixed at zero."""
+    """Effects that are always 0: their variance is fixed at zero, or nothing reads them."""
     return frozenset(
-        name for block in blocks if block.fixed for k, name in enumerate(block.names) if block.matrix[k][k] == 0.0
+        name
+        for block in blocks
+        if block.fixed
+        for k, name in enumerate(block.names)
+        if block.idle or block.matrix[k][k] == 0.0
     )

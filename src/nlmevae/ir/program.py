@@ -25,6 +25,9 @@ class If:
     arms: tuple[tuple[Expression, tuple[Statement, ...]], ...]
     orelse: tuple[Statement, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
+    #: what `names_read` and `names_assigned` have found: recognition asks thousands of times
+    _read: frozenset[str] | None = field(default=None, init=False, compare=False, repr=False)
+    _assigned: frozenset[str] | None = field(default=None, init=False, compare=False, repr=False)
 
 
 Statement = Assign | If
@@ -43,27 +46,40 @@ def assignments(statements: tuple[Statement, ...]) -> Iterator[Assign]:
 
 def names_read(statements: tuple[Statement, ...]) -> frozenset[str]:
     """Every name read anywhere, conditions included (also names assigned earlier in the program)."""
-    found: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, Assign):
-            found |= statement.value.names()
-        else:
-            for condition, body in statement.arms:
-                found |= condition.names() | names_read(body)
-            found |= names_read(statement.orelse)
-    return frozenset(found)
+    if len(statements) == 1:
+        return _read_by(statements[0])
+    return frozenset().union(*map(_read_by, statements))
+
+
+def _read_by(statement: Statement) -> frozenset[str]:
+    if isinstance(statement, Assign):
+        return statement.value.names()
+    if statement._read is None:
+        parts = [condition.names() | names_read(body) for condition, body in statement.arms]
+        object.__setattr__(statement, "_read", names_read(statement.orelse).union(*parts))
+    return statement._read
 
 
 def names_assigned(statements: tuple[Statement, ...]) -> frozenset[str]:
     """Every name assigned anywhere."""
-    return frozenset(a.target for a in assignments(statements))
+    if len(statements) == 1:
+        return _assigned_by(statements[0])
+    return frozenset().union(*map(_assigned_by, statements))
+
+
+def _assigned_by(statement: Statement) -> frozenset[str]:
+    if isinstance(statement, Assign):
+        return frozenset((statement.target,))
+    if statement._assigned is None:
+        object.__setattr__(statement, "_assigned", frozenset(a.target for a in assignments((statement,))))
+    return statement._assigned
 
 
 def needed_names(statements: Sequence[Statement], names: Iterable[str]) -> frozenset[str]:
     """`names` and every name they are computed from, backwards through the statements."""
     needed = set(names)
     for statement in reversed(statements):
-        if names_assigned((statement,)) & needed:
+        if not names_assigned((statement,)).isdisjoint(needed):
             needed |= names_read((statement,))
     return frozenset(needed)
 
@@ -73,7 +89,7 @@ def needed_for(statements: Sequence[Statement], names: Iterable[str]) -> tuple[S
     needed = set(names)
     kept: list[Statement] = []
     for statement in reversed(statements):
-        if names_assigned((statement,)) & needed:
+        if not names_assigned((statement,)).isdisjoint(needed):
             kept.append(statement)
             needed |= names_read((statement,))
     return tuple(reversed(kept))

@@ -335,7 +335,7 @@ class SubjectView(Decoder):
         self.whole = decoder
         self.subjects = np.asarray(subjects, dtype=np.int32)
         self.observations = observation_index(decoder.table.ob_ptr, self.subjects)
-        self.table = _Rows(np.concatenate([[0], np.cumsum(counts)]))  # type: ignore[assignment]
+        self.table = _Rows(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))  # type: ignore[assignment]
         self.n_inputs = decoder.n_inputs
         self.n_latents = decoder.n_latents
         self.n_subjects = len(subjects)

@@ -176,7 +176,9 @@ def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
     top = np.empty(n_subjects)
     scale = np.empty((n_parts, n_subjects))
     for i in range(n_subjects):
-        top[i] = log_scale[:, i].max()
+        top[i] = -math.inf
+        for c in range(n_parts):
+            top[i] = max(top[i], log_scale[c, i])
         for c in range(n_parts):
             scale[c, i] = math.exp(log_scale[c, i] - top[i])
     for k in range(n_draws):
@@ -202,4 +204,4 @@ def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
                 total += scale[c, i] * power
                 if not total > 1e-290:  # the power may have underflowed: keep its logarithm
                     best = max(best, log_scale[c, i] - top[i] - 0.5 * half_power * math.log1p(distance / degrees))
-            out[k, i] = top[i] + (math.log(total) if total > 1e-290 else best)
+            out[k, i] = top[i] + (best if total <= 1e-290 else math.log(total))

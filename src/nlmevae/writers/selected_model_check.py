@@ -19,6 +19,7 @@ from nlmevae.ir import (
     IndividualParameter,
     Model,
     initial_elements,
+    model_times,
     names_assigned,
     names_read,
 )
@@ -151,6 +152,7 @@ def _visible(model: Model) -> frozenset[str]:
     else:
         executed = model.executed
         read = names_read(executed.error) | names_read(executed.des) | model.structural.program_names
+        read |= {*model_times(executed)}
     mus = frozenset(n for n in names_assigned(_individual_code(model)) if n.startswith("MU_"))
     parameters = frozenset(p.name for p in model.individual_parameters)
     return (read & names_assigned(_individual_code(model)) | parameters) - mus

@@ -147,10 +147,46 @@ def test_a_singular_block_is_refused_unless_its_effects_are_zero():
     assert lower(OMEGA="BLOCK(2) FIX 1 0 0", PRED=code).zero_etas == {"ETA(2)"}
 
 
-def test_an_unused_theta_is_allowed_only_when_fixed():
-    assert len(lower(THETA="1 (2 FIX)").thetas) == 2
-    with pytest.raises(SemanticError, match=r"THETA\(2\) is never used"):
-        lower(THETA="1 2")
+def test_a_theta_that_nothing_reads_is_kept_as_it_is():
+    assert [d.message for d in lower(THETA="1 (2 FIX)").diagnostics] == []
+    model = lower(THETA="1 2")
+    assert [t.fixed for t in model.thetas] == [False, True]
+    assert [d.message for d in model.diagnostics] == ["Y does not depend on THETA(2): it stays at 2"]
+
+
+def test_effects_that_do_not_act_on_y_are_taken_out_of_a_diagonal():
+    code = "\nX = ETA(2)\nY = THETA(1) + ETA(1) + ETA(3) + EPS(1)\n"
+    model = lower(OMEGA="0.1 0.2 0.3", PRED=code)
+    assert [(b.names, b.fixed, b.idle) for b in model.omega] == [
+        (("ETA(1)",), False, False), (("ETA(2)",), True, True), (("ETA(3)",), False, False)
+    ]  # fmt: skip
+    assert model.zero_etas == {"ETA(2)"}
+    assert [d.message for d in model.diagnostics] == ["Y does not depend on ETA(2): its $OMEGA stays at 0.2"]
+
+
+def test_blocks_and_what_repeats_them_are_idle_as_a_whole():
+    code = "\nY = THETA(1) + ETA(1) + ETA(6) + EPS(1)\n"
+    model = lower(OMEGA="0.1\n$OMEGA BLOCK(2) 0.2 0.1 0.3\n$OMEGA BLOCK(2) SAME\n$OMEGA 0.4", PRED=code)
+    assert [(b.idle, b.same_as) for b in model.omega] == [(False, None), (True, None), (True, 1), (False, None)]
+    code = "\nY = THETA(1) + ETA(1) + ETA(4) + EPS(2)\n"
+    model = lower(
+        OMEGA="0.1 0.2\n$OMEGA BLOCK(1) 0.2\n$OMEGA BLOCK(1) SAME", PRED=code.replace("4", "3)+ETA(4"), SIGMA="1 2"
+    )
+    assert [b.same_as for b in model.omega] == [None, None, None, 2]
+    assert [(b.names, b.idle) for b in model.sigma] == [(("EPS(1)",), True), (("EPS(2)",), False)]
+
+
+@pytest.mark.parametrize(
+    ("omega", "code"),
+    [
+        ("BLOCK(2) 0.1 0.01 0.2", "THETA(1) + ETA(1)"),
+        ("BLOCK(1) 0.1\n$OMEGA BLOCK(1) SAME", "THETA(1) + ETA(1)"),
+        ("BLOCK(2) FIX 0.1 0.01 0.2", "THETA(1) + ETA(1)"),
+    ],
+)
+def test_an_effect_tied_to_others_that_act_must_act(omega, code):
+    with pytest.raises(SemanticError, match=r"Y does not depend on ETA\(2\)"):
+        lower(OMEGA=omega, PRED=f"\nY = {code} + EPS(1)\n")
 
 
 def test_fix_needs_a_value():

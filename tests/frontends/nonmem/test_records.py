@@ -77,3 +77,8 @@ def test_locations_count_from_one_and_show_the_line_with_tabs_as_blanks():
 def test_undecodable_bytes_are_shown_as_latin_1():
     assert printable(decode(b"\xb5g/L")) == "µg/L"
     assert printable(decode("µg/L".encode())) == "µg/L"
+
+
+def test_a_record_may_have_two_names():
+    records = split_records(source_text("$OPTDESIGN MODE=0\n$DEFAULTS NOSUB=1\n$COVR\n", "t.ctl")).records
+    assert [record.name for record in records] == ["DESIGN", "DEFAULT", "COVARIANCE"]

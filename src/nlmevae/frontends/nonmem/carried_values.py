@@ -31,7 +31,9 @@ from nlmevae.ir import (
     needed_for,
 )
 
-NEWIND = "NEWIND"
+NEWIND, NDREC = "NEWIND", "NDREC"
+#: Known at every record: first record (see `data.derived_items`), number of the individual and of its record, from 1.
+COUNTERS = frozenset({NEWIND, NDREC, "NIREC"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def data_variables(program: Program, data_items: frozenset[str]) -> frozenset[st
     collect_reads((*program.pk, *program.error), frozenset(), reads)
     found = set(reads) - names_assigned(program.des) - {"Y", "F_FLAG", "YLO"}
     while True:
-        allowed = found | data_items | {NEWIND}
+        allowed = found | data_items | COUNTERS
         wrong = {name for name in found if not reads[name] <= allowed}
         if not wrong:
             return frozenset(found)
@@ -69,8 +71,8 @@ def derive(
     Returns:
         None if there is nothing to derive.
     """
-    uses_newind = NEWIND in names_read(program.pk) | names_read(program.error) | names_read(program.des)
-    if not wanted and not uses_newind:
+    counters = COUNTERS & (names_read(program.pk) | names_read(program.error) | names_read(program.des)) - data_items
+    if not wanted and not counters:
         return None
     made = _Derivation(pool=data_variables(program, data_items), chosen=frozenset())
     made.chosen = _followers(program, wanted, made.pool)
@@ -84,9 +86,8 @@ def derive(
         pk = made.with_entries(pk, wanted & in_pk, later=error)
     result = made.named(replace(program, pk=pk, error=error), kept)
     read = names_read(result.pk) | names_read(result.error) | names_read(result.des)
-    names = tuple(n for n, variable in made.items.items() if n in read or n == variable) + (
-        (NEWIND,) if NEWIND in read else ()
-    )
+    names = tuple(n for n, variable in made.items.items() if n in read or n == variable)
+    names += tuple(sorted((COUNTERS & read) - data_items))
     if not names:
         return Derived(program=result, items=DerivedItems(), columns=())
     statements = needed_over_records(made.statements, set(names))
@@ -240,7 +241,7 @@ def _initialised(statements: tuple[Statement, ...]) -> set[str]:
     for statement in statements:
         if isinstance(statement, If):
             for condition, body in statement.arms:
-                found |= names_assigned(body) if NEWIND in condition.names() else _initialised(body)
+                found |= names_assigned(body) if condition.names() & {NEWIND, NDREC} else _initialised(body)
     return found
 
 

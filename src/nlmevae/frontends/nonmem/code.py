@@ -13,7 +13,8 @@ from importlib import resources
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from nlmevae.errors import ModelSyntaxError, UnsupportedError
+from nlmevae.errors import Location, ModelSyntaxError, UnsupportedError
+from nlmevae.frontends.nonmem.included import without_declarations
 from nlmevae.frontends.nonmem.records import Record, printable
 
 _VERBATIM = re.compile(r"^[ \t]*\"([^\r\n]*)", re.MULTILINE)
@@ -32,13 +33,23 @@ _DECLARATION = re.compile(
     re.IGNORECASE,
 )
 _ONLY_OBSERVATIONS = re.compile(
-    r"\(?[ \t]*(ONLY[ \t]+OBS\w*|OBS\w*[ \t]+ONLY)([ \t]+ONLY)?[ \t]*\)?(?=[ \t]*(;|\r|\n|$))", re.IGNORECASE
+    r"(\(?[ \t]*(ONLY[ \t]+OBS\w*|OBS\w*[ \t]+ONLY)([ \t]+ONLY)?[ \t]*\)?|\([ \t]*OBS\w*([ \t]+EVENTS?)?[ \t]*\))"
+    r"(?=[ \t]*(;|\r|\n|$))",
+    re.IGNORECASE,
 )
 #: Which records evaluate the code, where that changes nothing at observations: all (-1), observations only (0, $ERROR),
 #: additional and lagged doses too (-2, $PK; they have the values of the record behind them).
 _INERT_CALLS = {"ERROR": "-1|0", "PK": "-1|-2"}
-_CALLFL = r"^[ \t]*CALLFL[ \t]*=[ \t]*(?:{values})[ \t]*(?=;|\r|$)"
-_EVERY_EVENT = re.compile(r"\([ \t]*EVERY[ \t]+EVENT[ \t]*\)", re.IGNORECASE)
+_CALLFL = r"^[ \t]*(?:\([ \t]*)?CALLFL[ \t]*=[ \t]*(?:{values})[ \t]*(?:\)[ \t]*)?(?=;|\r|$)"
+_INERT_PHRASE = re.compile(
+    r"\([ \t]*(?:EVERY([ \t]+EVENT)?|NON-?EVENT|ADDITIONAL[ \t]+OR[ \t]+LAGGED)[ \t]*\)", re.IGNORECASE
+)
+#: $PK with the first record of an individual only: `once_per_individual`.
+_ONCE = re.compile(
+    _CALLFL.format(values="1")
+    + r"|\A\s*\([ \t]*(?:ONCE[ \t]+PER[ \t]+IND\w*[ \t]+REC\w*|ONCE/IND\.[ \t]*REC\.)[ \t]*\)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _CALLING_PROTOCOL = re.compile(r"\([ \t]*[A-Z][A-Z \t]*\)[ \t]*(?=;|\r|\n|$)", re.IGNORECASE)
 _BLOCK_IF = re.compile(
     r"(?P<if>^[ \t]*IF[ \t]*\(.*\)[ \t]*THEN\b)|(?P<end>^[ \t]*END[ \t]*IF\b)|(?P<arm>^[ \t]*ELSE\b)", re.IGNORECASE
@@ -78,7 +89,7 @@ def expression_tree(text: str) -> Tree:
 def _code_text(record: Record) -> str:
     """Everything before the code as blanks, then the code with verbatim comments blanked."""
     source = record.source
-    body = source.text[record.body : record.end]
+    body, _ = without_declarations(source.text[record.body : record.end])
     continued = False
     for match in _VERBATIM.finditer(body):
         inert = continued or _is_inert(match.group(1), source.text[record.body : record.end])
@@ -94,7 +105,7 @@ def _code_text(record: Record) -> str:
     if protocol and not body[: protocol.start()].strip():
         # which records evaluate the code does not change what observations get
         body = _blank(body, protocol.start(), protocol.end())
-    every = _EVERY_EVENT.match(body.lstrip())
+    every = _INERT_PHRASE.match(body.lstrip())
     if every:
         start = len(body) - len(body.lstrip())
         body = _blank(body, start, start + every.end())
@@ -102,6 +113,9 @@ def _code_text(record: Record) -> str:
         calls = _CALLFL.format(values=_INERT_CALLS[record.name])
         for match in re.finditer(calls, body, re.IGNORECASE | re.MULTILINE):
             body = _blank(body, match.start(), match.end())
+    once = _ONCE.search(body) if record.name == "PK" else None
+    if once:
+        body = _blank(body, once.start(), once.end())
     phrase = _CALLING_PROTOCOL.match(body.lstrip())
     if phrase:
         offset = record.body + len(body) - len(body.lstrip())
@@ -111,6 +125,20 @@ def _code_text(record: Record) -> str:
             location=source.location(offset, len(phrase.group().strip())),
         )
     return " " * record.body + body
+
+
+def includes_declarations(record: Record) -> bool:
+    """Whether the code includes NONMEM's declarations of its internal variables (nonmem_reserved_general)."""
+    return without_declarations(record.source.text[record.body : record.end])[1]
+
+
+def once_per_individual(record: Record) -> Location | None:
+    """Where $PK says that it is evaluated with the first record of each individual only."""
+    match = _ONCE.search(record.source.text[record.body : record.end])
+    if match is None:
+        return None
+    blanks = len(match.group()) - len(match.group().lstrip())
+    return record.source.location(record.body + match.start() + blanks, len(match.group().strip()))
 
 
 def only_observations(record: Record) -> bool:

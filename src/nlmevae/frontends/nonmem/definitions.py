@@ -17,7 +17,8 @@ from difflib import get_close_matches
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import Derived, collect_reads, data_variables, derive, needed_over_records
 from nlmevae.frontends.nonmem.known_values import decided
-from nlmevae.frontends.nonmem.reserved import RECORD_ITEMS
+from nlmevae.frontends.nonmem.once_per_individual import FIRST
+from nlmevae.frontends.nonmem.reserved import INTERNAL_NAMES, RECORD_ITEMS
 from nlmevae.frontends.nonmem.vocabulary import Skipped
 from nlmevae.ir import (
     Assign,
@@ -29,6 +30,7 @@ from nlmevae.ir import (
     StructuralModel,
     Symbol,
     assignments,
+    model_times,
     names_read,
 )
 
@@ -164,6 +166,12 @@ class _Checker:
         if self.written.get(name, frozenset()) & RECORD_ITEMS:  # in another arm of the same IF
             self.carried.append(CarriedOver(name, self.written[name] & RECORD_ITEMS, node.at))
             return
+        if name in INTERNAL_NAMES:
+            raise UnsupportedError(
+                f"{name} is not supported",
+                hint="it is a state of NONMEM's own methods; remove the statement, or assign the value that is meant",
+                location=node.at,
+            )
         raise SemanticError(f"{name} is read before it has a value", hint=self.hint(name, scope), location=node.at)
 
     def hint(self, name: str, scope: Scope) -> str:
@@ -205,7 +213,7 @@ def settle_carried_over(
             if item.certain or item.name in of_records:
                 wanted.add(item.name)
             continue
-        if not item.certain:
+        if not item.certain or item.name.startswith(FIRST):
             continue
         cause = " and ".join(sorted(item.conditions))
         message = f"{item.name} is only assigned under a condition on {cause}: elsewhere it would keep its value"
@@ -219,7 +227,8 @@ def settle_carried_over(
             location=item.at,
         )  # fmt: skip
     partial = wanted - {item.name for item in carried if item.certain}
-    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, structural.program_names)
+    by_name = structural.program_names | {*model_times(program)}
+    derived = derive(program, frozenset(wanted), frozenset(partial), data_items, by_name)
     return derived, list(notes.values()) + (_observed_values(derived) if derived is not None else [])
 
 
@@ -279,12 +288,14 @@ def skipped_code(skipped: list[Skipped], program: Program, structural: Structura
     return notes
 
 
-def needed_names(program: Program, structural: StructuralModel) -> frozenset[str]:
-    """Names Y depends on: through assignments and their conditions, equations and dosing parameters."""
+def needed_names(program: Program, structural: StructuralModel, *wanted: str) -> frozenset[str]:
+    """Names Y (or what is `wanted`) depends on: through assignments and their conditions, equations and dosing
+    parameters."""
     reads: dict[str, set[str]] = {}
     for statements in (program.pk, program.des, program.error):
         collect_reads(statements, frozenset(), reads)
-    roots = {"Y"} | {name for name in reads if name.startswith(("DADT(", "A_0("))} | set(structural.rate_constants)
+    roots = {"Y", *wanted, *model_times(program), *structural.rate_constants}
+    roots |= {name for name in reads if name.startswith(("DADT(", "A_0("))}
     for c in structural.compartments:
         roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
     needed: set[str] = set()

@@ -14,6 +14,11 @@ _INCLUDE = re.compile(
     r"(?:[ \t]+(?P<copies>\d+))?[ \t]*(?:;[^\r\n]*)?(?=\r|\n|\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
+#: NONMEM's declarations of its internal variables, which code includes to read them: no text of the model.
+_DECLARATIONS = re.compile(
+    r"^[ \t]*INCLUDE[ \t]+['\"]?(?:[^'\"\s;=(]*[/\\])?nonmem_reserved_general['\"]?[ \t]*(?=;|\r|\n|\Z)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _DEEPEST = 10
 _LONGEST = 2_000_000
 
@@ -23,7 +28,7 @@ def with_included(source: SourceText) -> SourceText:
 
     Raises:
         SemanticError: a file that cannot be read, or that includes itself.
-        UnsupportedError: NONMEM's own declarations, which belong to verbatim code.
+        UnsupportedError: declarations of NONMEM's own other than nonmem_reserved_general.
     """
     if not _INCLUDE.search(source.text):
         return source
@@ -39,6 +44,8 @@ def with_included(source: SourceText) -> SourceText:
 def _pieces(source: SourceText, folder: Path, open_files: tuple[str, ...]) -> list[tuple[SourceText, int, str]]:
     found, position = [], 0
     for match in _INCLUDE.finditer(source.text):
+        if _DECLARATIONS.match(match.group()):
+            continue
         found.append((source, position, source.text[position : match.start()]))
         inner = _read(source, match, folder, open_files)
         for _ in range(int(match.group("copies") or 1)):
@@ -54,12 +61,19 @@ def _pieces(source: SourceText, folder: Path, open_files: tuple[str, ...]) -> li
     return found
 
 
+def without_declarations(code: str) -> tuple[str, bool]:
+    """`code` with every INCLUDE of nonmem_reserved_general blanked, and whether there was one."""
+    blanked = _DECLARATIONS.sub(lambda match: " " * len(match.group()), code)
+    return blanked, blanked != code
+
+
 def _read(source: SourceText, match: re.Match, folder: Path, open_files: tuple[str, ...]) -> SourceText:
     name, at = match.group("file").strip(), _at(source, match)
     if re.split(r"[/\\]", name.lower())[-1].startswith("nonmem_reserved"):
         raise UnsupportedError(
-            f"INCLUDE {name}: NONMEM's internal variables are not known here",
-            hint="remove the line and the code that reads these variables",
+            f"INCLUDE {name}: these declarations of NONMEM are not known here",
+            hint="write INCLUDE nonmem_reserved_general in the code that needs it, or remove the line and the code "
+            "that reads what it declares",
             location=at,
         )
     path = folder / name

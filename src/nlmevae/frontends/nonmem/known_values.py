@@ -16,6 +16,8 @@ from nlmevae.ir.evaluate import evaluate
 #: ICALL while estimating, and what else is then the same: one problem, no simulated replicate, no pass for tables
 #: (COMACT) or for NPDE.
 WHILE_ESTIMATING = {"ICALL": 2.0, "IPROB": 1.0, "IREP": 0.0, "COMACT": 0.0, "NPDE_MODE": 0.0}
+#: What INCLUDE nonmem_reserved_general adds: no call is for an accepted sample of a Bayesian method (help for BAYES8).
+WITH_DECLARATIONS = {"BAYES_EXTRA": 0.0}
 #: What ICALL is in calls before estimation, whose results estimation could keep, and in simulations.
 BEFORE, SIMULATING = (0.0, 1.0), (4.0,)
 

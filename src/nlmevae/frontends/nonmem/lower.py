@@ -16,14 +16,17 @@ from nlmevae.frontends.nonmem.known_values import (
     BEFORE,
     SIMULATING,
     WHILE_ESTIMATING,
+    WITH_DECLARATIONS,
     decided,
     forget,
     known_value,
     possible,
 )
+from nlmevae.frontends.nonmem.model_times import NUMBERED, check_time_element, check_time_name
 from nlmevae.frontends.nonmem.protected_functions import PROTECTED
 from nlmevae.frontends.nonmem.reserved import (
     FUNCTION_NAMES,
+    INTERNAL_NAMES,
     PROTECTED_FUNCTIONS,
     UNSUPPORTED_ELEMENTS,
     UNSUPPORTED_NAMES,
@@ -60,7 +63,7 @@ MOST_ROUNDS, MOST_STATEMENTS = 1000, 20000
 #: Statements that only write files.
 _OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
 _EXIT = re.compile(r"EXIT([ \t]+\d+){0,2}[ \t]*\Z", re.IGNORECASE)
-_ELEMENTS = ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", "OMEGA", "SIGMA")
+_ELEMENTS = ("THETA", "ETA", "EPS", "ERR", "A", "DADT", "A_0", "A_INITIAL", "OMEGA", "SIGMA", "MTIME", "MPAST")
 _ELEMENT = re.compile(r"([A-Z_][A-Z0-9_]*)\((\w+(?:,\w+)*)\)\Z")
 
 
@@ -94,7 +97,8 @@ class _Lowering:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.known: dict[str, float] = dict(WHILE_ESTIMATING)
+        self.states = WHILE_ESTIMATING | (WITH_DECLARATIONS if vocabulary.internal else {})
+        self.known: dict[str, float] = dict(self.states)
         self.skipped: list[Skipped] = []
         self.deciding = 0
 
@@ -247,9 +251,11 @@ class _Lowering:
             return self.array_element(name, at), at
         if match:
             return self.target_element(name, at), at
-        if name in UNSUPPORTED_NAMES or name in WHILE_ESTIMATING:
-            hint = UNSUPPORTED_NAMES.get(name, "NONMEM sets it; assign a variable with another name")
+        internal = self.vocabulary.internal and name in INTERNAL_NAMES
+        if name in UNSUPPORTED_NAMES or name in self.states or internal:
+            hint = UNSUPPORTED_NAMES.get(name, "it belongs to NONMEM; assign a variable with another name")
             raise UnsupportedError(f"{name} is not supported", hint=hint, location=at)
+        check_time_name(name, at, assigned=True, section=self.vocabulary.section)
         if name == INITIAL_FLAG:
             raise SemanticError(f"{name} cannot be assigned", hint="only read it: IF (A_0FLG.EQ.1)", location=at)
         return name, at
@@ -272,7 +278,7 @@ class _Lowering:
 
     def target_element(self, name: str, at: Location) -> str:
         base = name.partition("(")[0]
-        wanted = {"A_0": "PK", "DADT": "DES"}
+        wanted = {"A_0": "PK", "DADT": "DES", "MTIME": "PK"}
         if base in UNSUPPORTED_ELEMENTS:
             raise UnsupportedError(f"{base} is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
         if base not in wanted:
@@ -356,19 +362,7 @@ class _Lowering:
             )
         if name in self.vocabulary.arrays:
             return Symbol(self.array_element(self.element_name(token, arguments), at), at=at)
-        if name not in (
-            "THETA",
-            "ETA",
-            "EPS",
-            "ERR",
-            "A",
-            "DADT",
-            "A_0",
-            "A_INITIAL",
-            "OMEGA",
-            "SIGMA",
-            *UNSUPPORTED_ELEMENTS,
-        ):
+        if name not in _ELEMENTS and name not in UNSUPPORTED_ELEMENTS:
             raise self.unknown_function(name, at)
         return self.symbol(self.element_name(token, arguments), at)
 
@@ -445,14 +439,15 @@ class _Lowering:
         name = vocabulary.synonyms.get(name, name)
         if name in vocabulary.lists:
             return Symbol(name, at=at)
-        if name in WHILE_ESTIMATING:
-            return Number(WHILE_ESTIMATING[name], at=at) if self.deciding == 0 else Symbol(name, at=at)
+        if name in self.states:
+            return Number(self.states[name], at=at) if self.deciding == 0 else Symbol(name, at=at)
         if _ELEMENT.match(name):
             name = self.checked(name, at)
             value = vocabulary.constants.get(name)
             return Symbol(name, at=at) if value is None else Number(value, at=at)
         if name in UNSUPPORTED_NAMES:
             raise UnsupportedError(f"{name} is not supported", hint=UNSUPPORTED_NAMES[name], location=at)
+        check_time_name(name, at, assigned=False, section=vocabulary.section)
         if name == INITIAL_FLAG and vocabulary.section != "PK":
             hint = "IF (A_0FLG.EQ.1) with what sets A_0(n) belongs to $PK"
             raise SemanticError(f"{name} cannot be used in ${vocabulary.section}", hint=hint, location=at)
@@ -466,6 +461,8 @@ class _Lowering:
             raise UnsupportedError(f"{base}({index}) is not supported", hint=UNSUPPORTED_ELEMENTS[base], location=at)
         if base in ("OMEGA", "SIGMA"):
             return self.variance_element(base, index, at)
+        if base in NUMBERED:
+            return check_time_element(base, index, self.vocabulary.section, at)
         self.check_section(base, f"{base}({index})", at)
         if not index.isdigit():
             raise SemanticError(

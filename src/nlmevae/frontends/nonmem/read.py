@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlmevae.errors import Location, ModelError, SemanticError, UnsupportedError
+from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.abbreviations import Abbreviations, read_abbreviations
-from nlmevae.frontends.nonmem.code import only_observations, parse_code
+from nlmevae.frontends.nonmem.carried_values import COUNTERS, data_variables
+from nlmevae.frontends.nonmem.code import includes_declarations, once_per_individual, only_observations, parse_code
 from nlmevae.frontends.nonmem.covariance import read_covariance
 from nlmevae.frontends.nonmem.definitions import (
     CarriedOver,
@@ -18,6 +19,7 @@ from nlmevae.frontends.nonmem.definitions import (
     Scope,
     carried_over,
     check_definitions,
+    needed_names,
     settle_carried_over,
     skipped_code,
 )
@@ -27,6 +29,8 @@ from nlmevae.frontends.nonmem.initial_conditions import initial_state
 from nlmevae.frontends.nonmem.initialisation import initialisation_notes
 from nlmevae.frontends.nonmem.input_data import read_columns, read_data
 from nlmevae.frontends.nonmem.lower import check_no_statement, lower_with_remarks
+from nlmevae.frontends.nonmem.model_times import check_model_times, check_repeatable, without_newind
+from nlmevae.frontends.nonmem.once_per_individual import of_first_records
 from nlmevae.frontends.nonmem.options import read_options
 from nlmevae.frontends.nonmem.prior import read_prior
 from nlmevae.frontends.nonmem.records import (
@@ -57,6 +61,7 @@ from nlmevae.frontends.nonmem.subroutines import (
 )
 from nlmevae.frontends.nonmem.table_request import TableNames, read_tables
 from nlmevae.frontends.nonmem.thetas import read_thetas
+from nlmevae.frontends.nonmem.unused_parameters import with_idle_blocks, with_idle_thetas
 from nlmevae.frontends.nonmem.vocabulary import Skipped, Vocabulary
 from nlmevae.ir import (
     Column,
@@ -71,8 +76,10 @@ from nlmevae.ir import (
     Statement,
     StructuralModel,
     constant_elements,
+    model_times,
     names_assigned,
     names_read,
+    past_flags,
 )
 
 #: Roles of items that are 0 on every observation of a compartmental model.
@@ -112,8 +119,10 @@ def lower_control_stream(source: SourceText) -> Model:
     parts = _Parts.read(stream, columns)
     structure = _structure(stream, parts)
     program = structure.program
-    _check_effects_used(parts, program)
-    read = names_read(program.pk) | names_read(program.des) | names_read(program.error) | parts.data_items
+    read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
+    parts, idle = parts.with_idle(needed_names(program, structure.structural, "Y", "F_FLAG", "YLO"))
+    notes += idle
+    read |= parts.data_items
     notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)
     parts = replace(parts, columns=structure.columns)
     estimation = read_estimation(stream.named("ESTIMATION"))
@@ -180,7 +189,7 @@ class _Parts:
             prior=None if prior is None else prior.request,
         )
 
-    def vocabulary(self, source: SourceText, section: str, compartments: int) -> Vocabulary:
+    def vocabulary(self, source: SourceText, section: str, compartments: int, *, internal: bool) -> Vocabulary:
         return Vocabulary(
             source=source,
             section=section,
@@ -195,7 +204,15 @@ class _Parts:
             constants=constant_elements("OMEGA", self.omega) | constant_elements("SIGMA", self.sigma),
             lists=self.abbreviations.lists,
             arrays=self.abbreviations.arrays,
+            internal=internal,
         )
+
+    def with_idle(self, used: frozenset[str]) -> tuple[_Parts, list[Diagnostic]]:
+        """What Y does not depend on is kept as it is."""
+        thetas, notes = with_idle_thetas(self.thetas, used)
+        omega, more = with_idle_blocks("OMEGA", self.omega, used)
+        sigma, others = with_idle_blocks("SIGMA", self.sigma, used)
+        return replace(self, thetas=thetas, omega=omega, sigma=sigma), notes + more + others
 
     def table_names(self, program: Program) -> TableNames:
         synonyms = {c.synonym: c.name for c in self.columns if c.synonym and c.role != "drop"}
@@ -222,7 +239,8 @@ def _code(
     stream: ControlStream, section: str, parts: _Parts, compartments: int, skipped: list[Skipped]
 ) -> tuple[Statement, ...]:
     record, *more = stream.named(section)
-    vocabulary = parts.vocabulary(stream.source, section, compartments)
+    internal = any(includes_declarations(r) for r in (record, *more))
+    vocabulary = parts.vocabulary(stream.source, section, compartments, internal=internal)
     statements, left_out = lower_with_remarks(parse_code(record, *more), vocabulary)
     check_no_statement(statements, section, record.head)
     skipped += left_out
@@ -250,13 +268,17 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
+    start = initial_state(without_newind(_code(stream, "PK", parts, compartments, skipped)))
     program = Program(
         pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
+    check_model_times(program, stream.named("PK"))
     program = with_exits(program)
+    once = next((at for record in stream.named("PK") if (at := once_per_individual(record)) is not None), None)
+    if once is not None:
+        program = replace(program, pk=of_first_records(program.pk, parts.data_items, once))
     scope, carried = _check_compartmental(stream, parts, program)
     modelled_rate = any(c.role == "rate" for c in parts.columns)
     if by_equations:
@@ -268,7 +290,7 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     for section, statements in (("$DES", program.des), ("$ERROR", program.error)):
         start.check_unread(names_read(statements), section)
     start.check_unread((o.key for record in stream.named("TABLE") for o in read_options(record)), "$TABLE")
-    for name in sorted(structural.program_names & set(scope.maybe)):
+    for name in sorted({*structural.program_names, *model_times(program)} & set(scope.maybe)):
         carried.append(replace(carried_over(name, scope, None), certain=False))
     return _settled(parts, program, structural, carried, notes, skipped)
 
@@ -283,6 +305,7 @@ def _settled(
 ) -> _Structure:
     """Values of earlier records as derived data items."""
     derived, more = settle_carried_over(carried, program, structural, parts.data_items)
+    check_repeatable(program, () if derived is None else derived.items.statements)
     return _Structure(
         structural=structural,
         program=program if derived is None else derived.program,
@@ -311,7 +334,7 @@ def _declared(stream: ControlStream, subroutines: Subroutines) -> tuple[Declared
 
 
 def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> list[CarriedOver]:
-    given = frozenset({"NEWIND"})
+    given = COUNTERS
     names = Names(data_items=parts.data_items, dropped=parts.dropped, given=given, zero=parts.items_of("mdv"))
     _, carried = check_definitions(program.error, "PRED", names, Scope(set()))
     _check_prediction(program, one(stream, "PRED").head)
@@ -321,33 +344,40 @@ def _check_formula(stream: ControlStream, parts: _Parts, program: Program) -> li
 def _check_compartmental(stream: ControlStream, parts: _Parts, program: Program) -> tuple[Scope, list[CarriedOver]]:
     """Definitions through $PK, $DES and $ERROR, in the order they run."""
     data, dropped = parts.data_items, parts.dropped
+    always = COUNTERS | frozenset(past_flags(program))
     pk, carried = check_definitions(
-        program.pk, "PK", Names(data_items=data, dropped=dropped, given=frozenset({"NEWIND"})), Scope(set())
+        program.pk, "PK", Names(data_items=data, dropped=dropped, given=always), Scope(set())
     )
     if program.des:
         names = Names(
             data_items=data - {"TIME"},
             dropped=dropped,
-            given=frozenset({"T", "NEWIND"}),
+            given=always | {"T"},
             hints={"TIME": "inside $DES the time is T"},
         )
         _, more = check_definitions(program.des, "DES", names, pk)
         carried += more
     only_des = names_assigned(program.des) - names_assigned(program.pk)
     hints = {n: f"{n} is assigned in $DES only; compute it here, or in $PK" for n in only_des}
-    given = frozenset({"F", "NEWIND"})
     names = Names(
-        data_items=data, dropped=dropped, given=given, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
+        data_items=data, dropped=dropped, given=always | {"F"}, hints=hints, zero=parts.items_of(*ZERO_ON_OBSERVATIONS)
     )
     _, more = check_definitions(program.error, "ERROR", names, pk)
     if more and any(only_observations(record) for record in stream.named("ERROR")):
-        raise UnsupportedError(
-            f"{more[0].name} keeps its value between records in $ERROR, which is evaluated at observations only",
-            hint="remove ONLY OBSERVATIONS or CALLFL=0 if doses are to set it, or compute it as a data item",
-            location=more[0].at,
-        )
+        _check_kept_at_observations(more, data_variables(program, data))
     _check_prediction(program, one(stream, "ERROR").head)
     return pk, carried + more
+
+
+def _check_kept_at_observations(carried: list[CarriedOver], of_data: frozenset[str]) -> None:
+    """Where $ERROR is not evaluated at doses; what is not assigned under conditions on covariates is not kept."""
+    for item in carried:
+        if item.certain or item.name in of_data:
+            raise UnsupportedError(
+                f"{item.name} keeps its value between records in $ERROR, which is evaluated at observations only",
+                hint="remove ONLY OBSERVATIONS or CALLFL=0 if doses are to set it, or compute it as a data item",
+                location=item.at,
+            )
 
 
 def _check_prediction(program: Program, at: Location) -> None:
@@ -355,20 +385,3 @@ def _check_prediction(program: Program, at: Location) -> None:
         raise SemanticError(
             "Y is never assigned", hint="assign the prediction with its residual error: Y = F + F*EPS(1)", location=at
         )
-
-
-def _check_effects_used(parts: _Parts, program: Program) -> None:
-    """Every ETA and EPS and every THETA that is not fixed must be used."""
-    used = names_read(program.pk) | names_read(program.des) | names_read(program.error)
-    for theta in parts.thetas:
-        if theta.name not in used and not theta.fixed:
-            raise _unused(theta.name, "remove it from $THETA, or write FIX", theta.at)
-    for record, blocks in (("OMEGA", parts.omega), ("SIGMA", parts.sigma)):
-        for block in blocks:
-            for name in block.names:
-                if name not in used:
-                    raise _unused(name, f"use it in the code, or remove it from ${record}", block.at)
-
-
-def _unused(name: str, hint: str, at: Location | None) -> ModelError:
-    return SemanticError(f"{name} is never used", hint=hint, location=at)

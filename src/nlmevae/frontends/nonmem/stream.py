@@ -17,12 +17,10 @@ _UNSUPPORTED = {
     "CONTR": "user-written contributions to the objective function are not supported; remove the record",
     "BIND": "binding of data items to parameters is not supported; remove the record",
     "INCLUDE": "write one file name: $INCLUDE file.txt",
-    "SUPERPROBLEM": "only one $PROBLEM is run; remove the record",
+    "SUPERPROBLEM": "problems are not repeated: only one $PROBLEM is run, once; remove the record",
     "INDEX": "index variables of user-written code are not supported; remove the record",
-    "DEFAULT": "remove the record",
     "FINEDATA": "records between those of the data are not made; name the file that it would write in $DATA",
-    "FORMAT": "remove the record",
-    "STIELTJES": "remove the record",
+    "STIELTJES": "expectations over a nonparametric density are not computed; remove the record",
 }
 _NOTED = {
     "SIMULATION": "note: run by `nlmevae simulate`, which takes seed and number of data sets from it",

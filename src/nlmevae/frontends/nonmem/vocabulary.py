@@ -24,6 +24,7 @@ class Vocabulary:
         constants: OMEGA(i,j) and SIGMA(i,j) that are numbers.
         lists: elements chosen by a data item, by the name code has for them.
         arrays: declared arrays and their sizes.
+        internal: the code includes NONMEM's declarations of its internal variables.
     """
 
     source: SourceText
@@ -35,6 +36,7 @@ class Vocabulary:
     constants: Mapping[str, float] = field(default_factory=dict)
     lists: Mapping[str, ElementList] = field(default_factory=dict)
     arrays: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

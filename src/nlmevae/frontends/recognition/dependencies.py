@@ -3,7 +3,8 @@ its conditions). Names nothing has assigned are inputs and stand for themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -19,6 +20,7 @@ from nlmevae.ir import (
     Symbol,
     Where,
     assignments,
+    model_times,
     names_assigned,
     names_read,
     needed_for,
@@ -39,19 +41,29 @@ def trace(statements: Sequence[Statement], known: Mapping[str, frozenset[str]], 
     """Dependencies of every variable after the statements, `known` being those before."""
     env = dict(known)
     for statement in statements:
-        if isinstance(statement, Assign):
-            reads = expression_inputs(statement.value, env)
-            if cuts.get(statement.target) in reads:
-                reads = NOTHING
-            env[statement.target] = reads
-        else:
-            _trace_if(statement, env, cuts)
+        follow(statement, env, cuts)
     return env
 
 
-def _trace_if(statement: If, env: Dependencies, cuts: Cuts) -> None:
+def follow(statement: Statement, env: MutableMapping[str, frozenset[str]], cuts: Cuts = NO_CUTS) -> None:
+    """What `trace` does with one statement, changing `env`."""
+    if isinstance(statement, Assign):
+        reads = expression_inputs(statement.value, env)
+        if cuts.get(statement.target) in reads:
+            reads = NOTHING
+        env[statement.target] = reads
+    else:
+        _trace_if(statement, env, cuts)
+
+
+def _trace_if(statement: If, env: MutableMapping[str, frozenset[str]], cuts: Cuts) -> None:
     reads = NOTHING.union(*(expression_inputs(condition, env) for condition, _ in statement.arms))
-    results = [trace(body, env, cuts) for _, body in statement.arms] + [trace(statement.orelse, env, cuts)]
+    results = []
+    for body in (*(body for _, body in statement.arms), statement.orelse):
+        result = ChainMap({}, env)
+        for inner in body:
+            follow(inner, result, cuts)
+        results.append(result)
     for name in names_assigned((statement,)):
         env[name] = reads.union(*(result.get(name, NOTHING) for result in results))
 
@@ -89,16 +101,18 @@ def outputs(model: Model, known: Mapping[str, frozenset[str]], cuts: Cuts = NO_C
 
 
 def dosing_names(model: Model) -> tuple[str, ...]:
-    """Variables compartments and closed forms read from $PK."""
+    """Variables compartments, closed forms and model times read from $PK."""
     fields = ("scale", "bioavailability", "lag", "duration", "rate", "initial")
     found = [getattr(c, f) for c in model.structural.compartments for f in fields]
     found += [getattr(i, f) for i in model.structural.inputs for f in fields[1:-1]]
-    return tuple(name for name in (*found, *model.structural.rate_constants) if name)
+    return tuple(name for name in (*found, *model.structural.rate_constants, *model_times(model.program)) if name)
 
 
 def place_of(statements: Sequence[Statement], name: str) -> Location | None:
     """Where `name` is first read; the statement's place if the name itself has none."""
     for statement in statements:
+        if name not in names_read((statement,)):
+            continue
         for expression, at in _expressions(statement):
             for node in expression.walk():
                 if isinstance(node, Symbol) and node.name == name:
@@ -160,18 +174,21 @@ def _piecewise(statements: Sequence[Statement], needed: frozenset[str], env: Dep
             for condition, body in statement.arms:
                 found |= expression_inputs(condition, env) | _piecewise(body, needed, dict(env))
             found |= _piecewise(statement.orelse, needed, dict(env))
-        env.update(trace((statement,), env))
+        follow(statement, env)
     return found
 
 
 def _deciding(expression: Expression, env: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    found = NOTHING
+    return NOTHING.union(*(expression_inputs(part, env) for part in deciding_expressions(expression)))
+
+
+def deciding_expressions(expression: Expression) -> Iterator[Expression]:
+    """Those whose value decides between pieces."""
     for node in expression.walk():
         if isinstance(node, Call) and node.function in ("MIN", "MAX", "ABS", "INT", "MOD"):
-            found |= expression_inputs(node, env)
+            yield node
         elif isinstance(node, Where):
-            found |= expression_inputs(node.condition, env)
-    return found
+            yield node.condition
 
 
 def conditions(statements: Sequence[Statement]) -> list[Expression]:

@@ -15,7 +15,7 @@ from nlmevae.frontends.recognition.points import (
     sample_items,
     sample_thetas,
 )
-from nlmevae.ir import Model, Statement, initial_elements, names_read, needed_for
+from nlmevae.ir import Model, Statement, initial_elements, names_assigned, names_read, needed_for
 from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import run, seeded
 
@@ -127,7 +127,7 @@ def _start(model: Model, points: Points, epsilons: tuple[str, ...], prediction: 
         scale = start[compartment.scale] if compartment.scale else 1.0
         start["F"] = start[f"A({compartment.number})"] / scale
     start.update({name: np.zeros(N_POINTS) for name in epsilons})
-    return start
+    return unassigned(model.program.error) | start
 
 
 def _linear(start: dict, epsilons: tuple[str, ...], statements: tuple[Statement, ...]):
@@ -141,7 +141,13 @@ def _linear(start: dict, epsilons: tuple[str, ...], statements: tuple[Statement,
 def run_individual(model: Model, points: Points) -> dict:
     """`points` and what $PK assigns, as far as doses and the observation code need it."""
     reads = names_read(error_program(model)) | set(dosing_names(model))
-    return run(needed_for(model.program.pk, reads), points)
+    needed = needed_for(model.program.pk, reads)
+    return run(needed, unassigned(needed) | points)
+
+
+def unassigned(statements: tuple[Statement, ...]) -> dict[str, float]:
+    """Not a number for what none of the points may assign, as where some of them do not."""
+    return dict.fromkeys(names_assigned(statements), np.nan)
 
 
 def _same(a: np.ndarray, b: np.ndarray, size: np.ndarray | None = None) -> bool:

@@ -15,7 +15,7 @@ from nlmevae.frontends.recognition.error_points import ErrorPoints, run_again
 from nlmevae.frontends.recognition.error_weights import is_variance_weight
 from nlmevae.frontends.recognition.individual_level import initial_dependencies
 from nlmevae.frontends.recognition.record_kinds import spellings
-from nlmevae.ir import Expression, Model
+from nlmevae.ir import Expression, Model, past_flags, time_of
 
 _FORMS = (
     "supported: F + EPS, F + F*EPS, F + F*EPS(1) + EPS(2), F + W*EPS with W = THETA, THETA*F, THETA + THETA*F or "
@@ -46,6 +46,13 @@ def refuse_form(
             hint=f"choose it with IF and numbers, as in IF ({name}.EQ.1), or multiply by a data item that is 0 or 1",
             location=at,
         )
+    for flag in past_flags(model.program):
+        if flag in reads and _splits(model, found, k, flag):
+            return UnsupportedError(
+                f"the residual error with {epsilon}{where} is another one after {time_of(flag)}: not supported",
+                hint=f"take {flag} out of its weight; predictions may read it",
+                location=at,
+            )
     usable = np.isfinite(found.f) & np.isfinite(found.w).all(axis=0) & (found.f != 0.0)
     if not usable.any() or np.any(found.w[k][usable] == 0.0):
         return UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ from nlmevae.frontends.recognition.dependencies import (
     NOTHING,
     ArmProbe,
     Dependencies,
+    follow,
     individual_program,
-    trace,
     with_arm_probes,
 )
 from nlmevae.frontends.recognition.points import (
@@ -23,8 +24,10 @@ from nlmevae.frontends.recognition.points import (
     sample_items,
     sample_thetas,
 )
+from nlmevae.frontends.recognition.reach import touches
 from nlmevae.ir import If, Model, Statement, assignments, initial_elements, names_assigned, needed_names
-from nlmevae.ir.evaluate import run, seeded
+from nlmevae.ir.dual import Dual, value_of
+from nlmevae.ir.evaluate import execute, seeded
 
 N_THETA_DRAWS = 8
 N_COVARIATE_DRAWS = 120
@@ -47,15 +50,16 @@ class IndividualLevel:
     rows differ in THETAs, the columns in data items.
 
     Attributes:
-        statements: the program, with a probe in every IF arm.
+        program: where individual parameters are defined; statements: the same with a probe in every IF arm.
         candidates: per ETA, the variables that carry it, first carrier first.
         points: all inputs.
         etas, thetas: the differentiated inputs of the two runs.
         random, typical: values of each candidate with random ETAs (differentiated by ETAs) and with all
-            ETAs 0 (differentiated by THETAs).
+            ETAs 0 (differentiated by THETAs). history: what each statement assigned in the former run, values only.
     """
 
     model: Model
+    program: tuple[Statement, ...]
     statements: tuple[Statement, ...]
     probes: tuple[ArmProbe, ...]
     candidates: dict[str, tuple[Candidate, ...]]
@@ -64,15 +68,24 @@ class IndividualLevel:
     thetas: tuple[str, ...]
     random: dict[tuple[str, int], Any]
     typical: dict[tuple[str, int], Any]
+    history: tuple[dict[str, Any], ...]
     arms_run: dict[str, np.ndarray]
 
     @property
     def shape(self) -> tuple[int, int]:
         return N_THETA_DRAWS, N_COVARIATE_DRAWS
 
+    def other_etas(self, eta: str) -> frozenset[str]:
+        return frozenset(self.model.etas) - {eta}
+
+    @property
+    def known_inputs(self) -> frozenset[str]:
+        """What is constant at the individual level: THETAs, ETAs, data items."""
+        return frozenset(t.name for t in self.model.thetas) | frozenset(self.model.etas) | self.model.data_items
+
     def unreached_arms(self, candidate: Candidate) -> list[If]:
         """IFs that decide the candidate by data items alone and have an arm no point took."""
-        before = individual_program(self.model)[: candidate.index + 1]
+        before = self.program[: candidate.index + 1]
         probes = tuple(p for p in self.probes if p.index <= candidate.index)
         return unreached_arms(before, candidate.name, probes, self.arms_run, self.model.data_items)
 
@@ -106,19 +119,20 @@ def find_candidates(model: Model) -> dict[str, tuple[Candidate, ...]]:
     found: dict[str, list[Candidate]] = {name: [] for name in model.etas}
     env = initial_dependencies(model)
     for index, statement in enumerate(individual_program(model)):
-        after = trace((statement,), env)
+        follow(statement, env)
         for name in dict.fromkeys(a.target for a in assignments((statement,))):
-            reads = after.get(name, NOTHING)
-            for eta in model.etas:
-                if eta in reads:
-                    found[eta].append(Candidate(name, index, after[name]))
-        env = after
+            reads = env.get(name, NOTHING)
+            candidate = Candidate(name, index, reads)
+            for eta in reads:
+                if eta in found:
+                    found[eta].append(candidate)
     return {eta: tuple(candidates) for eta, candidates in found.items()}
 
 
 def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLevel:
     """Draw the points and run the program twice."""
-    statements, probes = with_arm_probes(individual_program(model), _PROBE)
+    program = individual_program(model)
+    statements, probes = with_arm_probes(program, _PROBE)
     candidates = find_candidates(model)
     n = N_THETA_DRAWS * N_COVARIATE_DRAWS
     points = grid(sample_thetas(model, N_THETA_DRAWS, rng, fixed="held"), sample_items(model, N_COVARIATE_DRAWS, rng))
@@ -130,12 +144,14 @@ def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLe
     effects = sample_etas(model, n, rng)
     random_env = seeded({**points, **effects}, etas)
     typical_env = seeded({**points, **dict.fromkeys(model.etas, 0.0)}, thetas)
-    random, after = run_watching(statements[: last + 1], random_env, wanted)
+    history: list[dict[str, Any]] = []
+    random, after = run_watching(statements[: last + 1], random_env, wanted, history=history)
     typical, _ = run_watching(statements[: last + 1], typical_env, wanted)
     points.update(effects)
     arms = {probe.name: np.broadcast_to(after.get(probe.name, np.nan), (n,)) for probe in probes}
     return IndividualLevel(
         model=model,
+        program=program,
         statements=statements,
         probes=probes,
         candidates=candidates,
@@ -144,23 +160,59 @@ def run_individual_level(model: Model, rng: np.random.Generator) -> IndividualLe
         thetas=thetas,
         random=random,
         typical=typical,
+        history=tuple(history),
         arms_run=arms,
     )
 
 
 def run_watching(
-    statements: tuple[Statement, ...], env: dict[str, Any], wanted: set[tuple[str, int]]
+    statements: tuple[Statement, ...],
+    env: dict[str, Any],
+    wanted: set[tuple[str, int]],
+    *,
+    history: list[dict[str, Any]] | None = None,
 ) -> tuple[dict[tuple[str, int], Any], dict[str, Any]]:
     """Run, keeping the value each (name, statement index) of `wanted` has right after that statement.
+
+    Args:
+        history: gets what each statement assigned, without derivatives.
 
     Returns:
         Those values, and the environment at the end.
     """
-    kept = {}
+    kept, env = {}, dict(env)
     by_index: dict[int, list[str]] = {}
     for name, index in wanted:
         by_index.setdefault(index, []).append(name)
     for index, statement in enumerate(statements):
-        env = run((statement,), env)
+        execute(statement, env)
         kept.update({(name, index): env[name] for name in by_index.get(index, ()) if name in env})
+        if history is not None:
+            assigned = names_assigned((statement,))
+            history.append({name: value_of(env[name]) for name in assigned if name in env})
     return kept, env
+
+
+def without_effect(level: IndividualLevel, eta: str) -> dict[tuple[str, int], Any]:
+    """The candidates of the ETA where it is 0 and all else as it is in `random`, with their derivative by it. Only the
+    statements it reaches are run again."""
+    wanted = {(c.name, c.index) for c in level.candidates[eta]}
+    statements = level.statements[: max(index for _, index in wanted) + 1]
+    zero = np.zeros(len(level.points[eta]))
+    changed: dict[str, Any] = {eta: Dual(zero, np.ones((1, *zero.shape)))}
+    before = dict(level.points)
+    env = ChainMap(changed, before)
+    kept = {}
+    for index, statement in enumerate(statements):
+        assigned = names_assigned((statement,))
+        if touches(statement, changed.keys()):
+            changed.update({name: env[name] for name in assigned if name in env})
+            execute(statement, env)
+            if any(name not in changed for name in level.history[index]):  # no value where the ETA is 0
+                return run_watching(statements, seeded({**level.points, eta: 0.0}, (eta,)), wanted)[0]
+        else:
+            for name in assigned:
+                changed.pop(name, None)
+        before.update(level.history[index])
+        kept.update({(name, index): env[name] for name in assigned if (name, index) in wanted and name in env})
+    return kept

@@ -10,6 +10,7 @@ own with mean 0, whatever it does: nothing is assumed about it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from nlmevae.frontends.recognition.dependencies import (
     assigned_repeatedly,
     assignment_place,
     error_program,
-    individual_program,
     outputs,
     piecewise_inputs,
     place_of,
@@ -40,12 +40,23 @@ from nlmevae.frontends.recognition.individual_level import (
     Candidate,
     IndividualLevel,
     initial_dependencies,
-    run_watching,
+    without_effect,
 )
+from nlmevae.frontends.recognition.reach import decides, reached, reaches_data
 from nlmevae.frontends.recognition.transforms import find_transform, gaussian_slope, rounding, to_gaussian
-from nlmevae.ir import Diagnostic, If, IndividualParameter, Model, Transform, assignments, names_read
+from nlmevae.ir import (
+    Diagnostic,
+    If,
+    IndividualParameter,
+    Model,
+    Statement,
+    Transform,
+    assignments,
+    names_assigned,
+    names_read,
+    past_flags,
+)
 from nlmevae.ir.dual import tangent_of, value_of
-from nlmevae.ir.evaluate import seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +90,7 @@ def find_parameters(
     known = dict.fromkeys(model.zero_etas, NOTHING)
     reaches = NOTHING.union(*outputs(model, known).values())
     chosen: dict[str, tuple[Candidate, Transform]] = {}
+    carriers: dict[str, list[_Carrier]] = {}
     for eta in model.etas:
         if eta in model.zero_etas or eta in elsewhere:
             continue
@@ -86,42 +98,69 @@ def find_parameters(
             raise SemanticError(
                 f"{eta} has no effect on the prediction or its residual error",
                 hint=f"use {eta} in the code, or remove it and its OMEGA",
-                location=place_of(individual_program(model), eta) or _omega_place(model, eta),
+                location=place_of(level.program, eta) or _omega_place(model, eta),
             )
-        pair = _parameter_of(level, eta, taken={candidate.name for candidate, _ in chosen.values()})
+        carriers[eta] = _carriers(level, eta)
+        pair = _parameter_of(level, carriers[eta], taken={candidate.name for candidate, _ in chosen.values()})
         if pair is not None:
             chosen[eta] = pair
     cuts = {candidate.name: eta for eta, (candidate, _) in chosen.items()}
-    derived = {eta for eta, (candidate, _) in chosen.items() if _is_derived(model, candidate, eta, cuts)}
+    derived = {eta for eta, (candidate, _) in chosen.items() if _is_derived(level, candidate, eta, cuts)}
     values = [_typical_value(level, *pair, eta, cuts) for eta, pair in chosen.items() if eta not in derived]
     left = [eta for eta in model.etas if eta not in model.zero_etas | elsewhere]
     general = [eta for eta in left if eta not in chosen or eta in derived]
-    return values, tuple(_general_note(level, eta, chosen.get(eta)) for eta in general)
+    return values, tuple(_general_note(level, eta, carriers[eta], chosen.get(eta)) for eta in general)
 
 
-def _parameter_of(level: IndividualLevel, eta: str, taken: set[str]) -> tuple[Candidate, Transform] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carrier:
+    """A variable that carries an ETA: `reason` it cannot be an individual parameter, else its transform if there is
+    one, and then whether nothing the data see depends on the ETA except through it. at_zero: of `without_effect`, if
+    it had to be found."""
+
+    candidate: Candidate
+    reason: str
+    transform: Transform | None
+    captures: bool
+    at_zero: dict[tuple[str, int], Any]
+
+
+def _carriers(level: IndividualLevel, eta: str) -> list[_Carrier]:
+    found = []
+    reasons = [_not_individual(level, candidate, eta) for candidate in level.candidates[eta]]
+    alone = all(c.reads.isdisjoint(level.other_etas(eta)) for c in level.candidates[eta])
+    at_zero = {} if alone or all(reasons) else without_effect(level, eta)
+    for candidate, reason in zip(level.candidates[eta], reasons, strict=True):
+        transform = None if reason else _transform_of(level, candidate, eta, at_zero)
+        captures = transform is not None and not reaches_data(
+            level.model, level.program, eta, candidate.name, candidate.index + 1
+        )
+        found.append(
+            _Carrier(candidate=candidate, reason=reason, transform=transform, captures=captures, at_zero=at_zero)
+        )
+    return found
+
+
+def _parameter_of(
+    level: IndividualLevel, carriers: list[_Carrier], taken: set[str]
+) -> tuple[Candidate, Transform] | None:
     """None: no parameter is verified that is not `taken` by another ETA."""
-    verified = []
-    for candidate in level.candidates[eta]:
-        usable = candidate.name not in taken and not _not_individual(level.model, candidate, eta)
-        transform = _transform_of(level, candidate, eta) if usable else None
-        if transform is not None and _captures(level.model, candidate, eta):
-            verified.append((candidate, transform))
+    verified = [(c.candidate, c.transform) for c in carriers if c.captures and c.candidate.name not in taken]
     chosen = _choose(verified)
     return None if chosen is None or level.unreached_arms(chosen[0]) else chosen
 
 
-def _is_derived(model: Model, candidate: Candidate, eta: str, cuts: Cuts) -> bool:
+def _is_derived(level: IndividualLevel, candidate: Candidate, eta: str, cuts: Cuts) -> bool:
     """It has other random effects in it and no THETA of its own (V = CL*EXP(ETA(2))): nothing is left for a mean."""
-    others = candidate.reads & set(model.etas) - {eta}
-    return bool(others) and not _own_reads(model, candidate, cuts) & {t.name for t in model.thetas}
+    others = candidate.reads & set(level.model.etas) - {eta}
+    return bool(others) and not _own_reads(level, candidate, cuts) & {t.name for t in level.model.thetas}
 
 
-def _own_reads(model: Model, candidate: Candidate, cuts: Cuts) -> frozenset[str]:
+def _own_reads(level: IndividualLevel, candidate: Candidate, cuts: Cuts) -> frozenset[str]:
     """What the variable depends on, other individual parameters counting as known."""
     others = {name: eta for name, eta in cuts.items() if name != candidate.name}
-    before = individual_program(model)[: candidate.index + 1]
-    return trace(before, initial_dependencies(model), others)[candidate.name]
+    before = level.program[: candidate.index + 1]
+    return trace(before, initial_dependencies(level.model), others)[candidate.name]
 
 
 def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Transform] | None:
@@ -139,32 +178,32 @@ def _choose(verified: list[tuple[Candidate, Transform]]) -> tuple[Candidate, Tra
     return first
 
 
-def _not_individual(model: Model, candidate: Candidate, eta: str) -> str:
+def _not_individual(level: IndividualLevel, candidate: Candidate, eta: str) -> str:
     """Why the variable cannot be an individual parameter whatever its transform; "" if it can."""
-    if assigned_repeatedly(individual_program(model)[candidate.index], candidate.name):
+    program = level.program
+    if assigned_repeatedly(program[candidate.index], candidate.name):
         return "is assigned more than once in one branch of an IF block"
-    before = individual_program(model)[: candidate.index + 1]
-    if _builds_on_itself(model, candidate, eta):
+    if _builds_on_itself(program, candidate, eta):
         return "is computed from itself after it has the effect"
-    if _replaced_later(model, candidate):
+    if _replaced_later(program, candidate):
         return "is assigned again, without its earlier value, in some branches"
-    if eta in piecewise_inputs(before, (candidate.name,), initial_dependencies(model)):
+    if decides(program[: candidate.index + 1], eta, candidate.name):
         return "is limited or piecewise in it (IF, MIN, MAX, ABS)"
-    varying = candidate.reads - {t.name for t in model.thetas} - set(model.etas) - model.data_items
+    varying = candidate.reads - level.known_inputs - {*past_flags(level.model.program)}
     return f"varies with {', '.join(sorted(varying))}" if varying else ""
 
 
-def _builds_on_itself(model: Model, candidate: Candidate, eta: str) -> bool:
+def _builds_on_itself(program: tuple[Statement, ...], candidate: Candidate, eta: str) -> bool:
     """The statement reads the variable's own earlier value, which already had the effect."""
-    program = individual_program(model)
-    earlier = trace(program[: candidate.index], initial_dependencies(model)).get(candidate.name, NOTHING)
-    return eta in earlier and candidate.name in names_read((program[candidate.index],))
+    reads_itself = candidate.name in names_read((program[candidate.index],))
+    return reads_itself and candidate.name in reached(program[: candidate.index], {eta})
 
 
-def _replaced_later(model: Model, candidate: Candidate) -> bool:
+def _replaced_later(program: tuple[Statement, ...], candidate: Candidate) -> bool:
     """An IF further down gives the variable another value on some paths: what it was is not all it is."""
-    later = [s for s in individual_program(model)[candidate.index + 1 :] if isinstance(s, If)]
-    found = [a for a in assignments(tuple(later)) if a.target == candidate.name]
+    later = program[candidate.index + 1 :]
+    ifs = [s for s in later if isinstance(s, If) and candidate.name in names_assigned((s,))]
+    found = [a for a in assignments(tuple(ifs)) if a.target == candidate.name]
     return any(candidate.name not in a.value.names() for a in found)
 
 
@@ -173,22 +212,15 @@ def _covariates(model: Model) -> frozenset[str]:
     return frozenset(name for c in columns for name in (c.name, c.synonym) if name)
 
 
-def _captures(model: Model, candidate: Candidate, eta: str) -> bool:
-    """Nothing the data can see depends on the ETA except through the candidate."""
-    seen = outputs(model, initial_dependencies(model), {candidate.name: eta}, until=candidate.index + 1)
-    return all(eta not in reads for reads in seen.values())
-
-
-def _transform_of(level: IndividualLevel, candidate: Candidate, eta: str) -> Transform | None:
+def _transform_of(
+    level: IndividualLevel, candidate: Candidate, eta: str, at_zero: dict[tuple[str, int], Any]
+) -> Transform | None:
+    """`at_zero`: without_effect, read where the variable has other effects too: they stay as they are."""
     value, slope = _value_and_slope(level, candidate, eta)
     if value is None:
         return None
-    if candidate.reads & set(level.model.etas) == {eta}:
-        typical = level.typical[(candidate.name, candidate.index)]
-    else:  # the other effects as they are
-        key = (candidate.name, candidate.index)
-        at_zero, _ = run_watching(level.statements[: candidate.index + 1], {**level.points, eta: 0.0}, {key})
-        typical = at_zero[key]
+    alone = candidate.reads.isdisjoint(level.other_etas(eta))
+    typical = (level.typical if alone else at_zero)[(candidate.name, candidate.index)]
     return find_transform(value, slope, _full(level, value_of(typical)), level.points[eta])
 
 
@@ -211,7 +243,7 @@ def _typical_value(
 ) -> TypicalValue:
     model = level.model
     found = level.typical[(candidate.name, candidate.index)]
-    before = individual_program(model)[: candidate.index + 1]
+    before = level.program[: candidate.index + 1]
     psi = _full(level, value_of(found)).reshape(level.shape)
     tangent = tangent_of(found, np.zeros((len(level.thetas), *level.shape)))
     tangent = np.broadcast_to(tangent.reshape(len(level.thetas), -1), (len(level.thetas), psi.size))
@@ -221,7 +253,7 @@ def _typical_value(
         exact = (transform.kind == "identity") | (rounding(transform, psi) < 1e-10)
         mu = np.where(np.isfinite(mu) & exact, mu, np.nan)
         chain = np.where(np.isfinite(mu), gaussian_slope(transform, psi), np.nan)
-    reads = _own_reads(model, candidate, cuts)
+    reads = _own_reads(level, candidate, cuts)
     thetas = tuple(t.name for t in model.thetas if t.name in reads)
     rows = {name: tangent[level.thetas.index(name)].reshape(level.shape) for name in thetas}
     psi_slope = {name: np.where(np.isfinite(mu), row, np.nan) for name, row in rows.items()}
@@ -253,54 +285,56 @@ def _column_order(model: Model):
 
 
 # other effects ------------------------------------------------------------------------------------
-def _general_note(level: IndividualLevel, eta: str, derived: tuple[Candidate, Transform] | None) -> Diagnostic:
-    form, name = _form_of(level, eta) if derived is None else (EffectForm(DERIVED.format(name=derived[0].name)), "")
+def _general_note(
+    level: IndividualLevel, eta: str, carriers: list[_Carrier], derived: tuple[Candidate, Transform] | None
+) -> Diagnostic:
+    form, name = (
+        _form_of(level, eta, carriers) if derived is None else (EffectForm(DERIVED.format(name=derived[0].name)), "")
+    )
     return Diagnostic(
         code="general-effect",
         severity="note",
         message=f"{eta} is not mu-referenced ({form.name}): it is a variable of its own with mean 0",
         hint=form.remedy.format(name=name, eta=eta),
-        location=_effect_place(level.model, eta),
+        location=_effect_place(level, eta),
     )
 
 
-def _form_of(level: IndividualLevel, eta: str) -> tuple[EffectForm, str]:
+def _form_of(level: IndividualLevel, eta: str, carriers: list[_Carrier]) -> tuple[EffectForm, str]:
     """What the effect is instead, and the variable that first carries it."""
     model = level.model
-    if not level.candidates[eta]:
+    if not carriers:
         record = "$DES" if place_of(model.program.des, eta) else "$ERROR" if model.structural.compartments else "Y"
         return EffectForm(OUTSIDE.format(record=record)), eta
-    name = level.candidates[eta][0].name
-    first = next(c for c in reversed(level.candidates[eta]) if c.name == name)  # when all its assignments are made
-    reason = _not_individual(model, first, eta)
-    usable = [c for c in level.candidates[eta] if not _not_individual(model, c, eta) and _transform_of(level, c, eta)]
-    captured = [c for c in usable if _captures(model, c, eta)]
+    name = carriers[0].candidate.name
+    last = next(c for c in reversed(carriers) if c.candidate.name == name)  # when all its assignments are made
+    usable = [c for c in carriers if c.transform]
+    captured = [c.candidate for c in usable if c.captures]
     if captured:
         form = UNREACHED if level.unreached_arms(captured[0]) else TAKEN
-        return EffectForm(form.format(name=captured[0].name)), first.name
+        return EffectForm(form.format(name=captured[0].name)), name
     if usable:
-        names = ", ".join(dict.fromkeys(c.name for c in usable))
+        names = ", ".join(dict.fromkeys(c.candidate.name for c in usable))
         where = SEVERAL_VARIABLES if "," in names else ELSEWHERE
-        return EffectForm(where.format(names=names)), first.name
-    if reason:
-        return EffectForm(f"{first.name} {reason}"), first.name
-    return _numerical_form(level, first, eta), first.name
+        return EffectForm(where.format(names=names)), name
+    if last.reason:
+        return EffectForm(f"{name} {last.reason}"), name
+    return _numerical_form(level, last, eta), name
 
 
-def _numerical_form(level: IndividualLevel, candidate: Candidate, eta: str) -> EffectForm:
+def _numerical_form(level: IndividualLevel, carrier: _Carrier, eta: str) -> EffectForm:
+    candidate = carrier.candidate
     value, slope = _value_and_slope(level, candidate, eta)
     if value is None:
         return EffectForm("without a value at the points tried")
-    zero = seeded({**level.points, eta: 0.0}, (eta,))
-    key = (candidate.name, candidate.index)
-    at_zero, _ = run_watching(level.statements[: candidate.index + 1], zero, {key})
-    typical = _full(level, value_of(at_zero[key]))
-    typical_slope = np.broadcast_to(tangent_of(at_zero[key], np.zeros((1, *typical.shape)))[0], typical.shape)
+    at_zero = (carrier.at_zero or without_effect(level, eta))[(candidate.name, candidate.index)]
+    typical = _full(level, value_of(at_zero))
+    typical_slope = np.broadcast_to(tangent_of(at_zero, np.zeros((1, *typical.shape)))[0], typical.shape)
     return name_form(value, slope, typical, typical_slope)
 
 
-def _effect_place(model: Model, eta: str) -> Location | None:
-    programs = (individual_program(model), model.program.des, error_program(model))
+def _effect_place(level: IndividualLevel, eta: str) -> Location | None:
+    programs = (level.program, level.model.program.des, error_program(level.model))
     return next((place for program in programs if (place := place_of(program, eta))), None)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from nlmevae.frontends.recognition.dependencies import conditions
-from nlmevae.ir import Column, Compare, Model, Negate, Number, PopulationParameter, Symbol
+from nlmevae.ir import Column, Compare, Model, Negate, Number, PopulationParameter, Symbol, past_flags
 
 ETA_SD = 0.3
 DOSE_ROLES = ("evid", "mdv", "amt", "rate", "addl", "ss", "ii")
@@ -51,7 +51,7 @@ def sample_etas(model: Model, n: int, rng: np.random.Generator) -> dict[str, np.
 
 
 def sample_items(model: Model, n: int, rng: np.random.Generator, *, record: Record = "any") -> dict[str, np.ndarray]:
-    """Values of every data item, both spellings of a synonym alike."""
+    """Values of every data item, both spellings of a synonym alike, and of MPAST(i), which data decide as well."""
     program = model.program
     compared = compared_numbers((*program.pk, *program.des, *program.error))
     values = {}
@@ -62,7 +62,7 @@ def sample_items(model: Model, n: int, rng: np.random.Generator, *, record: Reco
         special = sorted(set().union(*(compared.get(name, ()) for name in names)))
         drawn = _sample_item(column, special, n, rng, record)
         values.update(dict.fromkeys(names, drawn))
-    return values
+    return values | {flag: rng.integers(0, 2, n).astype(float) for flag in past_flags(program)}
 
 
 def _sample_item(column: Column, special: list[float], n: int, rng: np.random.Generator, record: Record) -> np.ndarray:

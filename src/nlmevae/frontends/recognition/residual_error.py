@@ -24,6 +24,7 @@ from nlmevae.frontends.recognition.error_forms import ErrorForm
 from nlmevae.frontends.recognition.error_points import (
     run_again,
     run_individual,
+    unassigned,
 )
 from nlmevae.frontends.recognition.error_survey import DEFAULTS, ErrorCode, Survey, read_error_code, survey_records
 from nlmevae.frontends.recognition.individual_level import initial_dependencies
@@ -218,7 +219,8 @@ def _unmoved_by(model: Model, form: ErrorForm, names: tuple[str, ...]) -> frozen
     """Those of `names` whose derivative of f is 0 at every point."""
     found = form.found
     start = run_individual(model, seeded(found.points, names))
-    tangent = tangent_of(run(error_program(model), start)["Y"], np.zeros((len(names), len(found.f))))
+    program = error_program(model)
+    tangent = tangent_of(run(program, unassigned(program) | start)["Y"], np.zeros((len(names), len(found.f))))
     slopes = np.broadcast_to(tangent, (len(names), len(found.f)))
     still = np.all((slopes == 0.0) | ~np.isfinite(found.f), axis=1)
     return frozenset(name for name, unmoved in zip(names, still, strict=True) if unmoved)

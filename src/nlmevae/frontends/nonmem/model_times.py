@@ -1,0 +1,162 @@
+"""Model event times in code: where MTIME(i), MPAST(i) and MTDIFF may stand (NONMEM help, MTIME)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nlmevae.errors import Location, SemanticError, UnsupportedError
+from nlmevae.frontends.nonmem.carried_values import NEWIND
+from nlmevae.frontends.nonmem.records import Record
+from nlmevae.ir import (
+    Assign,
+    Compare,
+    Expression,
+    If,
+    Number,
+    Program,
+    Statement,
+    Symbol,
+    names_assigned,
+    past_flags,
+    time_of,
+)
+
+#: Names that need a number, and the one that says that MTIME may be another from now on.
+NUMBERED = ("MTIME", "MPAST")
+TIMES_DIFFER = "MTDIFF"
+#: Statements with which $PK is not evaluated at model times; without them it is (NONMEM help, $PK).
+_EVENTS_ONLY = re.compile(
+    r"^[ \t]*(CALLFL[ \t]*=[ \t]*-1)[ \t]*(?=;|\r|$)|\([ \t]*EVERY[ \t]+EVENT[ \t]*\)", re.IGNORECASE | re.MULTILINE
+)
+
+
+def check_time_element(base: str, index: str, section: str, at: Location) -> str:
+    """``MTIME(2)`` or ``MPAST(2)`` where code may read it.
+
+    Raises:
+        SemanticError: no number; a model without $PK.
+    """
+    if not index.isdigit() or int(index) == 0:
+        raise SemanticError(f"{base}({index}) has no number", hint=f"number model times from 1: {base}(1)", location=at)
+    if section == "PRED":
+        hint = "$PRED has the time itself: write the change as an IF on TIME"
+        raise SemanticError(f"{base}({index}) cannot be used in $PRED", hint=hint, location=at)
+    return f"{base}({int(index)})"
+
+
+def check_time_name(name: str, at: Location, *, assigned: bool, section: str) -> None:
+    """Raises what is wrong with a plain name: MTIME without its number, MTDIFF where it is not assigned in $PK."""
+    if name in NUMBERED:
+        raise SemanticError(f"{name} has no number", hint=f"number model times from 1: {name}(1)", location=at)
+    if name == TIMES_DIFFER and not assigned:
+        raise UnsupportedError(f"reading {name} is not supported", hint=f"only assign it: {name}=1 in $PK", location=at)
+    if name == TIMES_DIFFER and section != "PK":
+        raise SemanticError(
+            f"{name} is assigned in ${section}", hint="assign it in $PK, where MTIME(i) gets its value", location=at
+        )
+
+
+def check_model_times(program: Program, pk: Sequence[Record]) -> None:
+    """Every MPAST(i) has its MTIME(i), and $PK is evaluated there.
+
+    Raises:
+        SemanticError: an MPAST(i) without MTIME(i).
+        UnsupportedError: $PK is to be evaluated at event records only.
+    """
+    flags = past_flags(program)
+    assigned = names_assigned(program.pk)
+    for flag in flags:
+        if time_of(flag) not in assigned:
+            raise SemanticError(
+                f"{flag} is read, and $PK does not assign {time_of(flag)}",
+                hint=f"assign {time_of(flag)} in $PK, the time from which {flag} is 1",
+                location=_first_read((*program.pk, *program.des, *program.error), flag),
+            )
+    for record in pk if flags else ():
+        match = _EVENTS_ONLY.search(record.source.text, record.body, record.end)
+        if match:
+            words = match.group().strip()
+            raise UnsupportedError(
+                f"{words} with {time_of(flags[0])} is not supported: $PK is then not evaluated at model times",
+                hint="remove it, or write CALLFL=-2: NONMEM's default where MTIME is used",
+                location=record.source.location(match.start() + match.group().index(words[0]), len(words)),
+            )
+
+
+def without_newind(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """$PK with ``IF (NEWIND.NE.2) MTIME(i) = ...`` without its condition: NONMEM takes the times of the first record
+    anyway. An ELSE may keep them, ``MTIME(i) = MTIME(i)``. IFs that assign anything else stay as they are."""
+    kept: list[Statement] = []
+    for statement in statements:
+        times = _times_of_first_record(statement)
+        kept += times or [statement]
+    return tuple(kept)
+
+
+def _times_of_first_record(statement: Statement) -> list[Statement]:
+    if not isinstance(statement, If) or len(statement.arms) != 1:
+        return []
+    condition, body = statement.arms[0]
+    first = isinstance(condition, Compare) and condition.left == Symbol(NEWIND) and isinstance(condition.right, Number)
+    if not first or (condition.operator, condition.right.value) not in (("!=", 2), ("<", 2), ("<=", 1)):
+        return []
+    simple = all(isinstance(s, Assign) and s.target.startswith("MTIME(") for s in (*body, *statement.orelse))
+    same = all(s.value == Symbol(s.target) for s in statement.orelse if isinstance(s, Assign))
+    return list(body) if simple and same else []
+
+
+def check_repeatable(program: Program, kept: Sequence[Statement]) -> None:
+    """$PK is evaluated at model times too, with the data items of the record behind them: a counter would count them.
+
+    Args:
+        kept: what values of earlier records are computed with, record by record.
+
+    Raises:
+        UnsupportedError: evaluating them twice at a record would give other values.
+    """
+    if past_flags(program):
+        _check_reads(kept, frozenset(), frozenset(), names_assigned(program.pk))
+
+
+def _check_reads(
+    statements: Sequence[Statement], new: frozenset[str], later: frozenset[str], watched: frozenset[str]
+) -> frozenset[str]:
+    """Nothing of `watched` is read before it gets its value of this evaluation. `new`: names that have got it; `later`:
+    those that may get it after the statements. Returns `new` after them."""
+    for k, statement in enumerate(statements):
+        after = later | names_assigned(statements[k:])
+        if isinstance(statement, If):
+            read = frozenset().union(*(condition.names() for condition, _ in statement.arms))
+            behind = later | names_assigned(statements[k + 1 :])
+            bodies = (*(body for _, body in statement.arms), statement.orelse)
+            got = [_check_reads(body, new, behind, watched) for body in bodies]
+        else:
+            read, got = statement.value.names(), [new | {statement.target}]
+        wrong = sorted(read & after & watched - new)
+        if wrong:
+            raise UnsupportedError(
+                f"{wrong[0]} is computed from its value at an earlier record, in a model with MTIME: not supported",
+                hint="NONMEM evaluates $PK at model times as well, which changes it; compute it as a data item",
+                location=statement.at,
+            )
+        new = frozenset.intersection(*got)
+    return new
+
+
+def _first_read(statements: Sequence[Statement], name: str) -> Location | None:
+    for statement in statements:
+        if isinstance(statement, If):
+            inner = [s for _, body in statement.arms for s in body]
+            found = [_place(condition, name) for condition, _ in statement.arms]
+            found.append(_first_read((*inner, *statement.orelse), name))
+        else:
+            found = [_place(statement.value, name)]
+        place = next((at for at in found if at is not None), None)
+        if place is not None:
+            return place
+    return None
+
+
+def _place(expression: Expression, name: str) -> Location | None:
+    return next((node.at for node in expression.walk() if isinstance(node, Symbol) and node.name == name), None)
