@@ -170,8 +170,8 @@ def test_a_lagged_dose_may_arrive_before_or_after_a_model_time(backend, tmp_path
     """One compartment whose K changes: sums of exponentials."""
     text = LINEAR.format(more="ALAG1 = THETA(3)\n", thetas="(0, 1.5)")
     form, table = prepared(tmp_path, LAGGED, text)
-    where = decoder(form, table, backend, rtol=1e-8).linearise(np.array([[np.log(m), np.log(0.2), 1.5] for m in (1.0, 6.9, 7.7)]),
-                                                    np.zeros(3, dtype=int))  # fmt: skip
+    x = np.array([[np.log(m), np.log(0.2), 1.5] for m in (1.0, 6.9, 7.7)])
+    where = decoder(form, table, backend, rtol=1e-8).linearise(x, np.zeros(3, dtype=int))
 
     def hand(model_time: float, k: float, lag: float) -> np.ndarray:
         """exp(-integral of K) from the arrival on; K is three times as large after the model time."""

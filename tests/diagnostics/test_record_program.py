@@ -105,6 +105,56 @@ def test_pk_is_evaluated_at_model_times_between_records(second, tmp_path):
     agree_with_the_decoder(tmp_path / "run1.ctl")
 
 
+BILE = """$PROBLEM bile
+$INPUT ID TIME AMT II ADDL EVID DV
+$DATA data.csv IGNORE=@
+$SUBROUTINES ADVAN6 TOL=9
+$MODEL COMP=(DEPOT) COMP=(CENTRAL) COMP=(PERIPH) COMP=(GALL)
+$PK
+KA = THETA(1)*EXP(ETA(1))
+{times}
+$DES
+FLAG = {flag}
+DADT(1) = -KA*A(1) + 10*A(4)*FLAG
+DADT(2) = KA*A(1) - A(2) - A(2) + A(3) - A(2)
+DADT(3) = A(2) - A(3)
+DADT(4) = A(2) - 10*A(4)*FLAG
+$ERROR
+A1 = A(1)
+A2 = A(2)
+A3 = A(3)
+A4 = A(4)
+Y = F + EPS(1)
+$THETA 1
+$OMEGA 1
+$SIGMA 0.4
+"""
+#: Of NONMEM's table mtimess.tab, which comes with its help (enterohepatic circulation examples): TIME, A1 to A4.
+BILE_AMOUNTS = np.array([
+    [4, 24.713, 12.526, 10.881, 1.2666],
+    [8, 6.4321, 4.5466, 6.0244, 0.46681],
+    [12, 100.12, 0.48683, 1.0575, 8.1373],
+    [16, 29.213, 14.449, 11.948, 1.4596],
+    [20, 7.4454, 5.2546, 6.9510, 0.53951],
+    [24, 100.14, 0.56265, 1.2220, 9.4045],
+    [44, 7.6278, 5.3821, 7.1177, 0.55259],
+    [48, 100.14, 0.57630, 1.2516, 9.6326],
+])  # fmt: skip
+
+
+def test_amounts_with_model_times_are_nonmems(tmp_path):
+    """The gall bladder empties from 3 to 8 hours after every dose; NONMEM's example moves MTIME(1) and MTIME(2) on,
+    here every dose has two of its own. 8, 20 and 44 are model times and records."""
+    times = "\n".join(f"MTIME({2 * k + 1}) = {12 * k + 3}\nMTIME({2 * k + 2}) = {12 * k + 8}" for k in range(4))
+    flag = " + ".join(f"MPAST({2 * k + 1}) - MPAST({2 * k + 2})" for k in range(4))
+    (tmp_path / "run1.ctl").write_text(BILE.format(times=times, flag=flag))
+    records = "".join(f"1,{t:g},0,0,0,2,.\n" for t in BILE_AMOUNTS[:, 0])
+    (tmp_path / "data.csv").write_text(f"ID,TIME,AMT,II,ADDL,EVID,DV\n1,0,100,12,100,1,.\n{records}1,49,0,0,0,0,1\n")
+    found = values_at(prepare(tmp_path / "run1.ctl"), np.zeros((1, 1)), np.ones(1))
+    amounts = np.column_stack([found[f"A{n}"][1:-1] for n in (1, 2, 3, 4)])
+    np.testing.assert_allclose(amounts, BILE_AMOUNTS[:, 1:], rtol=6e-5)  # five digits
+
+
 def test_flags_of_records_are_those_of_their_time(tmp_path):
     (tmp_path / "data.csv").write_text("ID,TIME,AMT,RATE,ADDL,II,EVID,CMT,DV,MDV,WT\n" + RECORDS.format(70))
     text = STREAM.replace("MTDIFF = 1", "MTDIFF = 1\nP1 = MPAST(1)\nP2 = MPAST(2)\nT1 = MTIME(1)")

@@ -225,7 +225,7 @@ def assert_only_expected_lines_change(model: Model, written: SelectedText) -> No
         match = next(x for x in added if is_subsequence(line, x))
         added.remove(match)
     code = re.compile(r"\s*(IF\s*\((BSA|RAC)\S+\)\s*)?\w+\s*=\s*\S+", re.IGNORECASE)
-    theta = re.compile(r"(\$THETA)?\s*0\.\d+ *; \w+_(BSA|RAC)(_\d)?", re.IGNORECASE)
+    theta = re.compile(r"(\$THETA)?\s*0\.\d+ *; [\w()]+_(BSA|RAC)(_\d)?", re.IGNORECASE)
     assert [x for x in added if not code.fullmatch(x) and not theta.fullmatch(x)] == []
 
 

@@ -475,7 +475,8 @@ class _Builder:
                 places = [a.at for a in assignments(self.model.program.pk) if a.target == name]
                 raise UnsupportedError(
                     f"{name} depends on {reads[0]}, which changes within a subject: not supported",
-                    hint=f"let {name} read THETAs, ETAs and data items that are constant in each subject",
+                    hint=f"let {name} read THETAs, ETAs and data items that are constant in each subject; a time after "
+                    "every dose needs an MTIME(n) of its own for each",
                     location=places[-1] if places else None,
                 )
 

@@ -186,3 +186,15 @@ def test_several_code_records_are_one():
     model = parse_control_stream(text.replace("NOTHERE", "IPRED"), "run1.ctl")
     assert texts(model.program.pk)[:2] == ["CL", "V"]
     assert texts(model.program.error) == ["IPRED", "Y"]
+
+
+@pytest.mark.parametrize("code", ["PRED_IGNORE_DATA = 1", "INCLUDE nonmem_reserved_general\nMDVI1 = 1"])
+def test_initialisation_that_sets_variables_of_nonmem_stops(code):
+    with pytest.raises(UnsupportedError, match=r"\$INFN is not supported here: it assigns (PRED_IGNORE_DATA|MDVI1)"):
+        lower(INFN=f"\n{code}\n")
+
+
+def test_code_before_the_estimation_that_sets_variables_of_nonmem_stops():
+    with pytest.raises(UnsupportedError, match="RPTO is not supported"):
+        lower(PRED="\nIF (ICALL.EQ.0) RPTO = 1\nY = THETA(1) + ETA(1) + EPS(1)\n")
+    assert lower(PRED="\nIF (ICALL.EQ.4) CORRL2 = 1\nY = THETA(1) + ETA(1) + EPS(1)\n")

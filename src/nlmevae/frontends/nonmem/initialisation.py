@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from nlmevae.errors import UnsupportedError
-from nlmevae.frontends.nonmem.code import parse_code
+from nlmevae.frontends.nonmem.code import includes_declarations, parse_code
 from nlmevae.frontends.nonmem.records import Record
+from nlmevae.frontends.nonmem.reserved import INTERNAL_NAMES, UNSUPPORTED_NAMES
 from nlmevae.ir import Diagnostic
 
 _OUTPUT = re.compile(r"(WRITE|OPEN|CLOSE)[ \t]*\(|PRINT\b", re.IGNORECASE)
@@ -20,13 +21,15 @@ def initialisation_notes(records: tuple[Record, ...], used: frozenset[str]) -> l
         used: names that the model's code reads, and data items.
 
     Raises:
-        UnsupportedError: it assigns one of them, or calls something.
+        UnsupportedError: it assigns one of them or a variable of NONMEM's own, or calls something.
     """
     notes = []
+    used = used | frozenset(UNSUPPORTED_NAMES)
     for record in records:
+        acting = used | INTERNAL_NAMES if includes_declarations(record) else used
         tree = parse_code(record)
         for statement in tree.iter_subtrees_topdown():
-            _check(statement, record, used)
+            _check(statement, record, acting)
         message = "$INFN: code for initialisation and finalisation assigns nothing that the model reads; it is not run"
         notes.append(Diagnostic(code="record-not-run", severity="note", message=message, location=record.head))
     return notes

@@ -186,16 +186,19 @@ class _Lowering:
         return found
 
     def skip(self, condition: Expression, body: Tree, known: dict[str, float], at: Location) -> None:
-        """Remember what an arm would assign at other values of ICALL."""
+        """Remember what an arm would assign at other values of ICALL; what it sets of NONMEM's own may act."""
         names = set()
+        before = possible(condition, known, BEFORE)
         for assign in body.iter_subtrees_topdown():
             if assign.data == "assign":
+                if before and str(assign.children[0].children[0]).upper() in UNSUPPORTED_NAMES:
+                    self.target(assign.children[0])
                 with contextlib.suppress(ModelError):  # what is not run need not be legal here
                     names.add(self.target(assign.children[0])[0])
         self.skipped.append(
             Skipped(
                 names=frozenset(names),
-                before=possible(condition, known, BEFORE),
+                before=before,
                 simulating=possible(condition, known, SIMULATING),
                 at=at,
             )

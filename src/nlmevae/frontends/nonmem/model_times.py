@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.carried_values import NEWIND
+from nlmevae.frontends.nonmem.code import once_per_individual
 from nlmevae.frontends.nonmem.records import Record
 from nlmevae.ir import (
     Assign,
@@ -18,6 +20,7 @@ from nlmevae.ir import (
     Statement,
     Symbol,
     names_assigned,
+    names_read,
     past_flags,
     time_of,
 )
@@ -25,9 +28,11 @@ from nlmevae.ir import (
 #: Names that need a number, and the one that says that MTIME may be another from now on.
 NUMBERED = ("MTIME", "MPAST")
 TIMES_DIFFER = "MTDIFF"
-#: Statements with which $PK is not evaluated at model times; without them it is (NONMEM help, $PK).
+#: With which $PK is not evaluated at model times (CALLFL=1: `once_per_individual`); without them it is (NONMEM help,
+#: $PK).
 _EVENTS_ONLY = re.compile(
-    r"^[ \t]*(CALLFL[ \t]*=[ \t]*-1)[ \t]*(?=;|\r|$)|\([ \t]*EVERY[ \t]+EVENT[ \t]*\)", re.IGNORECASE | re.MULTILINE
+    r"^[ \t]*(\(?[ \t]*CALLFL[ \t]*=[ \t]*-1[ \t]*\)?)[ \t]*(?=;|\r|$)|\A\s*(\([ \t]*EVERY([ \t]+EVENT)?[ \t]*\))",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -74,36 +79,47 @@ def check_model_times(program: Program, pk: Sequence[Record]) -> None:
                 location=_first_read((*program.pk, *program.des, *program.error), flag),
             )
     for record in pk if flags else ():
-        match = _EVENTS_ONLY.search(record.source.text, record.body, record.end)
-        if match:
-            words = match.group().strip()
+        at = _evaluated_elsewhere(record)
+        if at is not None:
+            words = at.snippet[at.column - 1 : at.column - 1 + at.length]
             raise UnsupportedError(
                 f"{words} with {time_of(flags[0])} is not supported: $PK is then not evaluated at model times",
                 hint="remove it, or write CALLFL=-2: NONMEM's default where MTIME is used",
-                location=record.source.location(match.start() + match.group().index(words[0]), len(words)),
+                location=at,
             )
 
 
-def without_newind(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-    """$PK with ``IF (NEWIND.NE.2) MTIME(i) = ...`` without its condition: NONMEM takes the times of the first record
-    anyway. An ELSE may keep them, ``MTIME(i) = MTIME(i)``. IFs that assign anything else stay as they are."""
+def _evaluated_elsewhere(record: Record) -> Location | None:
+    match = _EVENTS_ONLY.search(record.source.text[record.body : record.end])
+    if match is None:
+        return once_per_individual(record)
+    group = 1 if match.group(1) else 2
+    return record.source.location(record.body + match.start(group), len(match.group(group)))
+
+
+def without_newind(program: Program) -> Program:
+    """``IF (NEWIND.NE.2) MTIME(i) = ...`` of $PK without its condition: NONMEM takes the times of the first record in
+    any case. An ELSE may keep them, ``MTIME(i) = MTIME(i)``. IFs that assign what anything else reads stay."""
     kept: list[Statement] = []
-    for statement in statements:
-        times = _times_of_first_record(statement)
-        kept += times or [statement]
-    return tuple(kept)
+    for k, statement in enumerate(program.pk):
+        others = (*program.pk[:k], *program.pk[k + 1 :], *program.des, *program.error)
+        elsewhere = names_read(others) | names_assigned(others)
+        kept += _times_of_first_record(statement, elsewhere) or [statement]
+    return replace(program, pk=tuple(kept))
 
 
-def _times_of_first_record(statement: Statement) -> list[Statement]:
+def _times_of_first_record(statement: Statement, elsewhere: frozenset[str]) -> list[Statement]:
+    """The statements under the condition; none where it matters."""
     if not isinstance(statement, If) or len(statement.arms) != 1:
         return []
     condition, body = statement.arms[0]
     first = isinstance(condition, Compare) and condition.left == Symbol(NEWIND) and isinstance(condition.right, Number)
     if not first or (condition.operator, condition.right.value) not in (("!=", 2), ("<", 2), ("<=", 1)):
         return []
-    simple = all(isinstance(s, Assign) and s.target.startswith("MTIME(") for s in (*body, *statement.orelse))
-    same = all(s.value == Symbol(s.target) for s in statement.orelse if isinstance(s, Assign))
-    return list(body) if simple and same else []
+    times = {name for name in names_assigned(body) if name.startswith("MTIME(")}
+    kept = all(isinstance(s, Assign) and s.target in times and s.value == Symbol(s.target) for s in statement.orelse)
+    own = not (names_assigned(body) - times) & elsewhere
+    return list(body) if times and kept and own else []
 
 
 def check_repeatable(program: Program, kept: Sequence[Statement]) -> None:

@@ -268,14 +268,14 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     declared = _declared(stream, subroutines)
     compartments = n_compartments(subroutines, declared)
     by_equations = subroutines.advan in DES_ADVANS
-    start = initial_state(without_newind(_code(stream, "PK", parts, compartments, skipped)))
+    start = initial_state(_code(stream, "PK", parts, compartments, skipped))
     program = Program(
         pk=start.pk,
         des=_code(stream, "DES", parts, compartments, skipped) if by_equations else (),
         error=_code(stream, "ERROR", parts, compartments, skipped),
     )
     check_model_times(program, stream.named("PK"))
-    program = with_exits(program)
+    program = with_exits(without_newind(program))
     once = next((at for record in stream.named("PK") if (at := once_per_individual(record)) is not None), None)
     if once is not None:
         program = replace(program, pk=of_first_records(program.pk, parts.data_items, once))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.records import ControlStream, Record
+from nlmevae.frontends.nonmem.subroutines import refuse_user_written
 from nlmevae.ir import Diagnostic
 
 _UNSUPPORTED = {
@@ -89,6 +90,8 @@ def _check_present(stream: ControlStream) -> None:
     have = {record.name for record in stream.records}
     pred = stream.named("PRED")
     if pred:
+        for record in stream.named("SUBROUTINES"):
+            refuse_user_written(record)
         for other in ("PK", "DES", "ERROR", "SUBROUTINES", "MODEL"):
             if other in have:
                 raise SemanticError(

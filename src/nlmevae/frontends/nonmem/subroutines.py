@@ -130,15 +130,26 @@ def _subroutine(option: Option, found: dict[str, int], places: dict[str, Locatio
     elif key in _IGNORED:
         pass
     elif option.value is not None:
-        raise UnsupportedError(
-            f"$SUBROUTINES {key}={option.value}: user-written subroutines cannot be run",
-            hint="write the model in abbreviated code and remove the option",
-            location=option.at,
-        )
+        raise _user_written(option)
     else:
         raise ModelSyntaxError(
             f"{option.token.text} is not a $SUBROUTINES option", hint="write ADVANn TRANSn TOL=n", location=option.at
         )
+
+
+def refuse_user_written(record: Record) -> None:
+    """Raises UnsupportedError: a file of the user's own (OTHER=file), which may stand beside $PRED."""
+    for option in read_options(record):
+        if option.value is not None and abbreviates(option.key, "OTHER", "INFN", "CONTR", "CCONTR", "PRIOR"):
+            raise _user_written(option)
+
+
+def _user_written(option: Option) -> UnsupportedError:
+    return UnsupportedError(
+        f"$SUBROUTINES {option.key}={option.value}: user-written subroutines cannot be run",
+        hint="write the model in abbreviated code and remove the option",
+        location=option.at,
+    )
 
 
 def read_model_record(records: tuple[Record, ...]) -> tuple[DeclaredCompartment, ...]:
