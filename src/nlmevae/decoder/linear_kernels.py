@@ -46,7 +46,7 @@ from nlmevae.decoder.linear_doses import (
     soonest,
 )
 from nlmevae.decoder.linear_modes import find_modes
-from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes
+from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused
 from nlmevae.decoder.linear_steady import reach_steady_state
 
 #: Modes are used where the product of the relative distances of all pairs of eigenvalues is larger:
@@ -138,8 +138,10 @@ def solve_rows(
                 h, now = time - now, time
                 if general is not None and not modal:
                     advance_amounts(n, system, state, rates, n_running > 0, h, work)
-                if modal:
-                    advance_modes(n, system, state, n_running > 0, h, waiting)
+                elif waiting is not None and n_running > 0:
+                    decay_infused(n, system, state, h)
+                else:
+                    decay(n, system, state, h)
             if waiting is not None and next_up >= 0:
                 n_running += apply(n, system, state, rates, pending, pending_what, next_up)
                 if n_running == 0:

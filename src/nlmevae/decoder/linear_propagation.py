@@ -14,15 +14,6 @@ _TAYLOR_TERMS = 17
 _TAYLOR_NORM = 0.5
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def advance_modes(n, system, state, infused, h, waiting):
-    """The modes after h; waiting None: nothing is ever infused."""
-    if waiting is not None and infused:
-        decay_infused(n, system, state, h)
-        return
-    decay(n, system, state, h)
-
-
 # between events, by modes ---------------------------------------------------------------------------
 @njit(nogil=True, cache=True, error_model="numpy")
 def decay(n, system, state, h):

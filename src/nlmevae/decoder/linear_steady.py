@@ -31,7 +31,7 @@ from nlmevae.decoder.linear_doses import (
     apply,
     describe,
 )
-from nlmevae.decoder.linear_propagation import advance_amounts, advance_modes, exponential
+from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused, exponential
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -101,8 +101,10 @@ def _advance(n, modal, system, state, rates, infused, h, general, work):
     if h > 0.0:
         if general is not None and not modal:
             advance_amounts(n, system, state, rates, infused > 0, h, work)
-        if modal:
-            advance_modes(n, system, state, infused > 0, h, True)
+        elif infused > 0:
+            decay_infused(n, system, state, h)
+        else:
+            decay(n, system, state, h)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
