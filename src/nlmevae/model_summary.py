@@ -11,6 +11,7 @@ import numpy as np
 
 from nlmevae.codegen.latent_form import LatentForm, latent_form
 from nlmevae.data.events import EventKind, EventTable
+from nlmevae.data.switched_model import switched_model
 from nlmevae.ir import (
     CovarianceBlock,
     Diagnostic,
@@ -117,7 +118,7 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         path=model.source.path,
         problem=model.problem,
         structure=structure_sentence(model),
-        compartments=tuple(c.name for c in model.structural.compartments),
+        compartments=tuple(c.name for c in switched_model(model, table).structural.compartments),
         data_path=prepared.dataset.path,
         n_records=prepared.dataset.n_rows,
         n_subjects=table.n_subjects,

@@ -71,8 +71,13 @@ def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) 
         model = with_data(model, Path(data))
     dataset = read_dataset(model)
     table = event_table(model, dataset)
-    notes = (*model.diagnostics, *dataset.diagnostics, *check_observations(model, table, dataset))
+    notes = (*notes_with_data(model, table), *dataset.diagnostics, *check_observations(model, table, dataset))
     return PreparedRun(model=model, dataset=dataset, table=table, diagnostics=notes)
+
+
+def notes_with_data(model: Model, table: EventTable) -> tuple[Diagnostic, ...]:
+    """The model's notes, but those on parameters of the output compartment where the data observe it."""
+    return tuple(d for d in model.diagnostics if not (table.output and d.code == "output-compartment"))
 
 
 def with_data(model: Model, path: Path) -> Model:

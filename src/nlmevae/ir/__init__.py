@@ -53,7 +53,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel, status_name
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -133,6 +133,7 @@ __all__ = [
     "past_flags",
     "time_of",
     "stated_elements",
+    "status_name",
     "summed_thetas",
     "RawOutput",
     "NONMEM_RAW_FORMAT",

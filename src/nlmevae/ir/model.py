@@ -142,7 +142,7 @@ class Model:
         error = needed_for(without_values(self.program.error, "Y", probabilities), {"Y"})
         derivatives = {f"DADT({c.number})" for c in self.structural.compartments}
         des = needed_for(self.program.des, derivatives)
-        read_later = names_read(error) | names_read(des) | self.structural.program_names
+        read_later = names_read(error) | names_read(des) | self.structural.program_names | self.structural.output_names
         once = Program(pk=needed_for(self.program.pk, read_later), des=des, error=error)
         times = model_times(once)
         return replace(once, pk=needed_for(self.program.pk, {*read_later, *times})) if times else once
