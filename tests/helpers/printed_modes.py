@@ -61,6 +61,7 @@ def printed(folder: MonolixFolder) -> dict[str, dict[Key, float]]:
     """Parameter -> its mode by (id, occasions)."""
     assert folder.individuals is not None
     keys, names = keyed(folder.individuals)
+    assert names, "the folder has no modes"
     return {n: dict(zip(keys, folder.individuals.numbers(f"{n}_mode"), strict=True)) for n in names}
 
 
