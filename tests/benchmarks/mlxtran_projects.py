@@ -196,7 +196,8 @@ def report(lines: list[dict[str, Any]]) -> Iterator[str]:
     yield "\n| predictions at printed modes | projects |\n|---|---|"
     for name, count in Counter(map(verdict, lines)).most_common():
         yield f"| {name} | {count} |"
-    yield "\n| project | outcome | largest relative difference | beyond 1e-3 | values | where |\n|---|---|---|---|---|---|"
+    yield "\n| project | outcome | largest relative difference | beyond 1e-3 | values | where |"
+    yield "|---|---|---|---|---|---|"
     for line in lines:
         for name, m in line.get("modes", {}).items():
             where = m["where"].replace("|", "/")

@@ -1,7 +1,8 @@
 """A project's own structural model at the individual parameters a Monolix results folder prints.
 
-[INDIVIDUAL] is replaced: every parameter P is a random effect alone, EXP(ETA) or ETA, so that the printed P_mode can be
-put in as it is, one value per subject or per subject and occasion. Structure, data, doses and outcomes are the project's.
+[INDIVIDUAL] is replaced: every parameter P is a random effect alone, EXP(ETA) or ETA, so that the printed P_mode can
+be put in as it is, one value per subject or per subject and occasion. Structure, data, doses and outcomes are the
+project's own.
 """
 
 from __future__ import annotations
