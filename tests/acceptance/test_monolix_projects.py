@@ -80,3 +80,20 @@ def test_the_likelihood_at_monolixs_estimates_is_monolixs(name, tmp_path):
     else:
         error = 0.05  # linearised at modes of six digits
     assert abs(found.minus_two_ll - theirs.minus_two_ll) < error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "parent_metabolite"])
+def test_fits_end_where_monolix_ends_or_lower(name, seed, tmp_path):
+    case = stage(name, tmp_path)
+    theirs = case.folder.likelihoods[0]
+    result = nlmevae.fit(case.path, seed=seed)
+    found = next(v for v in result.likelihoods if v.method == theirs.method)
+    assert found.minus_two_ll < theirs.minus_two_ll + 0.5
+
+
+@pytest.mark.slow
+def test_the_fit_of_a_parent_and_its_metabolite_ends_where_monolix_ends(tmp_path):
+    case = stage("parent_metabolite", tmp_path)
+    assert nlmevae.fit(case.path, seed=1).minus_two_ll < case.folder.likelihoods[0].minus_two_ll + 0.5
