@@ -8,7 +8,7 @@ that is not where the project says is looked for by its name below the folder.
 Of each project: *parsed* (the text has a meaning), *resolved* (a model of it: programs, random effects, recognised
 residual errors), *executable* (its data are read and it predicts); times of both readings. Where a results folder is
 there (exportpath, the project's name, or around a copy in ``.Internals``), our predictions at the printed individual
-modes against ``indivPred_mode``: the largest relative difference, of values above a thousandth of the largest. SAEM
+modes against ``indivPred_mode``: the largest relative difference, of values above a hundredth of the largest. SAEM
 and mean columns belong to other points and are not compared. Every project runs in a process that is ended after
 --limit seconds.
 """

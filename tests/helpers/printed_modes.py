@@ -39,7 +39,7 @@ class Solved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Of one outcome: the largest relative one (of values above a thousandth of the largest), where it is, and the
+    """Of one outcome: the largest relative one (of values above a hundredth of the largest), where it is, and the
     share of values further apart than 1e-3. NaN, with `reason`, where the rows are not the same."""
 
     largest: float
@@ -192,7 +192,7 @@ def _compared(labels, time, ours, table: MonolixTable, n_subjects: int) -> Diffe
         if apart.any():
             j = int(np.argmax(apart))
             return Difference(largest=np.nan, n=len(ids), reason=f"other times: {labels[j]} {time[j]:g}")
-    size = np.maximum(np.abs(theirs), 1e-3 * np.nanmax(np.abs(theirs)))
+    size = np.maximum(np.abs(theirs), 1e-2 * np.nanmax(np.abs(theirs)))
     relative = np.where(np.isfinite(theirs) & (size > 0.0), np.abs(ours - theirs) / np.maximum(size, 1e-300), 0.0)
     relative = np.where(np.isfinite(theirs) & ~np.isfinite(ours), np.inf, relative)
     j = int(np.argmax(relative))
