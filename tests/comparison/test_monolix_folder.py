@@ -169,6 +169,14 @@ def test_older_names_have_one_meaning(tmp_path):
     assert found.n_subjects is None
 
 
+def test_regressors_between_the_observation_and_its_predictions_are_no_observations(tmp_path):
+    (tmp_path / "populationParameters.txt").write_text("parameter,value\na,1\n")
+    (tmp_path / "predictions_y1.txt").write_text("id,OCC,time,y1,WT,popPred,indivPred_mode\n7,1,0,2,70,3,4\n")
+    found = read_monolix_folder(tmp_path)
+    assert list(found.predictions) == ["y1"]
+    assert found.predictions["y1"].numbers("y1") == (2.0,)
+
+
 def test_two_methods_of_likelihood_are_two_results(tmp_path):
     write(tmp_path, populationParameters="parameter,value\na,1\n")
     write(tmp_path, LogLikelihood__logLikelihood="criteria,importanceSampling,linearization\nOFV,10,11\nnew,1,2\n")

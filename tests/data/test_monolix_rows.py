@@ -59,6 +59,12 @@ def test_event_identifiers_go_before_what_the_line_holds(tmp_path):
     ]
 
 
+def test_an_observation_na_is_none(tmp_path):
+    found = read(tmp_path, csv("ID TIME AMT Y", "1,0,100,.", "1,1,.,NA", "1,2,.,8"), rows_of("ID TIME AMT Y"))
+    expected = read(tmp_path, csv("ID TIME AMT Y", "1,0,100,.", "1,1,.,.", "1,2,.,8"), rows_of("ID TIME AMT Y"))
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_missing_values_quotes_and_delimiters(tmp_path):
     header = "ID TIME AMT Y SEX"
     expected = [(1, 0, 1, 100, 0, 1), (1, 1, 0, 0, 8, 1), (2, 0, 1, 50, 0, 0), (2, 3, 0, 0, 4, 0)]
@@ -385,6 +391,7 @@ BAD = [
     ("ID TIME AMT Y", ["1,x,100,."], DataError, "data.csv:2:3: TIME is 'x' on line 2, the time: it is no number"),
     ("ID TIME AMT Y", ["1,.,100,."], DataError, "data.csv:2:3: TIME is missing on line 2"),
     ("ID TIME AMT Y", ["1,10:30,100,."], UnsupportedError, "data.csv:2:3: TIME is '10:30' on line 2: dates and clock"),
+    ("ID TIME AMT Y EVID", ["1,0,100,.,1", "1,1,.,NA,0"], DataError, "data.csv:3:7: Y is 'NA' on line 3"),
     ("ID TIME AMT Y", [".,0,100,."], DataError, "data.csv:2:1: ID is missing on line 2"),
     ("ID TIME AMT Y", ["1,0,100,BLQ"], DataError, "data.csv:2:9: Y is 'BLQ' on line 2"),
     ("ID TIME AMT Y", ["1,0,-5,."], DataError, "data.csv:2:5: AMT is -5 on line 2"),

@@ -257,7 +257,7 @@ def _information(folder: Path, kind: str) -> tuple[Information, ...]:
 
 
 def _predictions(folder: Path) -> dict[str, MonolixTable]:
-    """By the name of the observation: the column before the first prediction."""
+    """By the name of the observation: the column after the time, before regressors, which versions since 2020 print."""
     found = {}
     for path in sorted(folder.glob("predictions*.txt")):
         table = read_table(path)
@@ -266,7 +266,8 @@ def _predictions(folder: Path) -> dict[str, MonolixTable]:
         first = next((k for k, name in enumerate(names) if name.startswith(("popPred", "indivPred"))), 0)
         if first < 2:
             raise DataError(f"{path} has no observations", hint="give a results folder as Monolix wrote it")
-        found[names[first - 1]] = MonolixTable(path=str(path), columns=columns)
+        observed = names.index("time") + 1 if "time" in names[: first - 1] else first - 1
+        found[names[observed]] = MonolixTable(path=str(path), columns=columns)
     return found
 
 

@@ -6,6 +6,8 @@ Rules (documentation of the MonolixSuite data format, columns for events, observ
    both make both; MDV 1 takes the observation away.
  * "." is 0 in CENS, SS, ADDL and II, no limit in LIMIT, and not allowed in ID, TIME, occasions, event identifier and
    MDV, nor where the line needs the item.
+ * Without an event identifier an observation NA is none: published runs of Monolix 2019 and 2021 have no prediction for
+   such lines.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from nlmevae.ir import Diagnostic, MonolixRows, RowUse
 
 #: Larger numbers are codes or mistakes.
 _LARGEST = 1e30
+#: What also stands for an observation that was not made.
+_NO_VALUE = "NA"
 _NAMES = {
     "identifier": "ID", "time": "TIME", "observation": "the observation", "amount": "the amount",
     "observationtype": "the type of observation", "administration": "the administration",
@@ -94,8 +98,9 @@ class ColumnReader:
         column = self.file.column(name)
         return [column[k] for k in self.kept]
 
-    def numbers(self, name: str, needed: np.ndarray | bool, what: str) -> np.ndarray:
-        """(n,) values, nan where missing; only `needed` rows must have one and only there the text must be a number.
+    def numbers(self, name: str, needed: np.ndarray | bool, what: str, *, missing: str = ".") -> np.ndarray:
+        """(n,) values, nan where missing (also where the text is `missing`); only `needed` rows must have one and only
+        there the text must be a number.
 
         Raises:
             DataError: a needed item is missing or no number.
@@ -103,7 +108,7 @@ class ColumnReader:
         needed = np.broadcast_to(np.asarray(needed, dtype=bool), len(self.kept))
         values = np.full(len(self.kept), np.nan)
         for k, text in enumerate(self.texts(name)):
-            if not needed[k] or is_missing(text):
+            if not needed[k] or is_missing(text) or text == missing:
                 continue
             number = parse_real(text)
             if number is None or abs(number) > _LARGEST:
@@ -239,7 +244,7 @@ def _line_types(reader: ColumnReader, design: bool) -> _LineTypes:
     amounts = np.zeros(n)
     if amount is not None:
         amounts = np.nan_to_num(reader.numbers(amount, True, "an amount"))
-    given = reader.numbers(value, ~ignored, "an observation")
+    given = reader.numbers(value, ~ignored, "an observation", missing=_NO_VALUE)
     if mdv is not None and not design:
         for k in np.flatnonzero(~ignored & np.isnan(given) & (amounts == 0)):
             raise reader.error(

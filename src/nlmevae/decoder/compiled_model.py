@@ -14,6 +14,7 @@ from nlmevae.decoder import engine
 from nlmevae.decoder import engine_records as records
 from nlmevae.decoder.kernels import KERNELS, print_kernels
 from nlmevae.decoder.layout import Layout, make_layout
+from nlmevae.decoder.logarithms import share_for_logarithms
 from nlmevae.decoder.steady_state import SteadyStates
 from nlmevae.errors import UnsupportedError
 
@@ -25,10 +26,20 @@ _PER_CALL_FIELDS = np.array([_FIELD[name] for name in _PER_CALL])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerances:
-    """atol None: a share of rtol times the largest amount a compartment has held."""
+    """atol None: `share` of rtol times the largest amount a compartment has held."""
 
     rtol: float
     atol: float | None
+    share: float
+
+
+#: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
+_ATOL_SHARE = 0.01
+
+
+def make_tolerances(form: LatentForm, *, rtol: float, atol: float | None) -> Tolerances:
+    """The usual ones of a model, unless `atol` is given."""
+    return Tolerances(rtol=rtol, atol=atol, share=_ATOL_SHARE * share_for_logarithms(form))
 
 
 class CompiledModel:
@@ -71,10 +82,6 @@ class CompiledModel:
         return Workspace(self._base, self.layout, self.width, self._capacity, tolerances, max_steps)
 
 
-#: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
-_ATOL_SHARE = 0.01
-
-
 class Workspace:
     """Memory of one running engine; not shared between threads."""
 
@@ -85,7 +92,7 @@ class Workspace:
         work = _aligned_zeros(layout.size, width)
         rtol, atol = tolerances.rtol, tolerances.atol
         work[scalar["rtol"]] = rtol
-        work[scalar["atol_growth"]] = _ATOL_SHARE * rtol if atol is None else 0.0
+        work[scalar["atol_growth"]] = tolerances.share * rtol if atol is None else 0.0
         work[layout.start["atol"] : layout.start["atol"] + n] = atol or 0.0
         work[scalar["max_steps"]] = max_steps
         self._arrays = {

@@ -21,6 +21,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
+from nlmevae.decoder.logarithms import share_for_logarithms
 from nlmevae.decoder.steady_torch import FixedPoint, Place, SteadyState, TorchSteadyStates
 
 
@@ -101,7 +102,7 @@ class TorchodeDecoder(Decoder):
         self.device = torch.device(device)
         self.rtol, self.max_steps = rtol, max_steps or _USUAL_STEPS
         largest = float(np.abs(table.ev_amt).max()) if len(table.ev_amt) else 1.0
-        self.atol = atol if atol is not None else rtol * max(largest, 1.0)
+        self.atol = atol if atol is not None else share_for_logarithms(form) * rtol * max(largest, 1.0)
         self._individual = link_torch(form.individual, title=f"{form.model.name}: individual parameters")
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
