@@ -21,6 +21,7 @@ from nlmevae.results.fit_result import FitResult
 from nlmevae.results.prediction_result import PredictionResult
 from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.selection_result import SelectionResult
+from nlmevae.results_folder import open_project_folder, write_monolix_folder
 from nlmevae.resumption import USUAL_SECONDS, Resumption, provenance_of, stages_of, with_warnings
 
 if TYPE_CHECKING:
@@ -110,11 +111,12 @@ def fit(
     """Fit a model.
 
     Args:
-        source: control stream or a model read earlier.
+        source: control stream, Monolix project or a model read earlier.
         data: read this file instead of the one $DATA names.
         out: folder for ``<run>.ext``, ``<run>.phi``, ``<run>.results.json`` and the files of $TABLE; created if
             missing.
-        write: write these files beside the control stream. Without `out` or `write` nothing is written.
+        write: write these files beside the model file. Without `out` or `write` nothing is written. A Monolix project
+            also gets its results folder.
         overwrite: also replace files that another program wrote.
         derive: functions of the parameters, as ``"LOG(2)*V/CL"``, to be given with standard errors (`derived`).
         resume: go on from ``<run>.checkpoint`` where the same run was killed or interrupted; the result is that of
@@ -132,15 +134,19 @@ def fit(
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
     chosen = with_stated_seed(chosen, prepared.model, settings)
+    chosen = with_stated_samples(chosen, prepared.model, settings)
     expressions = parse_derived(prepared.model, derive)
     if not write and out is None:
         return run_fit(prepared, chosen, progress=progress, derive=expressions)
     files = open_files(prepared, out=out, overwrite=overwrite)
     tables = table_files(prepared, out=out, overwrite=overwrite)
+    folder = open_project_folder(prepared, out=out)
     resumption = fit_resumption(prepared, chosen, files, resume=resume, every=checkpoint_every)
     result = run_fit(prepared, chosen, files=files, progress=progress, derive=expressions, resumption=resumption)
     files.finish(result)
     write_tables(prepared, result, tables, threads=chosen.threads)
+    if folder is not None:
+        write_monolix_folder(prepared, result, folder[0], threads=chosen.threads)
     resumption.done(result)
     return result
 
@@ -193,10 +199,19 @@ def require_no_prior(model: Model) -> None:
 
 
 def with_stated_seed(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
-    """The settings with the seed that the model's text states ($ESTIMATION SEED), unless it is among those `given`."""
+    """The settings with the seed that the model's text states ($ESTIMATION SEED, seed of a Monolix project), unless it
+    is among those `given`."""
     if model.seed is None or "seed" in given:
         return settings
     return dataclasses.replace(settings, seed=model.seed)
+
+
+def with_stated_samples(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
+    """The settings with as many samples as the tasks of a Monolix project ask for, unless they are among those
+    `given`."""
+    if model.project is None or "samples" in given:
+        return settings
+    return dataclasses.replace(settings, samples=model.project.samples)
 
 
 def open_files(

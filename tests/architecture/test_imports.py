@@ -83,6 +83,7 @@ THIRD_PARTY = {
     "at_parameters": set(),
     "after_fit": set(),
     "monolix_results": set(),
+    "results_folder": set(),
     "nlmevae": set(),
 }
 

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
-    settings = with_samples(settings, arguments, settings_given(arguments.settings, named))
+    settings = with_samples(settings, prepared.model, arguments, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
