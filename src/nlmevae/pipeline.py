@@ -458,9 +458,12 @@ def prepare_selection(
     run = prepare(source, data=data)
     require_no_prior(run.model)
     if run.model.evaluates_only:
+        asks, remove = "$ESTIMATION asks", "MAXEVAL=0 or EONLY=1"
+        if run.model.project is not None:
+            asks, remove = "populationParameters is not run: the project asks", "run=false, or write the task,"
         raise UnsupportedError(
-            "$ESTIMATION asks to evaluate the model without estimating, so there is no search",
-            hint="remove MAXEVAL=0 or EONLY=1 to select covariates",
+            f"{asks} to evaluate the model without estimating, so there is no search",
+            hint=f"remove {remove} to select covariates",
             location=run.model.estimation[0].at,
         )
     search = search_space(run.model, run.dataset, run.table, spec)

@@ -31,8 +31,8 @@ def with_samples(
     many."""
     import dataclasses
 
-    from nlmevae.results_folder import SAMPLES
     from nlmevae.pipeline import with_stated_samples
+    from nlmevae.results_folder import SAMPLES
 
     if model.project is not None:
         return with_stated_samples(settings, model, given)

@@ -54,7 +54,8 @@ def with_outcome_names(model: Model, names: Sequence[str]) -> Model:
 
 
 def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffects) -> Iterator[tuple[str, str]]:
-    """``OMEGA(2,2)`` -> omega_V, and ``ETA(2)`` -> V; a variance has no name of its own: files have its root."""
+    """``OMEGA(2,2)`` -> omega_V, and ``ETA(2)`` -> V. What is shown is a standard deviation: where the text has a
+    variance or a number, its usual name."""
     seen: set[tuple[str, bool]] = set()
     by_name = {d.name: d for d in definitions}
     for (parameter, occasion), eta in effects.names.items():
@@ -65,8 +66,9 @@ def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffec
         if level in seen:
             continue
         seen.add(level)
-        if isinstance(stated.value, str) and not stated.variance:
-            yield f"OMEGA({_number(eta)},{_number(eta)})", stated.value
+        usual = f"{'omega' if occasion is None else 'gamma'}_{parameter}"
+        own = isinstance(stated.value, str) and not stated.variance
+        yield f"OMEGA({_number(eta)},{_number(eta)})", str(stated.value) if own else usual
 
 
 def _covariances(project: Project, effects: RandomEffects) -> Iterator[tuple[str, str]]:
