@@ -452,7 +452,7 @@ def prepare_selection(
     """
     from nlmevae.data.search_space import search_space
     from nlmevae.data.search_spec import SearchSpec
-    from nlmevae.writers.selected_control_stream import check_can_be_written
+    from nlmevae.writers.selected_model import check_can_be_written
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
@@ -544,16 +544,17 @@ def selected_model(
 ) -> tuple[SelectedModel, str]:
     """The selected model as text, read back and with its data: what is fitted last is what the file says."""
     from nlmevae.estimation.search import SelectedModel
-    from nlmevae.frontends.nonmem.read import parse_control_stream
-    from nlmevae.writers.selected_control_stream import SelectedEffect, selected_control_stream
+    from nlmevae.writers.selected_model import SelectedEffect, read_selected, selected_text
 
     model = prepared.run.model
     path = Path(model.source.path)
     if files is not None:
         path = files.folder.control_stream
     effects = [SelectedEffect(candidate=candidate, beta=beta) for candidate, beta in outcome.selected]
-    written = selected_control_stream(model, effects, folder=path.parent)
-    read = parse_control_stream(written.text, str(path))
+    written = selected_text(model, effects, path=path)
+    read = read_selected(model, written, path)
     run = prepare(read, data=prepared.run.dataset.path)
-    chosen = SelectedModel(model=run.model, dataset=run.dataset, table=run.table, thetas=written.thetas)
+    chosen = SelectedModel(
+        model=run.model, dataset=run.dataset, table=run.table, thetas=written.thetas, base=written.base
+    )
     return chosen, written.text

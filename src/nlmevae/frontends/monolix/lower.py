@@ -31,7 +31,11 @@ def read_monolix_project(path: str | Path) -> Model:
     """
     from nlmevae.frontends.monolix.read import read_project
 
-    project = read_project(path)
+    return model_of_project(read_project(path))
+
+
+def model_of_project(project: Project) -> Model:
+    """The same of a project that is read."""
     return with_outcome_names(recognise(lower_project(project)), project.fit.models)
 
 

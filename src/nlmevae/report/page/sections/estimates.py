@@ -24,9 +24,7 @@ def estimates(contents: Contents) -> Section:
     blocks: list[Block] = []
     if fit.source_format == "monolix":
         tables = [_project(rows).without_empty_columns()] if rows else []
-        return Section(
-            anchor="estimates", title="Parameter estimates", blocks=(*tables, *_uncertainty(contents))
-        )
+        return Section(anchor="estimates", title="Parameter estimates", blocks=(*tables, *_uncertainty(contents)))
     for kind, make in (("theta", _thetas), ("omega", _omegas), ("sigma", _sigmas)):
         chosen = [row for row in rows if row.kind == kind]
         if chosen:
