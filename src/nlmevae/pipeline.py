@@ -163,6 +163,8 @@ def parse_derived(model: Model, texts: Iterable[str]) -> dict[str, Expression]:
     if isinstance(texts, str):
         texts = (texts,)
     names = parameter_names(model)
+    if model.project is not None:  # omega_V is a standard deviation there, OMEGA(2,2) its square
+        names = {own: name for own, name in names.items() if own == name or not name.startswith("OMEGA")}
     return {text: parse_parameter_expression(text, names) for text in texts}
 
 

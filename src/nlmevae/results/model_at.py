@@ -12,6 +12,7 @@ import numpy as np
 from nlmevae.errors import DataError
 from nlmevae.ir import CovarianceBlock, Model, PopulationParameter, opposite_signs
 from nlmevae.results.parameter_values import ParameterValues, canonical_name
+from nlmevae.results.project_values import in_elements
 
 _NUMBERED = re.compile(r"(THETA|OMEGA|SIGMA)\([\d,]+\)")
 
@@ -40,6 +41,8 @@ def model_at(model: Model, given: ParameterValues) -> Model:
         DataError: a parameter is missing, unknown, ambiguous, outside its bounds or different from a fixed value, or
             a covariance matrix is not positive definite.
     """
+    if model.project is not None:
+        given = in_elements(model, given)
     elements = [*_theta_elements(model), *_elements("OMEGA", model.omega), *_elements("SIGMA", model.sigma)]
     values = _resolved(elements, given, prior=model.prior is not None)
     repeats = _repeated(model)
