@@ -68,9 +68,9 @@ def _stated_folder(written: str, project: Path, out: str | os.PathLike[str] | No
     absolute = written.startswith(("/", "\\")) or written[1:2] == ":"
     if not parts or parts[-1] == "..":
         return beside / project.stem
-    if out is not None or (absolute and not Path(written).parent.is_dir()):
-        return beside / parts[-1]
-    return Path(written) if absolute else beside.joinpath(*parts)
+    if out is None and os.path.isabs(written) and Path(written).parent.is_dir():
+        return Path(written)
+    return beside / parts[-1] if absolute or out is not None else beside.joinpath(*parts)
 
 
 def write_monolix_folder(

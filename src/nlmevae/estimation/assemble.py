@@ -212,8 +212,9 @@ def estimates_of(model: Model, initial: Population, final: Population | None = N
     ]
     omega = _covariances("omega", model.omega, list(_eta_labels(model)), initial.omega, population.omega)
     sigma = _covariances("sigma", model.sigma, _sigma_labels(model), initial.sigma, population.sigma)
-    shown = {} if model.project is None else model.project.shown
-    return (*thetas, *(replace(e, label=shown.get(e.name, e.label)) for e in omega), *sigma)
+    if model.project is not None:  # what has no name there repeats another one, as on the second occasion
+        omega = [replace(e, label=model.project.shown.get(e.name, "")) for e in omega]
+    return (*thetas, *omega, *sigma)
 
 
 def _with_errors(estimates: tuple[Estimate, ...], known: UncertaintyResult | None) -> tuple[Estimate, ...]:

@@ -57,7 +57,7 @@ def estimate_rows(result: FitResult) -> tuple[EstimateRow, ...]:
     shown = [e for e in result.estimates if not (e.row != e.column and e.fixed and e.value == 0.0)]
     rows = sorted(shown, key=lambda e: order[e.kind])
     if result.source_format == "monolix":
-        return tuple(_monolix_row(e, result) for e in rows if e.kind != "sigma")
+        return tuple(_monolix_row(e, result) for e in rows if e.kind != "sigma" and e.label)
     return tuple(_estimate_row(e, result) for e in rows)
 
 

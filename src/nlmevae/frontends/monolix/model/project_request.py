@@ -77,8 +77,9 @@ def _covariances(project: Project, effects: RandomEffects) -> Iterator[tuple[str
         between_subjects = len(c.level or ("id",)) == 1
         first = {p: eta for (p, o), eta in reversed(effects.names.items()) if (o is None) == between_subjects}
         numbers = sorted((_number(first[p]) for p in c.parameters if p in first), reverse=True)
-        if len(numbers) == 2 and isinstance(c.value, str):
-            yield f"OMEGA({numbers[0]},{numbers[1]})", c.value
+        if len(numbers) == 2:
+            name = c.value if isinstance(c.value, str) else f"corr_{'_'.join(c.parameters)}"
+            yield f"OMEGA({numbers[0]},{numbers[1]})", name
 
 
 def _number(effect: str) -> int:
