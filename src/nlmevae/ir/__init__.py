@@ -41,6 +41,7 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
+from nlmevae.ir.project_request import ProjectCovariate, ProjectRequest
 from nlmevae.ir.request import (
     NONMEM_RAW_FORMAT,
     CovarianceRequest,
@@ -101,6 +102,8 @@ __all__ = [
     "ObservationModel",
     "PopulationParameter",
     "Program",
+    "ProjectCovariate",
+    "ProjectRequest",
     "RegroupedItem",
     "ResidualError",
     "RowColumn",
