@@ -47,7 +47,7 @@ def _known(table: EventTable) -> np.ndarray:
 def _censored(model: Model, table: EventTable, dataset: Dataset) -> list[Diagnostic]:
     """Where a data item CENS says so: NONMEM would not know."""
     column, known = censoring_column(model), _known(table)
-    if column is None or known.all():
+    if column is None or known.all() or model.data.monolix is not None:
         return []
     line, at = _row_at(model, table, dataset, ~known)
     return [

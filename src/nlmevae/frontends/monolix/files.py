@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path, PureWindowsPath
 
 from nlmevae.errors import Location, ModelError, UnsupportedError
+from nlmevae.frontends.monolix.library import model_text, model_warning
 from nlmevae.frontends.monolix.split import read_text
 from nlmevae.frontends.nonmem.records import SourceText, source_text
 from nlmevae.ir import Diagnostic
@@ -48,7 +48,7 @@ def model_source(written: str, project: Path, at: Location | None) -> tuple[Sour
         ModelError: no such file.
     """
     if written.startswith(LIBRARY):
-        return _library_source(written, at), None
+        return _library_source(written, at)
     path, note = resolved_path(written, project, at)
     if path is None:
         name = PureWindowsPath(written.strip()).name
@@ -65,12 +65,9 @@ def model_source(written: str, project: Path, at: Location | None) -> tuple[Sour
         ) from None
 
 
-def _library_source(written: str, at: Location | None) -> SourceText:
+def _library_source(written: str, at: Location | None) -> tuple[SourceText, Diagnostic | None]:
     name = written.removeprefix(LIBRARY)
-    try:
-        text = importlib.import_module("nlmevae.frontends.monolix.library").model_text(name)
-    except ModuleNotFoundError:
-        text = None
+    text = model_text(name)
     if text is None:
         raise UnsupportedError(
             f"the library model {name} cannot be generated from its name",
@@ -78,4 +75,11 @@ def _library_source(written: str, at: Location | None) -> SourceText:
             f"file = '{PureWindowsPath(name).name}'",
             location=at,
         )
-    return source_text(text, written)
+    warning = model_warning(name)
+    if warning is None:
+        return source_text(text, written), None
+    note = Diagnostic(
+        code="library-model", severity="warning", message=warning,
+        hint="save the text of the model next to the project and name that file to be certain", location=at,
+    )  # fmt: skip
+    return source_text(text, written), note

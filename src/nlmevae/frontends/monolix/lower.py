@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.individual_code import individual_statements
 from nlmevae.frontends.monolix.outcome_code import outcome_statements
@@ -36,19 +37,19 @@ def lower_project(project: Project) -> Model:
     """The model as stated: everything but recognition, whose fields are empty."""
     fitted = _fitted(project)
     stated = structure(project.structural, predictions=[o.prediction for o in fitted])
+    _refuse_doses(stated)
     structural, routes = routed(stated)
     rows = data_rows(project, stated, routes)
     population = Population(initial={p.name: p for p in project.parameters})
     effects = random_effects(project.individual, project.correlations, population, rows.occasions)
     individual = individual_statements(
-        project.individual, Covariates.of(project.covariates), population, effects, rows.occasion_item, rows.occasions
+        project.individual, Covariates.of_project(project), population, effects, rows.occasion_item, rows.occasions
     )
     outcome, sigma = outcome_statements(
         [(o, float(k)) for k, o in enumerate(fitted, 1)],
         stated.outputs,
         population,
         "YTYPE" if len(fitted) > 1 else None,
-        {o.name: rows.censored for o in fitted} if rows.censored is not None else {},
     )
     return Model(
         name=Path(project.path).stem,
@@ -65,6 +66,23 @@ def lower_project(project: Project) -> Model:
         estimation=(_estimation(project),),
         diagnostics=project.diagnostics,
     )
+
+
+def _refuse_doses(stated: Structure) -> None:
+    """Doses that change the state otherwise than by entering it."""
+    for emptying in (*stated.empties, *stated.resets):
+        name = "reset" if emptying in stated.resets else "empty"
+        raise UnsupportedError(
+            f"{name}(adm={emptying.adm}): doses that set amounts are not supported",
+            hint="begin a period by event identifier 3 or 4 in the data where the whole system starts anew",
+            location=emptying.at,
+        )
+    for dose in stated.transit:
+        raise UnsupportedError(
+            f"doses of administration {dose.adm} arrive through transit compartments (Ktr, Mtt): not supported",
+            hint="write the compartments of the chain with ddt_, or use ka with Tlag",
+            location=dose.at,
+        )
 
 
 def _fitted(project: Project) -> list[ObservationDefinition]:

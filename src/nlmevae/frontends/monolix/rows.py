@@ -7,9 +7,9 @@ from pathlib import Path
 
 from nlmevae.data.monolix_occasions import occasion_levels
 from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.names import program_name
-from nlmevae.frontends.monolix.outcome_code import CensoredItems
-from nlmevae.frontends.monolix.project import CategoricalCovariate, ColumnUse, Project
+from nlmevae.frontends.monolix.project import ColumnUse, Project
 from nlmevae.frontends.monolix.structure import Structure
 from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn
 
@@ -18,13 +18,11 @@ _STEPS = {"tDose": "dose_time", "amtDose": "dose_amount", "inftDose": "dose_dura
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRows:
-    """`occasion_item`, `occasions`: the data item and its values where parameters vary between occasions.
-    `censored`: where the file has such a column."""
+    """`occasion_item`, `occasions`: the data item and its values where parameters vary between occasions."""
 
     spec: DataSpec
     occasion_item: str | None
     occasions: tuple[float, ...]
-    censored: CensoredItems | None
 
 
 def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]) -> ProjectRows:
@@ -44,13 +42,11 @@ def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]
     )
     spec = DataSpec(path=project.data.path, columns=rows.items, monolix=rows, at=project.data.at)
     item, occasions = _occasions(project, rows, spec)
-    used = {c.use for c in rows.columns}
-    censored = CensoredItems(flag="CENS", limit="LIMIT" if "limit" in used else None) if "censored" in used else None
-    return ProjectRows(spec=spec, occasion_item=item, occasions=occasions, censored=censored)
+    return ProjectRows(spec=spec, occasion_item=item, occasions=occasions)
 
 
 def _columns(project: Project, stated: Structure) -> tuple[RowColumn, ...]:
-    categories = {c.name: c.categories for c in project.covariates if isinstance(c, CategoricalCovariate)}
+    categories = Covariates.of_project(project).categories
     regressors = project.data.of("regressor")
     if len(regressors) != len(stated.regressors):
         raise SemanticError(
