@@ -47,4 +47,5 @@ def states_table(model: Model, dataset: Dataset, table: EventTable, parameters: 
         ob_data=np.zeros((n * dataset.n_rows, 0)),
         ob_endpoint=None,
         ob_limits=None,
+        ob_scale=None,
     )

@@ -11,6 +11,7 @@ from typing import Literal
 from nlmevae.errors import Location
 from nlmevae.ir.data_item import Column, Role
 from nlmevae.ir.expression import Expression
+from nlmevae.ir.individual import Transform
 
 RowUse = Literal[
     "identifier",
@@ -107,6 +108,8 @@ class MonolixRows:
         columns: those that are used.
         kinds: values of the observationtype column whose observations are fitted; item YTYPE is the position from 1.
             Empty: the file has no such column, YTYPE is 1.
+        scales: of each kind, the scale on which its values are compared with predictions: "log" of a log-normal
+            outcome, "logit" of a logit-normal one. Values in the file are natural. Empty: all are compared as they are.
         routes: several for an administration whose doses are split.
         computed, regrouped: covariates, after those of columns; `computed` may read `regrouped`.
         dose_time, dose_amount, dose_duration: items for the step functions tDose, amtDose, inftDose; None: not read.
@@ -118,6 +121,7 @@ class MonolixRows:
     delimiter: str | None = None
     columns: tuple[RowColumn, ...] = ()
     kinds: tuple[str, ...] = ()
+    scales: tuple[Transform, ...] = ()
     routes: tuple[DoseRoute, ...] = ()
     computed: tuple[ComputedItem, ...] = ()
     regrouped: tuple[RegroupedItem, ...] = ()
@@ -135,7 +139,7 @@ class MonolixRows:
     @property
     def meaning(self) -> tuple:
         """What predictions depend on besides the file itself."""
-        return self.kinds, self.routes, self.computed, self.regrouped, self.initial_time
+        return self.kinds, self.scales, self.routes, self.computed, self.regrouped, self.initial_time
 
     @property
     def steps(self) -> tuple[str, ...]:

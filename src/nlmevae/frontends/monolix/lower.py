@@ -6,19 +6,20 @@ Project --structure--> compartments, programs --individual parameters, outcomes-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.individual_code import individual_statements
-from nlmevae.frontends.monolix.outcome_code import outcome_statements
+from nlmevae.frontends.monolix.outcome_code import observed_scale, outcome_statements
 from nlmevae.frontends.monolix.population import Population, random_effects
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
 from nlmevae.frontends.monolix.routes import routed
 from nlmevae.frontends.monolix.rows import data_rows
 from nlmevae.frontends.monolix.structure import Structure, structure
 from nlmevae.frontends.recognition import recognise
-from nlmevae.ir import EstimationStep, Model, Program, SourceReference, Statement, StructuralModel
+from nlmevae.ir import EstimationStep, Model, ObservationModel, Program, SourceReference, Statement, StructuralModel
 
 
 def read_monolix_project(path: str | Path) -> Model:
@@ -30,7 +31,9 @@ def read_monolix_project(path: str | Path) -> Model:
     """
     from nlmevae.frontends.monolix.read import read_project
 
-    return recognise(lower_project(read_project(path)))
+    project = read_project(path)
+    model = recognise(lower_project(project))
+    return replace(model, observations=_as_outcomes(model.observations, _fitted(project)))
 
 
 def lower_project(project: Project) -> Model:
@@ -83,6 +86,23 @@ def _refuse_doses(stated: Structure) -> None:
             hint="write the compartments of the chain with ddt_, or use ka with Tlag",
             location=dose.at,
         )
+
+
+def _as_outcomes(
+    found: Sequence[ObservationModel], fitted: Sequence[ObservationDefinition]
+) -> tuple[ObservationModel, ...]:
+    """With the names of the project; outcome number k has EPS(k)."""
+    named = []
+    for observation in found:
+        outcome = fitted[int(observation.epsilons[0][4:-1]) - 1]
+        scale = observed_scale(outcome).kind
+        error = replace(observation.error, written_as="") if scale == "logit" else observation.error
+        named.append(
+            replace(
+                observation, name=outcome.name, error=error, scale=observation.scale if scale == "identity" else scale
+            )
+        )
+    return tuple(named)
 
 
 def _fitted(project: Project) -> list[ObservationDefinition]:

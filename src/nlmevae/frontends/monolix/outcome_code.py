@@ -14,7 +14,19 @@ from collections.abc import Mapping, Sequence
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.population import Population
 from nlmevae.frontends.monolix.project import ObservationDefinition
-from nlmevae.ir import Assign, Binary, Call, Compare, CovarianceBlock, Expression, If, Number, Statement, Symbol
+from nlmevae.ir import (
+    Assign,
+    Binary,
+    Call,
+    Compare,
+    CovarianceBlock,
+    Expression,
+    If,
+    Number,
+    Statement,
+    Symbol,
+    Transform,
+)
 
 
 def outcome_statements(
@@ -34,8 +46,7 @@ def outcome_statements(
         UnsupportedError: an error model whose meaning on its scale is not certain.
     """
     bodies = [
-        _outcome(outcome, _prediction(outcome, outputs), population, k + 1)
-        for k, (outcome, _) in enumerate(fitted)
+        _outcome(outcome, _prediction(outcome, outputs), population, k + 1) for k, (outcome, _) in enumerate(fitted)
     ]
     sigma = tuple(
         CovarianceBlock(names=(f"EPS({k})",), matrix=((1.0,),), fixed=True, at=outcome.at)
@@ -72,13 +83,23 @@ def _outcome(
     return (*statements, observed)
 
 
-def _scaled(outcome: ObservationDefinition, prediction: Expression) -> Expression:
-    at = outcome.at
+def observed_scale(outcome: ObservationDefinition) -> Transform:
+    """The scale of the distribution, on which Y is."""
     if outcome.distribution == "lognormal":
-        return Call("LOG", (prediction,), at=at)
+        return Transform(kind="log")
     if outcome.distribution == "logitnormal":
-        low, high = Number(outcome.lower or 0.0, at=at), Number(1.0 if outcome.upper is None else outcome.upper, at=at)
-        below, above = Binary("-", prediction, low, at=at), Binary("-", high, prediction, at=at)
+        upper = 1.0 if outcome.upper is None else outcome.upper
+        return Transform(kind="logit", lower=outcome.lower or 0.0, upper=upper)
+    return Transform(kind="identity")
+
+
+def _scaled(outcome: ObservationDefinition, prediction: Expression) -> Expression:
+    at, scale = outcome.at, observed_scale(outcome)
+    if scale.kind == "log":
+        return Call("LOG", (prediction,), at=at)
+    if scale.kind == "logit":
+        below = Binary("-", prediction, Number(scale.lower, at=at), at=at)
+        above = Binary("-", Number(scale.upper, at=at), prediction, at=at)
         return Call("LOG", (Binary("/", below, above, at=at),), at=at)
     return prediction
 

@@ -9,9 +9,10 @@ from nlmevae.data.monolix_occasions import occasion_levels
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.names import program_name
+from nlmevae.frontends.monolix.outcome_code import observed_scale
 from nlmevae.frontends.monolix.project import ColumnUse, Project
 from nlmevae.frontends.monolix.structure import Structure
-from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn
+from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform
 
 _STEPS = {"tDose": "dose_time", "amtDose": "dose_amount", "inftDose": "dose_duration"}
 
@@ -35,6 +36,7 @@ def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]
         delimiter=project.data.delimiter,
         columns=_columns(project, stated),
         kinds=_kinds(project),
+        scales=_scales(project),
         routes=routes,
         event_occasion=None,
         initial_time=stated.initial_time,
@@ -90,6 +92,13 @@ def _kinds(project: Project) -> tuple[str, ...]:
         return ()
     observed = project.data.of("observation")[0]
     return tuple(kind_of(name, observed) for name in project.fit.data)
+
+
+def _scales(project: Project) -> tuple[Transform, ...]:
+    """Of the outcomes, in the order of <FIT>; empty where all are normal."""
+    by_name = {o.name: o for o in project.observations}
+    scales = tuple(observed_scale(by_name[name]) for name in project.fit.models)
+    return () if all(s.kind == "identity" for s in scales) else scales
 
 
 def kind_of(name: str, observed: ColumnUse) -> str:
