@@ -18,13 +18,15 @@ from nlmevae.ir import DoseRoute, Model, MonolixRows
 
 #: Times closer than this (relative) are one: what is left of the rounding of TIME + k * II.
 _SAME_TIME = 1e-9
+#: Input of a dose that enters none.
+TRANSIT = 0
 #: RATE of a dose whose duration is the model's (data.doses).
 _MODELLED_DURATION = -2.0
 
 
 @dataclass(frozen=True, slots=True)
 class GivenDose:
-    """One dose into one input. `rate`: 0 a bolus, > 0 an infusion, -2 over the model's duration. `duration`: of the
+    """One dose into one input; input 0: through transit compartments, its record does nothing by itself. `rate`: 0 a bolus, > 0 an infusion, -2 over the model's duration. `duration`: of the
     infusion the line asks for, 0 for a bolus. `line`: index into `Lines`. `origin`: of the line itself, or added."""
 
     time: float
@@ -58,7 +60,18 @@ def given_doses(
                 found.append(
                     GivenDose(time, float(lines.amount[k]), rate, route.input, duration, int(k), origin)
                 )  # fmt: skip
+            if lines.administration[k] in {t.administration for t in rows.transit}:
+                _check_transit(lines, int(k))
+                found.append(GivenDose(time, float(lines.amount[k]), 0.0, TRANSIT, 0.0, int(k), origin))
     return found
+
+
+def _check_transit(lines: Lines, k: int) -> None:
+    if lines.rate[k] > 0 or lines.duration[k] > 0:
+        raise _problem(
+            lines, k, f"the dose on line {lines.line(k)} is an infusion, but its administration has an absorption",
+            "leave the rate or duration out", DataError,
+        )  # fmt: skip
 
 
 def _times(
@@ -114,8 +127,8 @@ def _check_reset(lines: Lines, period: Period, k: int, steady: bool) -> None:
 
 def _routes(rows: MonolixRows, lines: Lines, k: int) -> list[DoseRoute]:
     own = [r for r in rows.routes if r.administration == lines.administration[k]]
-    if not own:
-        known = sorted({r.administration for r in rows.routes})
+    if not own and lines.administration[k] not in {t.administration for t in rows.transit}:
+        known = sorted({r.administration for r in (*rows.routes, *rows.transit)})
         raise _problem(
             lines, k, f"line {lines.line(k)} is a dose of administration {lines.administration[k]}, for which the "
             f"model has no macro (it has {', '.join(map(str, known)) or 'none'})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.data.monolix_lines import Lines
-from nlmevae.data.monolix_records import Record
+from nlmevae.data.monolix_record import Record
 from nlmevae.ir import Diagnostic, Model, MonolixRows, names_read
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.monolix_covariates import covariate_values
-from nlmevae.data.monolix_doses import given_doses
+from nlmevae.data.monolix_doses import TRANSIT, given_doses
 from nlmevae.data.monolix_file import read_monolix_file
 from nlmevae.data.monolix_lines import Lines, read_lines_of
 from nlmevae.data.monolix_notes import notes
 from nlmevae.data.monolix_periods import Period, periods
-from nlmevae.data.monolix_records import PeriodRecords, Record
+from nlmevae.data.monolix_record import Record
+from nlmevae.data.monolix_records import PeriodRecords
 from nlmevae.errors import DataError, SemanticError
 from nlmevae.ir import Diagnostic, Model, MonolixRows
 
@@ -147,6 +148,8 @@ def _values(lines: Lines, number: int, row: _Row, extra: tuple[bool, bool]) -> l
     """In the order of `MonolixRows.items`; `extra`: whether CENS and LIMIT are among them."""
     record, k = row.record, row.record.line
     observed, dose = record.evid == 0, record.dose
+    if dose is not None and dose.input == TRANSIT:
+        dose = None
     given = (dose.amount, dose.rate) if dose is not None else (0.0, 0.0)
     found = [number, record.time, lines.value[k] if observed else 0.0, *given, record.evid, int(not observed)]
     found.append(dose.input if dose is not None else 0)

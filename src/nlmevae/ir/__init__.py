@@ -17,7 +17,7 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
-from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse
+from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse, TransitDose
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -113,6 +113,7 @@ __all__ = [
     "TableFormat",
     "TableRequest",
     "Transform",
+    "TransitDose",
     "Where",
     "assignments",
     "free_elements",

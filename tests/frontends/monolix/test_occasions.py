@@ -103,9 +103,7 @@ def test_the_likelihood_is_that_of_effects_of_the_subject_and_of_the_occasion(tm
 def test_the_occasion_alone(tmp_path):
     y = values(3)
     found = nlmevae.likelihoods(project(tmp_path, y, how="column", level="occ"), methods="gauss-hermite")
-    np.testing.assert_allclose(
-        found.subjects[0].minus_two_ll, by_quadrature(y, carried=True, between=False), atol=2e-3
-    )
+    np.testing.assert_allclose(found.subjects[0].minus_two_ll, by_quadrature(y, carried=True, between=False), atol=2e-3)
 
 
 TWIN = f"""$PROBLEM twin

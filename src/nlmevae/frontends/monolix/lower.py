@@ -80,12 +80,6 @@ def _refuse_doses(stated: Structure) -> None:
             hint="begin a period by event identifier 3 or 4 in the data where the whole system starts anew",
             location=emptying.at,
         )
-    for dose in stated.transit:
-        raise UnsupportedError(
-            f"doses of administration {dose.adm} arrive through transit compartments (Ktr, Mtt): not supported",
-            hint="write the compartments of the chain with ddt_, or use ka with Tlag",
-            location=dose.at,
-        )
 
 
 def _as_outcomes(

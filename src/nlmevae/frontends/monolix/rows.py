@@ -12,7 +12,7 @@ from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.outcome_code import observed_scale
 from nlmevae.frontends.monolix.project import ColumnUse, IndividualDefinition, Project
 from nlmevae.frontends.monolix.structure import Structure
-from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform
+from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform, TransitDose
 
 #: The data item that counts the occasions which event identifier 4 begins.
 EVENT_OCCASION = "OCCevid"
@@ -40,6 +40,7 @@ def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]
         kinds=_kinds(project),
         scales=_scales(project),
         routes=routes,
+        transit=_transit(stated),
         event_occasion=_event_occasion(project),
         initial_time=stated.initial_time,
         **{_STEPS[name]: name for name in stated.steps},
@@ -94,6 +95,18 @@ def _kinds(project: Project) -> tuple[str, ...]:
         return ()
     observed = project.data.of("observation")[0]
     return tuple(kind_of(name, observed) for name in project.fit.data)
+
+
+def _transit(stated: Structure) -> tuple[TransitDose, ...]:
+    """One per administration; two macros of one have its items in common."""
+    found: dict[int, TransitDose] = {}
+    for dose in stated.transit:
+        before = found[dose.adm].constant if dose.adm in found else ()
+        constant = tuple(dict.fromkeys((*before, *dose.constant)))
+        found[dose.adm] = TransitDose(
+            administration=dose.adm, time=program_name(dose.time), amount=program_name(dose.amount), constant=constant
+        )
+    return tuple(found.values())
 
 
 def _scales(project: Project) -> tuple[Transform, ...]:
