@@ -414,6 +414,8 @@ class _Builder:
 
     def _check_emptied(self, rhs: tuple[tuple[str, int], ...]) -> None:
         """A compartment that is off stays without amount: here that is so where nothing flows into it."""
+        if self.model.data.monolix is not None:
+            return  # emptied once, not switched off
         for number in sorted({int(c) for c in self.table.ev_cmt[self.table.ev_kind == EventKind.EMPTY]}):
             empty = {f"A({number})": self.graph.constant(0.0)}
             inflow = substitute(self.graph, rhs[number - 1][1], empty)

@@ -7,7 +7,7 @@ import numpy as np
 from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import check_derived
-from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
+from nlmevae.data.doses import Doses, check_dose_records, explicit_doses, with_emptied
 from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
@@ -38,6 +38,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         check_dose_records(model, rows, dataset.evid)
         time = running_time(model, rows, dataset)
         doses = explicit_doses(model, rows, dataset.evid, subject, time, order)
+        if dataset.emptied is not None:
+            doses = with_emptied(doses, dataset.emptied, subject, time, order)
         held = covariate_rows(rows, covariates, ptr, time, order + (dataset.evid == 4))
     else:
         time = rows.of("time") if rows.index("time") is not None else order.astype(float)

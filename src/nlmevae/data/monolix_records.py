@@ -65,7 +65,7 @@ class PeriodRecords:
 
     def _of_doses(self, doses: list[GivenDose]) -> list[Record]:
         return [
-            Record(d.time, _GIVE, 2 if d.input == TRANSIT else 1, d.line, d, added=d.origin != "line") for d in doses
+            Record(d.time, _GIVE, 2 if d.input <= TRANSIT else 1, d.line, d, added=d.origin != "line") for d in doses
         ]
 
     def _begun(self, records: list[Record], period: Period, first: bool) -> list[Record]:

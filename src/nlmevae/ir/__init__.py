@@ -17,7 +17,16 @@ from nlmevae.ir.expression import (
 )
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
-from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse, TransitDose
+from nlmevae.ir.monolix_rows import (
+    ComputedItem,
+    DoseRoute,
+    EmptyingDose,
+    MonolixRows,
+    RegroupedItem,
+    RowColumn,
+    RowUse,
+    TransitDose,
+)
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -83,6 +92,7 @@ __all__ = [
     "Diagnostic",
     "DoseInput",
     "DoseRoute",
+    "EmptyingDose",
     "ErrorCoefficient",
     "ErrorCorrelation",
     "ErrorEffect",

@@ -114,6 +114,14 @@ class TransitDose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmptyingDose:
+    """Doses of one administration set the amounts of `compartments` to 0 and bring nothing."""
+
+    administration: int
+    compartments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MonolixRows:
     """How the rows of a file become records.
 
@@ -127,6 +135,7 @@ class MonolixRows:
             outcome, "logit" of a logit-normal one. Values in the file are natural. Empty: all are compared as they are.
         routes: several for an administration whose doses are split.
         transit: administrations whose doses enter no input, or not only.
+        emptying: administrations whose doses empty compartments.
         computed, regrouped: covariates, after those of columns; `computed` may read `regrouped`.
         dose_time, dose_amount, dose_duration: items for the step functions tDose, amtDose, inftDose; None: not read.
         event_occasion: item that counts the periods which records with event identifier 4 begin (OCCevid).
@@ -140,6 +149,7 @@ class MonolixRows:
     scales: tuple[Transform, ...] = ()
     routes: tuple[DoseRoute, ...] = ()
     transit: tuple[TransitDose, ...] = ()
+    emptying: tuple[EmptyingDose, ...] = ()
     computed: tuple[ComputedItem, ...] = ()
     regrouped: tuple[RegroupedItem, ...] = ()
     dose_time: str | None = None
@@ -156,7 +166,8 @@ class MonolixRows:
     @property
     def meaning(self) -> tuple:
         """What predictions depend on besides the file itself."""
-        return self.kinds, self.scales, self.routes, self.transit, self.computed, self.regrouped, self.initial_time
+        doses = self.routes, self.transit, self.emptying
+        return self.kinds, self.scales, *doses, self.computed, self.regrouped, self.initial_time
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.individual_code import individual_statements
 from nlmevae.frontends.monolix.outcome_code import observed_scale, outcome_statements
@@ -40,7 +39,6 @@ def lower_project(project: Project) -> Model:
     """The model as stated: everything but recognition, whose fields are empty."""
     fitted = _fitted(project)
     stated = structure(project.structural, predictions=[o.prediction for o in fitted])
-    _refuse_doses(stated)
     structural, routes = routed(stated)
     rows = data_rows(project, stated, routes)
     population = Population(initial={p.name: p for p in project.parameters})
@@ -69,17 +67,6 @@ def lower_project(project: Project) -> Model:
         estimation=(_estimation(project),),
         diagnostics=project.diagnostics,
     )
-
-
-def _refuse_doses(stated: Structure) -> None:
-    """Doses that change the state otherwise than by entering it."""
-    for emptying in (*stated.empties, *stated.resets):
-        name = "reset" if emptying in stated.resets else "empty"
-        raise UnsupportedError(
-            f"{name}(adm={emptying.adm}): doses that set amounts are not supported",
-            hint="begin a period by event identifier 3 or 4 in the data where the whole system starts anew",
-            location=emptying.at,
-        )
 
 
 def _as_outcomes(

@@ -11,6 +11,7 @@ from nlmevae.frontends.monolix.covariate_code import Covariates
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.outcome_code import observed_scale
 from nlmevae.frontends.monolix.project import ColumnUse, IndividualDefinition, Project
+from nlmevae.frontends.monolix.emptying import emptying
 from nlmevae.frontends.monolix.structure import Structure
 from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform, TransitDose
 
@@ -41,6 +42,7 @@ def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]
         scales=_scales(project),
         routes=routes,
         transit=_transit(stated),
+        emptying=emptying(stated),
         event_occasion=_event_occasion(project),
         initial_time=stated.initial_time,
         **{_STEPS[name]: name for name in stated.steps},
