@@ -95,6 +95,8 @@ def check_pending(model: Model, lines: Lines, doses: list[GivenDose]) -> None:
     Raises:
         UnsupportedError: it gets them.
     """
+    if all(d.input >= 0 for d in doses):
+        return
     inputs = model.structural.dose_inputs
     slow = [d for d in doses if d.input > 0 and (d.rate != 0.0 or inputs[d.input - 1].lag is not None)]
     for dose in doses:

@@ -35,15 +35,15 @@ def _check_alone(stated: Structure, macro: Emptying) -> None:
     name = "reset" if macro in stated.resets else "empty"
     if any(entry.adm == macro.adm for entry in stated.inputs):
         raise UnsupportedError(
-            f"doses of administration {macro.adm} enter the system and {name} empties it at them: which comes first is "
-            "not certain",
+            f"doses of administration {macro.adm} enter the system and {name} empties it at them: which comes first "
+            "is not certain",
             hint=f"give {name} an administration of its own, and its doses a time of their own",
             location=macro.at,
         )
     if stated.steps:
         raise UnsupportedError(
-            f"the model reads {stated.steps[0]} and has {name}(adm={macro.adm}): whether such a dose counts as the last "
-            "one is not certain",
+            f"the model reads {stated.steps[0]} and has {name}(adm={macro.adm}): whether such a dose counts as the "
+            "last one is not certain",
             hint=f"take {stated.steps[0]} out of the model",
             location=macro.at,
         )

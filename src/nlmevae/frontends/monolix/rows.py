@@ -8,10 +8,10 @@ from pathlib import Path
 from nlmevae.data.monolix_occasions import event_period_line, occasion_levels
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.covariate_code import Covariates
+from nlmevae.frontends.monolix.emptying import emptying
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.outcome_code import observed_scale
 from nlmevae.frontends.monolix.project import ColumnUse, IndividualDefinition, Project
-from nlmevae.frontends.monolix.emptying import emptying
 from nlmevae.frontends.monolix.structure import Structure
 from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform, TransitDose
 
@@ -161,8 +161,8 @@ def _occasions(project: Project, rows: MonolixRows, spec: DataSpec) -> tuple[str
         line = event_period_line(spec, Path(project.path).parent)
         if line is not None:
             raise UnsupportedError(
-                f"parameters vary between occasions, and event identifier 4 on line {line} begins one beside the column "
-                f"{items[0]}: whose value parameters take then is not certain",
+                f"parameters vary between occasions, and event identifier 4 on line {line} begins one beside the "
+                f"column {items[0]}: whose value parameters take then is not certain",
                 hint="number the occasions in the column, and use event identifier 3",
                 location=varying[0].at,
             )

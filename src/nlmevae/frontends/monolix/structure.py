@@ -214,8 +214,8 @@ def _parts(text: StructuralText) -> _Parts:
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
     number = {s.name: k for k, s in enumerate(system.states, start=1)}
     doses = tuple(_dose_input(dose, entry, number) for dose, entry in zip(system.dosing, entries, strict=True))
-    parts = _Parts(text=text, source=source, system=system, flows=flows, doses=doses, places=places, arranged=arranged, known=known,
-                   number=number)  # fmt: skip
+    parts = _Parts(text=text, source=source, system=system, flows=flows, doses=doses, places=places, arranged=arranged,
+                   known=known, number=number)  # fmt: skip
     _check_individual(parts, entries)
     return parts
 
