@@ -231,8 +231,8 @@ def error_sentence(observation: ObservationModel) -> str:
         parts.append(f"r = {'-' * (error.correlation.sign < 0)}correlation of {' and '.join(error.correlation.names)}")
     if error.written_as:
         parts.append(f"written as {error.written_as}")
-    if observation.scale == "log":
-        parts.append("on the log scale")
+    if observation.scale != "natural":
+        parts.append(f"on the {observation.scale} scale")
     return f"{observation.name}: {', '.join(parts)}"
 
 

@@ -24,6 +24,7 @@ class Dataset:
         evid, mdv: (n_rows,) int, given or inferred.
         diagnostics: what the user should know about the records.
         added: (n_rows,) bool, records that are no lines of the file (see monolix_rows); None: there are none.
+        emptied: (n_rows,) number of the compartment whose amount becomes 0 at the record, 0 for none; None: nowhere.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Dataset:
     mdv: np.ndarray
     diagnostics: tuple[Diagnostic, ...] = ()
     added: np.ndarray | None = None
+    emptied: np.ndarray | None = None
 
     @property
     def n_subjects(self) -> int:

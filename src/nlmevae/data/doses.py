@@ -217,6 +217,19 @@ def explicit_doses(
     return Doses(**{name: getattr(table, name)[ranked] for name in Doses.__slots__})
 
 
+def with_emptied(doses: Doses, emptied: np.ndarray, subject: np.ndarray, time: np.ndarray, order: np.ndarray) -> Doses:
+    """`doses` and the compartments that records empty: `emptied` (n_rows,) their numbers, 0 for none."""
+    rows = np.flatnonzero(emptied)
+    nothing = np.zeros(len(rows))
+    more = Doses(
+        subject=subject[rows], time=time[rows], kind=np.full(len(rows), EventKind.EMPTY), cmt=emptied[rows],
+        amt=nothing, rate=nothing, ii=nothing, order=order[rows],
+    )  # fmt: skip
+    table = {name: np.concatenate([getattr(doses, name), getattr(more, name)]) for name in Doses.__slots__}
+    ranked = np.lexsort((table["order"], table["time"], table["subject"]))
+    return Doses(**{name: values[ranked] for name, values in table.items()})
+
+
 def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.ndarray, ii: np.ndarray) -> np.ndarray:
     """(n_given,) how many intervals fit up to the subject's last record or its next reset; `resets` are
     the rows of all records that cancel what is still to come."""

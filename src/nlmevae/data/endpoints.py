@@ -75,7 +75,9 @@ def _unread(model: Model, name: str) -> Column | None:
     program = model.program
     read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
     for column in model.data.columns:
-        names = {n.upper() for n in (column.name, column.synonym) if n}
+        names = {n for n in (column.name, column.synonym) if n}
+        if model.data.monolix is None:  # there, only a column with that use has this name
+            names = {n.upper() for n in names}
         if name in names and column.role == "covariate" and not {column.name, column.synonym} & read:
             return column
     return None

@@ -18,14 +18,18 @@ from nlmevae.ir import DoseRoute, Model, MonolixRows
 
 #: Times closer than this (relative) are one: what is left of the rounding of TIME + k * II.
 _SAME_TIME = 1e-9
+#: Input of a dose that enters none.
+TRANSIT = 0
 #: RATE of a dose whose duration is the model's (data.doses).
 _MODELLED_DURATION = -2.0
 
 
 @dataclass(frozen=True, slots=True)
 class GivenDose:
-    """One dose into one input. `rate`: 0 a bolus, > 0 an infusion, -2 over the model's duration. `duration`: of the
-    infusion the line asks for, 0 for a bolus. `line`: index into `Lines`. `origin`: of the line itself, or added."""
+    """One dose into one input; input 0: through transit compartments, its record does nothing by itself;
+    input -n: empties compartment n. `rate`: 0 a bolus, > 0 an infusion, -2 over the model's duration. `duration`: of
+    the infusion the line asks for, 0 for a bolus. `line`: index into `Lines`. `origin`: of the line itself, or added.
+    """
 
     time: float
     amount: float
@@ -58,7 +62,59 @@ def given_doses(
                 found.append(
                     GivenDose(time, float(lines.amount[k]), rate, route.input, duration, int(k), origin)
                 )  # fmt: skip
+            if lines.administration[k] in {t.administration for t in rows.transit}:
+                _check_transit(lines, int(k))
+                found.append(GivenDose(time, float(lines.amount[k]), 0.0, TRANSIT, 0.0, int(k), origin))
+            for compartment in _emptied(rows, lines, int(k)):
+                found.append(GivenDose(time, float(lines.amount[k]), 0.0, -compartment, 0.0, int(k), origin))
+    _check_emptied(lines, found)
     return found
+
+
+def _emptied(rows: MonolixRows, lines: Lines, k: int) -> list[int]:
+    own = [e for e in rows.emptying if e.administration == lines.administration[k]]
+    return sorted({number for e in own for number in e.compartments})
+
+
+def _check_emptied(lines: Lines, doses: list[GivenDose]) -> None:
+    """Nothing else happens to a compartment at the time it is emptied, and nothing runs on into it."""
+    emptied = [d for d in doses if d.input < 0]
+    for dose in emptied:
+        other = next((d for d in doses if d.time == dose.time and d.line != dose.line), None)
+        if other is not None:
+            raise _problem(
+                lines, dose.line, f"the doses on lines {lines.line(other.line)} and {lines.line(dose.line)} have one "
+                "time, and one of them empties compartments: which comes first is not certain",
+                "give them different times",
+            )  # fmt: skip
+
+
+def check_pending(model: Model, lines: Lines, doses: list[GivenDose]) -> None:
+    """A compartment that is emptied gets no infusions or delayed doses: whether they go on is not certain.
+
+    Raises:
+        UnsupportedError: it gets them.
+    """
+    if all(d.input >= 0 for d in doses):
+        return
+    inputs = model.structural.dose_inputs
+    slow = [d for d in doses if d.input > 0 and (d.rate != 0.0 or inputs[d.input - 1].lag is not None)]
+    for dose in doses:
+        before = next((d for d in slow if dose.input < 0 and inputs[d.input - 1].compartment == -dose.input), None)
+        if before is not None:
+            raise _problem(
+                lines, dose.line, f"line {lines.line(dose.line)} empties a compartment that gets the infusion or "
+                f"delayed dose on line {lines.line(before.line)}: whether that goes on is not certain",
+                "give the dose as a bolus without lag, or begin a period by event identifier 3 or 4",
+            )  # fmt: skip
+
+
+def _check_transit(lines: Lines, k: int) -> None:
+    if lines.rate[k] > 0 or lines.duration[k] > 0:
+        raise _problem(
+            lines, k, f"the dose on line {lines.line(k)} is an infusion, but its administration has an absorption",
+            "leave the rate or duration out", DataError,
+        )  # fmt: skip
 
 
 def _times(
@@ -114,8 +170,9 @@ def _check_reset(lines: Lines, period: Period, k: int, steady: bool) -> None:
 
 def _routes(rows: MonolixRows, lines: Lines, k: int) -> list[DoseRoute]:
     own = [r for r in rows.routes if r.administration == lines.administration[k]]
-    if not own:
-        known = sorted({r.administration for r in rows.routes})
+    special = {d.administration for d in (*rows.transit, *rows.emptying)}
+    if not own and lines.administration[k] not in special:
+        known = sorted({r.administration for r in rows.routes} | special)
         raise _problem(
             lines, k, f"line {lines.line(k)} is a dose of administration {lines.administration[k]}, for which the "
             f"model has no macro (it has {', '.join(map(str, known)) or 'none'})",

@@ -157,6 +157,8 @@ def read_lines_of(file: MonolixFile, rows: MonolixRows, *, design: bool) -> Line
     observed = kind > 0
     censoring = reader.optional("censored", observed)
     _check_values(reader, "censored", observed & ~np.isin(censoring, (-1, 0, 1)), censoring, "it is 0, 1 or -1")
+    if not design:
+        _check_range(reader, kind, what.value)
     regressors = [reader.numbers(c.name, True, "a regressor") for c in rows.of("regressor") if c.item]
     occasions = [reader.whole(c.name, None, "an occasion") for c in rows.of("occasion")]
     return Lines(
@@ -310,6 +312,23 @@ def _kinds(reader: ColumnReader, observed: np.ndarray) -> tuple[np.ndarray, list
             code="observations-not-fitted", severity="note", message=f"observations left out: {counts}", hint=hint
         )
     ]
+
+
+def _check_range(reader: ColumnReader, kind: np.ndarray, value: np.ndarray) -> None:
+    """Values of a log- or logit-normal outcome lie where it has a density."""
+    for number, scale in enumerate(reader.rows.scales, 1):
+        if scale.kind == "identity":
+            continue
+        wrong = (kind == number) & ~((scale.lower < value) & (value < scale.upper))
+        if wrong.any():
+            k, name = int(np.argmax(wrong)), reader.name("observation")
+            where = f"above {scale.lower:g}" if scale.kind == "log" else f"between {scale.lower:g} and {scale.upper:g}"
+            raise reader.error(
+                k, name, f"{name} is {value[k]:g} on line {reader.line(k)}, and its outcome is {scale.kind}-normal: "
+                f"its values lie {where}",
+                "mark a value below the limit of quantification by a censored column, with the limit as its value; or "
+                "leave the line out (MDV)",
+            )  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmevae.data.monolix_lines import Lines
-from nlmevae.data.monolix_records import Record
+from nlmevae.data.monolix_record import Record
 from nlmevae.ir import Diagnostic, Model, MonolixRows, names_read
 
 
@@ -49,7 +49,9 @@ def _together(model: Model, lines: Lines, blocks: list[list[Record]]) -> list[Di
     """Observations at the time of a dose that is in the observed amounts at once: the order matters."""
     inputs = model.structural.dose_inputs
     read = names_read(model.program.error)
+    at_once_emptied = {-c.number for c in model.structural.compartments if f"A({c.number})" in read}
     at_once = {i.number for i in inputs if i.lag is None and f"A({i.compartment})" in read}
+    at_once |= at_once_emptied
     found = []
     for block in blocks:
         given = {r.time for r in block if r.dose is not None and r.dose.rate == 0 and r.dose.input in at_once}
@@ -57,8 +59,8 @@ def _together(model: Model, lines: Lines, blocks: list[list[Record]]) -> list[Di
     if not found:
         return []
     message = (
-        f"{len(found)} observation{'s' if len(found) > 1 else ''} at the time of a bolus, the first on line "
-        f"{lines.line(found[0].line)}: the prediction is that just before the dose"
+        f"{len(found)} observation{'s' if len(found) > 1 else ''} at the time of a bolus or emptying, the first on "
+        f"line {lines.line(found[0].line)}: the prediction is that just before the dose"
     )
     at = lines.file.at(int(lines.row[found[0].line]))
     hint = "if it was taken after the dose, give it a slightly later time"

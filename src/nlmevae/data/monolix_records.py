@@ -8,31 +8,19 @@ equal times observations come before doses, and resets before both.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from nlmevae.data.monolix_doses import GivenDose
+from nlmevae.data.monolix_doses import TRANSIT, GivenDose
 from nlmevae.data.monolix_lines import Lines
 from nlmevae.data.monolix_periods import Period
+from nlmevae.data.monolix_record import Record
+from nlmevae.data.monolix_transit import TransitWatch
 from nlmevae.errors import DataError, UnsupportedError
 from nlmevae.ir import MonolixRows, RowColumn
 
 _RESET, _LOOK, _GIVE = range(3)  # order at equal times
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """`line`: index into `Lines`; `added`: the file has no such line; `dose`: what is given; `held`: values of
-    regressors and step functions at this time, after it."""
-
-    time: float
-    rank: int
-    evid: int
-    line: int
-    dose: GivenDose | None = None
-    added: bool = False
-    held: tuple[float, ...] = ()
 
 
 class PeriodRecords:
@@ -41,7 +29,8 @@ class PeriodRecords:
 
     def __init__(self, rows: MonolixRows, lines: Lines) -> None:
         self.rows, self.lines = rows, lines
-        self._step = (0.0, 0.0, 0.0)
+        self._step = dict.fromkeys(rows.steps, 0.0)
+        self._transit = TransitWatch(rows, lines)
 
     def make(self, period: Period, doses: list[GivenDose], *, first: bool) -> list[Record]:
         """Records of `period`, each with what is held.
@@ -53,7 +42,8 @@ class PeriodRecords:
         """
         lines, own = self.lines, period.lines
         if first or period.washout:
-            self._step = (0.0, 0.0, 0.0)
+            self._step = dict.fromkeys(self.rows.steps, 0.0)
+        self._transit.begin(period, first=first)
         values = _filled(self.rows, lines, own)
         of_line = dict(zip(own.tolist(), values, strict=True))
         records = [*self._of_lines(period, first), *self._of_doses(doses)]
@@ -74,7 +64,9 @@ class PeriodRecords:
         return found
 
     def _of_doses(self, doses: list[GivenDose]) -> list[Record]:
-        return [Record(d.time, _GIVE, 1, d.line, d, added=d.origin != "line") for d in doses]
+        return [
+            Record(d.time, _GIVE, 2 if d.input <= TRANSIT else 1, d.line, d, added=d.origin != "line") for d in doses
+        ]
 
     def _begun(self, records: list[Record], period: Period, first: bool) -> list[Record]:
         """From the first dose or observation on, or from the initial time of the model; with the washout's reset."""
@@ -140,13 +132,19 @@ class PeriodRecords:
             if not record.added or (record.dose is not None and record.dose.origin == "steady") or not found:
                 now = of_line[record.line]  # additional doses have a "." and keep what is held
             if record.dose is not None:
-                self._step = (record.dose.time, record.dose.amount, record.dose.duration)
-            found.append(replace(record, held=(*now, *self._steps())))
+                self._step |= self._of_dose(record.dose)
+            found.append(replace(record, held=(*now, *self._step.values())))
+            self._transit.see(found[-1])
         return found
 
-    def _steps(self) -> tuple[float, ...]:
-        wanted = (self.rows.dose_time, self.rows.dose_amount, self.rows.dose_duration)
-        return tuple(value for value, name in zip(self._step, wanted, strict=True) if name is not None)
+    def _of_dose(self, dose: GivenDose) -> dict[str, float]:
+        """What the step functions become."""
+        rows = self.rows
+        last = {rows.dose_time: dose.time, rows.dose_amount: dose.amount, rows.dose_duration: dose.duration}
+        for transit in rows.transit:
+            if transit.administration == self.lines.administration[dose.line]:
+                last |= {transit.time: dose.time, transit.amount: dose.amount}
+        return {name: value for name, value in last.items() if name is not None}
 
     def _problem(self, record: Record, message: str, hint: str):
         at = self.lines.file.at(int(self.lines.row[record.line]))

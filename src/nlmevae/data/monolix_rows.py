@@ -9,12 +9,13 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.monolix_covariates import covariate_values
-from nlmevae.data.monolix_doses import given_doses
+from nlmevae.data.monolix_doses import TRANSIT, check_pending, given_doses
 from nlmevae.data.monolix_file import read_monolix_file
 from nlmevae.data.monolix_lines import Lines, read_lines_of
 from nlmevae.data.monolix_notes import notes
 from nlmevae.data.monolix_periods import Period, periods
-from nlmevae.data.monolix_records import PeriodRecords, Record
+from nlmevae.data.monolix_record import Record
+from nlmevae.data.monolix_records import PeriodRecords
 from nlmevae.errors import DataError, SemanticError
 from nlmevae.ir import Diagnostic, Model, MonolixRows
 
@@ -91,6 +92,7 @@ def _subject_rows(
         until = float(lines.time[after.lines[0]]) if after is not None and not after.washout else None
         since = float(lines.time[own[p - 1].lines[-1]]) if p and not period.washout else None
         doses = given_doses(model, rows, lines, period, since=since, until=until) if compartments else []
+        check_pending(model, lines, doses)
         occasion = tuple(
             float(value)
             for value, column in zip(lines.occasion[period.lines[0]], rows.of("occasion"), strict=True)
@@ -140,13 +142,20 @@ def _dataset(
         mdv=(evid != 0).astype(int),
         diagnostics=tuple(messages),
         added=np.array([row.record.added for _, row in flat]),
+        emptied=np.array([_emptied(row.record) for _, row in flat]) if rows.emptying else None,
     )
+
+
+def _emptied(record: Record) -> int:
+    return -record.dose.input if record.dose is not None and record.dose.input < 0 else 0
 
 
 def _values(lines: Lines, number: int, row: _Row, extra: tuple[bool, bool]) -> list[float]:
     """In the order of `MonolixRows.items`; `extra`: whether CENS and LIMIT are among them."""
     record, k = row.record, row.record.line
     observed, dose = record.evid == 0, record.dose
+    if dose is not None and dose.input <= TRANSIT:
+        dose = None
     given = (dose.amount, dose.rate) if dose is not None else (0.0, 0.0)
     found = [number, record.time, lines.value[k] if observed else 0.0, *given, record.evid, int(not observed)]
     found.append(dose.input if dose is not None else 0)

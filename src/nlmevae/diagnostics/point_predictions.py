@@ -41,6 +41,9 @@ def point_predictions(
     for name in ("mean", "mode"):
         with np.errstate(invalid="ignore", divide="ignore"):
             found[f"residual_{name}"] = (joint.y - found[name]) / joint.sd(found[name], z[name])
+    for name in z:
+        found[name] = table.natural(found[name])
+    observed = table.natural(joint.y)
     time = observation_times(at.problem.model, dataset, table)
     kinds = endpoints(at.problem)
     made = []
@@ -49,7 +52,7 @@ def point_predictions(
         own = {point: values[rows] for point, values in found.items()}
         made.append(
             EndpointPredictions(
-                name=name, subject=table.ob_subject[rows], time=time[rows], observed=joint.y[rows], **own
+                name=name, subject=table.ob_subject[rows], time=time[rows], observed=observed[rows], **own
             )
         )
     return tuple(made)

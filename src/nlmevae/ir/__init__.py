@@ -18,7 +18,16 @@ from nlmevae.ir.expression import (
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.model_times import model_times, past_flags, time_of
-from nlmevae.ir.monolix_rows import ComputedItem, DoseRoute, MonolixRows, RegroupedItem, RowColumn, RowUse
+from nlmevae.ir.monolix_rows import (
+    ComputedItem,
+    DoseRoute,
+    EmptyingDose,
+    MonolixRows,
+    RegroupedItem,
+    RowColumn,
+    RowUse,
+    TransitDose,
+)
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -85,6 +94,7 @@ __all__ = [
     "Diagnostic",
     "DoseInput",
     "DoseRoute",
+    "EmptyingDose",
     "ErrorCoefficient",
     "ErrorCorrelation",
     "ErrorEffect",
@@ -117,6 +127,7 @@ __all__ = [
     "TableFormat",
     "TableRequest",
     "Transform",
+    "TransitDose",
     "Where",
     "assignments",
     "free_elements",

@@ -11,6 +11,7 @@ from typing import Literal
 from nlmevae.errors import Location
 from nlmevae.ir.data_item import Column, Role
 from nlmevae.ir.expression import Expression
+from nlmevae.ir.individual import Transform
 
 RowUse = Literal[
     "identifier",
@@ -98,6 +99,29 @@ class DoseRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransitDose:
+    """Doses of one administration that arrive through transit compartments: the right-hand side has their rate.
+
+    Attributes:
+        time, amount: items: time and amount of the last such dose, 0 before the first.
+        constant: regressors and step functions the rate depends on: a change while a dose arrives is refused.
+    """
+
+    administration: int
+    time: str
+    amount: str
+    constant: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmptyingDose:
+    """Doses of one administration set the amounts of `compartments` to 0 and bring nothing."""
+
+    administration: int
+    compartments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MonolixRows:
     """How the rows of a file become records.
 
@@ -107,7 +131,11 @@ class MonolixRows:
         columns: those that are used.
         kinds: values of the observationtype column whose observations are fitted; item YTYPE is the position from 1.
             Empty: the file has no such column, YTYPE is 1.
+        scales: of each kind, the scale on which its values are compared with predictions: "log" of a log-normal
+            outcome, "logit" of a logit-normal one. Values in the file are natural. Empty: all are compared as they are.
         routes: several for an administration whose doses are split.
+        transit: administrations whose doses enter no input, or not only.
+        emptying: administrations whose doses empty compartments.
         computed, regrouped: covariates, after those of columns; `computed` may read `regrouped`.
         dose_time, dose_amount, dose_duration: items for the step functions tDose, amtDose, inftDose; None: not read.
         event_occasion: item that counts the periods which records with event identifier 4 begin (OCCevid).
@@ -118,7 +146,10 @@ class MonolixRows:
     delimiter: str | None = None
     columns: tuple[RowColumn, ...] = ()
     kinds: tuple[str, ...] = ()
+    scales: tuple[Transform, ...] = ()
     routes: tuple[DoseRoute, ...] = ()
+    transit: tuple[TransitDose, ...] = ()
+    emptying: tuple[EmptyingDose, ...] = ()
     computed: tuple[ComputedItem, ...] = ()
     regrouped: tuple[RegroupedItem, ...] = ()
     dose_time: str | None = None
@@ -135,12 +166,15 @@ class MonolixRows:
     @property
     def meaning(self) -> tuple:
         """What predictions depend on besides the file itself."""
-        return self.kinds, self.routes, self.computed, self.regrouped, self.initial_time
+        doses = self.routes, self.transit, self.emptying
+        return self.kinds, self.scales, *doses, self.computed, self.regrouped, self.initial_time
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Items of the step functions that are read: time, amount, duration of the last dose."""
-        return tuple(n for n in (self.dose_time, self.dose_amount, self.dose_duration) if n is not None)
+        """Items of the step functions that are read: time, amount, duration of the last dose, of any administration
+        or of one with transit compartments."""
+        own = [n for n in (self.dose_time, self.dose_amount, self.dose_duration) if n is not None]
+        return tuple(dict.fromkeys((*own, *(n for t in self.transit for n in (t.time, t.amount)))))
 
     @property
     def occasion_items(self) -> tuple[str, ...]:

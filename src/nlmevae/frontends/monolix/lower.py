@@ -6,20 +6,21 @@ Project --structure--> compartments, programs --individual parameters, outcomes-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nlmevae.frontends.monolix.model.asked_tasks import AskedTasks, asked_tasks
 from nlmevae.frontends.monolix.model.covariate_code import Covariates
 from nlmevae.frontends.monolix.model.individual_code import individual_statements
-from nlmevae.frontends.monolix.model.outcome_code import outcome_statements
+from nlmevae.frontends.monolix.model.outcome_code import observed_scale, outcome_statements
 from nlmevae.frontends.monolix.model.population import Population, random_effects
-from nlmevae.frontends.monolix.model.project_request import covariance_request, project_request, with_outcome_names
+from nlmevae.frontends.monolix.model.project_request import covariance_request, project_request
 from nlmevae.frontends.monolix.model.routes import routed
 from nlmevae.frontends.monolix.model.rows import data_rows
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
 from nlmevae.frontends.monolix.structural.structure import Structure, structure
 from nlmevae.frontends.recognition import recognise
-from nlmevae.ir import EstimationStep, Model, Program, SourceReference, Statement, StructuralModel
+from nlmevae.ir import EstimationStep, Model, ObservationModel, Program, SourceReference, Statement, StructuralModel
 
 
 def read_monolix_project(path: str | Path) -> Model:
@@ -36,7 +37,8 @@ def read_monolix_project(path: str | Path) -> Model:
 
 def model_of_project(project: Project) -> Model:
     """The same of a project that is read."""
-    return with_outcome_names(recognise(lower_project(project)), project.fit.models)
+    model = recognise(lower_project(project))
+    return replace(model, observations=_as_outcomes(model.observations, _fitted(project)))
 
 
 def lower_project(project: Project) -> Model:
@@ -49,14 +51,13 @@ def lower_project(project: Project) -> Model:
     population = Population(initial={p.name: p for p in project.parameters})
     effects = random_effects(project.individual, project.correlations, population, rows.occasions)
     individual = individual_statements(
-        project.individual, Covariates.of(project.covariates), population, effects, rows.occasion_item, rows.occasions
+        project.individual, Covariates.of_project(project), population, effects, rows.occasion_item, rows.occasions
     )
     outcome, sigma = outcome_statements(
         [(o, float(k)) for k, o in enumerate(fitted, 1)],
         stated.outputs,
         population,
         "YTYPE" if len(fitted) > 1 else None,
-        {o.name: rows.censored for o in fitted} if rows.censored is not None else {},
     )
     return Model(
         name=Path(project.path).stem,
@@ -75,6 +76,21 @@ def lower_project(project: Project) -> Model:
         project=project_request(project, asked, population, effects),
         diagnostics=(*project.diagnostics, *asked.notes),
     )
+
+
+def _as_outcomes(
+    found: Sequence[ObservationModel], fitted: Sequence[ObservationDefinition]
+) -> tuple[ObservationModel, ...]:
+    """With the names of the project where one outcome is one of them; outcome number k has EPS(k)."""
+    named, own = [], [o.epsilons for o in found]
+    for observation in found:
+        outcome = fitted[int(observation.epsilons[0][4:-1]) - 1]
+        scale = observed_scale(outcome).kind
+        error = replace(observation.error, written_as="") if scale == "logit" else observation.error
+        name = outcome.name if own.count(observation.epsilons) == 1 else observation.name
+        scale = observation.scale if scale == "identity" else scale
+        named.append(replace(observation, name=name, error=error, scale=scale))
+    return tuple(named)
 
 
 def _fitted(project: Project) -> list[ObservationDefinition]:

@@ -115,6 +115,9 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
     matrix = np.array(columns).T
     if not np.isfinite(matrix).all():  # squares of weights near the end of the range of numbers
         return None
+    single = _one_term(matrix, keys)
+    if single is not None:
+        return {keys[single]: float(1.0 / matrix[0, single])}
     size = np.max(np.abs(matrix), axis=0)
     kept = np.flatnonzero(size > 0.0)
     for _ in range(2):  # once with everything, once with the terms that matter
@@ -128,6 +131,18 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
             return None
         kept, factors = kept[present], factors[present]
     return {keys[k]: float(c / size[k]) for k, c in zip(kept, factors, strict=True)}
+
+
+def _one_term(matrix: np.ndarray, keys: list[Key]) -> int | None:
+    """The column that is constant: w is one term alone. Least squares over all terms lose it where f spans more
+    decades than numbers have digits. Where f itself is constant, so are two: the additive one says it."""
+    start = matrix[0]
+    with np.errstate(all="ignore"):
+        constant = np.max(np.abs(matrix / start - 1.0), axis=0) <= _EXACT
+    found = [int(k) for k in np.flatnonzero(constant & (start != 0.0))]
+    if len(found) > 1:
+        found = [k for k in found if keys[k][0] == "a"]
+    return found[0] if len(found) == 1 else None
 
 
 def _tidy(factor: float) -> float:

@@ -63,7 +63,8 @@ def _check_level(project: Project, level: tuple[str, ...], at: Location | None) 
     occasions = project.data.of("occasion")
     if level[0] != "id":
         raise SemanticError(f"the level {'*'.join(level)} does not begin with id", hint="write id*occ", location=at)
-    if len(level) - 1 > len(occasions):
+    by_event = not occasions and bool(project.data.of("eventidentifier"))  # event identifier 4 begins an occasion
+    if len(level) - 1 > len(occasions) + by_event:
         raise SemanticError(
             f"the level {'*'.join(level)} needs {len(level) - 1} column(s) with use=occasion, "
             f"the data have {len(occasions)}",

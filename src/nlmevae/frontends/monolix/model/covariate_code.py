@@ -15,6 +15,7 @@ from nlmevae.frontends.monolix.project import (
     ComputedCovariate,
     Covariate,
     CovariateTerm,
+    Project,
     RegroupedCovariate,
 )
 from nlmevae.frontends.monolix.structural.renaming import renamed_expression
@@ -32,6 +33,25 @@ class Covariates:
     @classmethod
     def of(cls, covariates: Sequence[Covariate]) -> Covariates:
         return cls(by_name={c.name: c for c in covariates})
+
+    @classmethod
+    def of_project(cls, project: Project) -> Covariates:
+        """Of a categorical column that is regrouped without a declaration, the categories are the members of its
+        groups: any other label of the data is refused there."""
+        known = {c.name for c in project.covariates}
+        columns = {c.name for c in project.data.of("covariate") if c.categorical} - known
+        members: dict[str, dict[str, None]] = {}
+        for covariate in project.covariates:
+            if isinstance(covariate, RegroupedCovariate) and covariate.source in columns:
+                own = members.setdefault(covariate.source, {})
+                own.update(dict.fromkeys(m for _, group in covariate.groups for m in group))
+        found = (CategoricalCovariate(name=name, categories=tuple(own)) for name, own in members.items())
+        return cls.of((*project.covariates, *found))
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Of the categorical ones that are columns of the data."""
+        return {c.name: c.categories for c in self.by_name.values() if isinstance(c, CategoricalCovariate)}
 
     def read_by(self, terms: Sequence[CovariateTerm]) -> list[str]:
         """Names of the covariates that `terms` need, computed ones after what they are computed from."""

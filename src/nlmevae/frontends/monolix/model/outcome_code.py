@@ -4,26 +4,29 @@ With prediction f (on the scale of the distribution: log(f) for logNormal, ...) 
 
     Y = f + W*EPS,   W = a | b*f**c | a + b*f**c | sqrt(a**2 + (b*f**c)**2)
 
-and for censored records the probability of the interval (-inf or LIMIT, DV] (CENS = 1), [DV, LIMIT or inf) (CENS = -1).
+Censored records need no code: the data items CENS and LIMIT say which they are (data.endpoints).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from nlmevae.errors import SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.model.population import Population
 from nlmevae.frontends.monolix.project import ObservationDefinition
-from nlmevae.ir import Assign, Binary, Call, Compare, CovarianceBlock, Expression, If, Number, Statement, Symbol
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CensoredItems:
-    """Data items: which records are censored, and the other end of their interval (None: the data have none)."""
-
-    flag: str
-    limit: str | None
+from nlmevae.ir import (
+    Assign,
+    Binary,
+    Call,
+    Compare,
+    CovarianceBlock,
+    Expression,
+    If,
+    Number,
+    Statement,
+    Symbol,
+    Transform,
+)
 
 
 def outcome_statements(
@@ -31,22 +34,19 @@ def outcome_statements(
     outputs: Mapping[str, str],
     population: Population,
     kind_item: str | None,
-    censored: Mapping[str, CensoredItems],
 ) -> tuple[tuple[Statement, ...], tuple[CovarianceBlock, ...]]:
     """The code of every outcome in `fitted` with the value its kind has in the data, and $SIGMA.
 
     Args:
         outputs: name of a prediction in the structural model -> program variable.
         kind_item: data item that tells kinds apart; None with one outcome.
-        censored: of each outcome with censored records.
 
     Raises:
         SemanticError: a prediction the structural model does not define.
         UnsupportedError: an error model whose meaning on its scale is not certain.
     """
     bodies = [
-        _outcome(outcome, _prediction(outcome, outputs), population, k + 1, censored.get(outcome.name))
-        for k, (outcome, _) in enumerate(fitted)
+        _outcome(outcome, _prediction(outcome, outputs), population, k + 1) for k, (outcome, _) in enumerate(fitted)
     ]
     sigma = tuple(
         CovarianceBlock(names=(f"EPS({k})",), matrix=((1.0,),), fixed=True, at=outcome.at)
@@ -72,11 +72,7 @@ def _prediction(outcome: ObservationDefinition, outputs: Mapping[str, str]) -> E
 
 
 def _outcome(
-    outcome: ObservationDefinition,
-    prediction: Expression,
-    population: Population,
-    number: int,
-    censored: CensoredItems | None,
+    outcome: ObservationDefinition, prediction: Expression, population: Population, number: int
 ) -> tuple[Statement, ...]:
     at = outcome.at
     f = Symbol(f"IPRED({number})", at=at)
@@ -84,26 +80,26 @@ def _outcome(
     statements: list[Statement] = [Assign(f.name, _scaled(outcome, prediction), at=at)]
     statements.append(Assign(w.name, _size(outcome, f, population), at=at))
     observed = Assign("Y", Binary("+", f, Binary("*", w, Symbol(f"EPS({number})", at=at), at=at), at=at), at=at)
-    if censored is None:
-        return (*statements, observed)
-    flag = Symbol(censored.flag, at=at)
-    arms = tuple(
-        (
-            Compare("==", flag, Number(sign, at=at), at=at),
-            (Assign("F_FLAG", Number(1.0), at=at), Assign("Y", _probability(f, w, censored.limit, sign), at=at)),
-        )
-        for sign in (1.0, -1.0)
-    )
-    return (*statements, If(arms, (Assign("F_FLAG", Number(0.0), at=at), observed), at=at))
+    return (*statements, observed)
+
+
+def observed_scale(outcome: ObservationDefinition) -> Transform:
+    """The scale of the distribution, on which Y is."""
+    if outcome.distribution == "lognormal":
+        return Transform(kind="log")
+    if outcome.distribution == "logitnormal":
+        upper = 1.0 if outcome.upper is None else outcome.upper
+        return Transform(kind="logit", lower=outcome.lower or 0.0, upper=upper)
+    return Transform(kind="identity")
 
 
 def _scaled(outcome: ObservationDefinition, prediction: Expression) -> Expression:
-    at = outcome.at
-    if outcome.distribution == "lognormal":
+    at, scale = outcome.at, observed_scale(outcome)
+    if scale.kind == "log":
         return Call("LOG", (prediction,), at=at)
-    if outcome.distribution == "logitnormal":
-        low, high = Number(outcome.lower or 0.0, at=at), Number(1.0 if outcome.upper is None else outcome.upper, at=at)
-        below, above = Binary("-", prediction, low, at=at), Binary("-", high, prediction, at=at)
+    if scale.kind == "logit":
+        below = Binary("-", prediction, Number(scale.lower, at=at), at=at)
+        above = Binary("-", Number(scale.upper, at=at), prediction, at=at)
         return Call("LOG", (Binary("/", below, above, at=at),), at=at)
     return prediction
 
@@ -129,16 +125,3 @@ def _size(outcome: ObservationDefinition, f: Expression, population: Population)
     two = Number(2.0, at=at)
     squares = Binary("+", Binary("**", a, two, at=at), Binary("**", grown, two, at=at), at=at)  # type: ignore[arg-type]
     return Call("SQRT", (squares,), at=at)
-
-
-def _probability(f: Expression, w: Expression, limit: str | None, sign: float) -> Expression:
-    at = f.at
-    at_value = _phi(Symbol("DV", at=at), f, w)
-    other = None if limit is None else _phi(Symbol(limit, at=at), f, w)
-    if sign > 0:
-        return at_value if other is None else Binary("-", at_value, other, at=at)
-    return Binary("-", Number(1.0, at=at) if other is None else other, at_value, at=at)
-
-
-def _phi(value: Expression, f: Expression, w: Expression) -> Expression:
-    return Call("PHI", (Binary("/", Binary("-", value, f, at=f.at), w, at=f.at),), at=f.at)

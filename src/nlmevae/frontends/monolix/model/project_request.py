@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from nlmevae.frontends.monolix.model.asked_tasks import AskedTasks
 from nlmevae.frontends.monolix.model.covariate_code import Covariates
@@ -13,7 +12,7 @@ from nlmevae.frontends.monolix.model.individual_code import bounds
 from nlmevae.frontends.monolix.model.population import Population, RandomEffects
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.project import IndividualDefinition, Project
-from nlmevae.ir import CovarianceRequest, Model, ProjectRequest, Transform
+from nlmevae.ir import CovarianceRequest, ProjectRequest, Transform
 
 _KINDS = {"normal": "identity", "lognormal": "log", "logitnormal": "logit"}
 
@@ -40,17 +39,6 @@ def project_request(
 def covariance_request(asked: AskedTasks) -> CovarianceRequest:
     """The task fim: the observed information, or nothing."""
     return CovarianceRequest(matrix="R", omitted=asked.settings.get("covariance") == "none")
-
-
-def with_outcome_names(model: Model, names: Sequence[str]) -> Model:
-    """Outcomes by the names of [LONGITUDINAL] DEFINITION: that of number k reads EPS(k) alone."""
-    name_of = {(f"EPS({k})",): name for k, name in enumerate(names, 1)}
-    own = [o.epsilons for o in model.observations]
-    named = [
-        replace(o, name=name_of[o.epsilons]) if o.epsilons in name_of and own.count(o.epsilons) == 1 else o
-        for o in model.observations
-    ]
-    return replace(model, observations=tuple(named))
 
 
 def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffects) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ its own behind the compartments.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from nlmevae.frontends.monolix.structural.structure import DoseInput as StatedInput
@@ -19,7 +20,7 @@ def routed(stated: Structure) -> tuple[StructuralModel, tuple[DoseRoute, ...]]:
     dosed: set[int] = set()
     further: list[DoseInput] = []
     routes: list[DoseRoute] = []
-    for entry in stated.inputs:
+    for entry in (*stated.inputs, *_stops(stated)):
         own = compartments[entry.compartment - 1]
         if entry.compartment not in dosed:
             dosed.add(entry.compartment)
@@ -37,6 +38,15 @@ def routed(stated: Structure) -> tuple[StructuralModel, tuple[DoseRoute, ...]]:
         default_dose=routes[0].input if routes else stated.structural.default_dose,
     )
     return structural, tuple(routes)
+
+
+def _stops(stated: Structure) -> Iterator[StatedInput]:
+    """Doses of nothing, at which integration stops on the way of a dose through transit compartments."""
+    for dose in stated.transit:
+        for place in dose.places:
+            yield StatedInput(
+                adm=dose.adm, compartment=dose.compartment, fraction=dose.nothing, lag=place, at=dose.at
+            )  # fmt: skip
 
 
 def _kind(entry: StatedInput):

@@ -5,26 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlmevae.data.monolix_occasions import occasion_levels
+from nlmevae.data.monolix_occasions import event_period_line, occasion_levels
 from nlmevae.errors import SemanticError, UnsupportedError
-from nlmevae.frontends.monolix.model.outcome_code import CensoredItems
+from nlmevae.frontends.monolix.model.covariate_code import Covariates
+from nlmevae.frontends.monolix.model.emptying import emptying
+from nlmevae.frontends.monolix.model.outcome_code import observed_scale
 from nlmevae.frontends.monolix.names import program_name
-from nlmevae.frontends.monolix.project import CategoricalCovariate, ColumnUse, Project
+from nlmevae.frontends.monolix.project import ColumnUse, IndividualDefinition, Project
 from nlmevae.frontends.monolix.structural.structure import Structure
-from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn
+from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform, TransitDose
 
+#: The data item that counts the occasions which event identifier 4 begins.
+EVENT_OCCASION = "OCCevid"
 _STEPS = {"tDose": "dose_time", "amtDose": "dose_amount", "inftDose": "dose_duration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRows:
-    """`occasion_item`, `occasions`: the data item and its values where parameters vary between occasions.
-    `censored`: where the file has such a column."""
+    """`occasion_item`, `occasions`: the data item and its values where parameters vary between occasions."""
 
     spec: DataSpec
     occasion_item: str | None
     occasions: tuple[float, ...]
-    censored: CensoredItems | None
 
 
 def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]) -> ProjectRows:
@@ -37,20 +39,21 @@ def data_rows(project: Project, stated: Structure, routes: tuple[DoseRoute, ...]
         delimiter=project.data.delimiter,
         columns=_columns(project, stated),
         kinds=_kinds(project),
+        scales=_scales(project),
         routes=routes,
-        event_occasion=None,
+        transit=_transit(stated),
+        emptying=emptying(stated),
+        event_occasion=_event_occasion(project),
         initial_time=stated.initial_time,
         **{_STEPS[name]: name for name in stated.steps},
     )
     spec = DataSpec(path=project.data.path, columns=rows.items, monolix=rows, at=project.data.at)
     item, occasions = _occasions(project, rows, spec)
-    used = {c.use for c in rows.columns}
-    censored = CensoredItems(flag="CENS", limit="LIMIT" if "limit" in used else None) if "censored" in used else None
-    return ProjectRows(spec=spec, occasion_item=item, occasions=occasions, censored=censored)
+    return ProjectRows(spec=spec, occasion_item=item, occasions=occasions)
 
 
 def _columns(project: Project, stated: Structure) -> tuple[RowColumn, ...]:
-    categories = {c.name: c.categories for c in project.covariates if isinstance(c, CategoricalCovariate)}
+    categories = Covariates.of_project(project).categories
     regressors = project.data.of("regressor")
     if len(regressors) != len(stated.regressors):
         raise SemanticError(
@@ -96,6 +99,25 @@ def _kinds(project: Project) -> tuple[str, ...]:
     return tuple(kind_of(name, observed) for name in project.fit.data)
 
 
+def _transit(stated: Structure) -> tuple[TransitDose, ...]:
+    """One per administration; two macros of one have its items in common."""
+    found: dict[int, TransitDose] = {}
+    for dose in stated.transit:
+        before = found[dose.adm].constant if dose.adm in found else ()
+        constant = tuple(dict.fromkeys((*before, *dose.constant)))
+        found[dose.adm] = TransitDose(
+            administration=dose.adm, time=program_name(dose.time), amount=program_name(dose.amount), constant=constant
+        )
+    return tuple(found.values())
+
+
+def _scales(project: Project) -> tuple[Transform, ...]:
+    """Of the outcomes, in the order of <FIT>; empty where all are normal."""
+    by_name = {o.name: o for o in project.observations}
+    scales = tuple(observed_scale(by_name[name]) for name in project.fit.models)
+    return () if all(s.kind == "identity" for s in scales) else scales
+
+
 def kind_of(name: str, observed: ColumnUse) -> str:
     """What <FIT> calls `name` is this value of the observationtype column."""
     if name in observed.kinds or name not in observed.names or len(observed.names) != len(observed.kinds):
@@ -103,18 +125,45 @@ def kind_of(name: str, observed: ColumnUse) -> str:
     return observed.kinds[observed.names.index(name)]
 
 
+def _levels(project: Project) -> list[IndividualDefinition]:
+    """Individual parameters that vary between occasions."""
+    return [d for d in project.individual if any(len(v.level) > 1 for v in d.variability)]
+
+
+def _event_occasion(project: Project) -> str | None:
+    """Without a column of occasions, those that event identifier 4 begins."""
+    if not _levels(project) or project.data.of("occasion"):
+        return None
+    return EVENT_OCCASION
+
+
 def _occasions(project: Project, rows: MonolixRows, spec: DataSpec) -> tuple[str | None, tuple[float, ...]]:
-    levels = {v.level for d in project.individual for v in d.variability if len(v.level) > 1}
-    if not levels:
+    varying = _levels(project)
+    if not varying:
         return None, ()
-    at = next(d.at for d in project.individual for v in d.variability if len(v.level) > 1)
     items = rows.occasion_items
     if len(items) != 1:
-        what = "no occasion column" if not items else f"{len(items)} levels of occasions"
         raise UnsupportedError(
-            f"parameters vary between occasions, and the data have {what}",
+            f"parameters vary between occasions, and the data have {len(items)} levels of occasions",
             hint="give one column use=occasion in [CONTENT]",
-            location=at,
+            location=varying[0].at,
         )
-    levels_found = occasion_levels(spec, Path(project.path).parent)
-    return items[0], tuple(float(level[0]) for level in levels_found)
+    found = occasion_levels(spec, Path(project.path).parent)
+    both = next((d for d in varying if len(d.variability) > 1), None)
+    if len(found) < 2 and both is not None:
+        how = "no line has event identifier 4" if rows.event_occasion else f"{items[0]} has one value"
+        raise SemanticError(
+            f"{both.name} varies between subjects and between occasions, and the data have one occasion: {how}",
+            hint="leave one level of variability, or correct the occasions",
+            location=both.at,
+        )
+    if rows.event_occasion is None and project.data.of("eventidentifier"):
+        line = event_period_line(spec, Path(project.path).parent)
+        if line is not None:
+            raise UnsupportedError(
+                f"parameters vary between occasions, and event identifier 4 on line {line} begins one beside the "
+                f"column {items[0]}: whose value parameters take then is not certain",
+                hint="number the occasions in the column, and use event identifier 3",
+                location=varying[0].at,
+            )
+    return items[0], tuple(float(level[0]) for level in found)

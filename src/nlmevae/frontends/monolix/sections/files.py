@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path, PureWindowsPath
 
 from nlmevae.errors import Location, ModelError, UnsupportedError
+from nlmevae.frontends.monolix.structural.library import model_text, model_warning
 from nlmevae.frontends.monolix.text.split import read_text
 from nlmevae.frontends.nonmem.records import SourceText, source_text
 from nlmevae.ir import Diagnostic
@@ -53,7 +53,7 @@ def model_source(written: str, project: Path, at: Location | None) -> tuple[Sour
         ModelError: no such file.
     """
     if written.startswith(LIBRARY):
-        return _library_source(written, at), None
+        return _library_source(written, at)
     path, note = resolved_path(written, project, at)
     if path is None:
         name = PureWindowsPath(written.strip()).name
@@ -70,12 +70,9 @@ def model_source(written: str, project: Path, at: Location | None) -> tuple[Sour
         ) from None
 
 
-def _library_source(written: str, at: Location | None) -> SourceText:
+def _library_source(written: str, at: Location | None) -> tuple[SourceText, Diagnostic | None]:
     name = written.removeprefix(LIBRARY)
-    try:
-        text = importlib.import_module("nlmevae.frontends.monolix.structural.library").model_text(name)
-    except ModuleNotFoundError:
-        text = None
+    text = model_text(name)
     if text is None:
         raise UnsupportedError(
             f"the library model {name} cannot be generated from its name",
@@ -83,4 +80,11 @@ def _library_source(written: str, at: Location | None) -> SourceText:
             f"file = '{PureWindowsPath(name).name}'",
             location=at,
         )
-    return source_text(text, written)
+    warning = model_warning(name)
+    if warning is None:
+        return source_text(text, written), None
+    note = Diagnostic(
+        code="library-model", severity="warning", message=warning,
+        hint="save the text of the model next to the project and name that file to be certain", location=at,
+    )  # fmt: skip
+    return source_text(text, written), note

@@ -27,6 +27,7 @@ from nlmevae.frontends.monolix.structural.system import (
     TransitDosing,
     concentration,
     equation_and_macro,
+    transit_places,
     transit_rate,
 )
 from nlmevae.ir import Assign, Binary, Expression, Negate, Number, Symbol
@@ -186,7 +187,10 @@ def _give(system: System, macro: Macro, target: str, taken: set[str]) -> None:
         return
     time, amount = _step_functions(system, adm, taken)
     parameters = tuple(v for v in (fraction, lag, given["ktr"], given["mtt"]) if v is not None)
-    doses = TransitDosing(adm=adm, time=time, amount=amount, parameters=parameters, at=macro.at)
+    places = tuple(transit_places(lag=lag, rate=given["ktr"], mean_time=given["mtt"]))
+    doses = TransitDosing(
+        adm=adm, state=depot.name, time=time, amount=amount, parameters=parameters, places=places, at=macro.at
+    )
     since: Expression = Binary("-", Symbol("t"), Symbol(doses.time))
     if lag is not None:
         since = Binary("-", since, lag)

@@ -26,6 +26,7 @@ from nlmevae.ir import (
     Binary,
     Compartment,
     Expression,
+    Number,
     Statement,
     StructuralModel,
     Symbol,
@@ -69,11 +70,17 @@ class TransitInput:
     they are tDose and amtDose where the macros have one adm. The rate is that of one dose: what Monolix makes of a
     second one, of a reset while the dose arrives (EVID 3 and 4), or of a change of one of the data items `constant`,
     which its parameters are computed from, is not certain, so that a subject with any of these must be refused.
+
+    compartment: number of the depot they come to. places: variables of `Structure.pk`, times after a dose at which
+    integration must stop, as it does at a dose: else a step may pass over all of it. nothing: a variable that is 0.
     """
 
     adm: int
     time: str
     amount: str
+    compartment: int
+    places: tuple[str, ...]
+    nothing: str
     constant: tuple[str, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
@@ -127,6 +134,7 @@ class _Parts:
     system: System
     flows: tuple[NamedFlow, ...]
     doses: tuple[DoseInput, ...]
+    places: tuple[tuple[str, ...], ...]
     arranged: Arranged
     known: frozenset[str]
     number: Mapping[str, int]
@@ -176,7 +184,7 @@ def structure(text: StructuralText, *, predictions: Iterable[str] = ()) -> Struc
         error=renamed(needed_for(moving, wanted), parts.names("TIME")) + shown,
         outputs={name: parts.initial.get(name, program_name(name)) for name in wanted},
         inputs=parts.doses,
-        transit=tuple(_transit_input(parts, t) for t in parts.system.transit),
+        transit=tuple(_transit_input(parts, t, p) for t, p in zip(parts.system.transit, parts.places, strict=True)),
         empties=_emptyings(parts, reset=False),
         resets=_emptyings(parts, reset=True),
         initial_time=parts.source.initial_time,
@@ -196,17 +204,18 @@ def _parts(text: StructuralText) -> _Parts:
     items = frozenset((*text.regressors, *STEP_FUNCTIONS))
     flows, rates = _rates(system, taken, items)
     entries, dosing = _dosing(system, taken, items)
+    places, arrivals = _places(system, taken)
     definitions = _as_they_stand(source.definitions, system.definitions)
     for macro in text.macros:
         check_line(names_of(macro.arguments.values()), macro.at, definitions)
     for slope in source.slopes.values():
         check_line(slope.value.names(), slope.at, definitions)
-    arranged = arrange((*definitions, *rates, *dosing), given=given, moving=moving)
+    arranged = arrange((*definitions, *rates, *dosing, *arrivals), given=given, moving=moving)
     known = given | moving | names_assigned(arranged.individual) | names_assigned(arranged.moving)
     number = {s.name: k for k, s in enumerate(system.states, start=1)}
     doses = tuple(_dose_input(dose, entry, number) for dose, entry in zip(system.dosing, entries, strict=True))
-    parts = _Parts(text=text, source=source, system=system, flows=flows, doses=doses, arranged=arranged, known=known,
-                   number=number)  # fmt: skip
+    parts = _Parts(text=text, source=source, system=system, flows=flows, doses=doses, places=places, arranged=arranged,
+                   known=known, number=number)  # fmt: skip
     _check_individual(parts, entries)
     return parts
 
@@ -303,6 +312,17 @@ def _dosing(system: System, taken: set[str], items: frozenset[str]) -> tuple[lis
     return entries, computed
 
 
+def _places(system: System, taken: set[str]) -> tuple[tuple[tuple[str, ...], ...], list[Assign]]:
+    """For every transit dosing the variables of its places and one that is 0, and what computes those."""
+    names, computed = [], []
+    for dose in system.transit:
+        own = [Assign(fresh("Tarrival", taken), place, at=dose.at) for place in dose.places]
+        own.append(Assign(fresh("none_of_it", taken), Number(0.0), at=dose.at))
+        names.append(tuple(a.target for a in own))
+        computed += own
+    return tuple(names), computed
+
+
 def _dose_input(dose: Dosing, entry: dict[str, str], number: Mapping[str, int]) -> DoseInput:
     return DoseInput(
         adm=dose.adm, compartment=number[dose.state], zero_order=dose.duration is not None, infusion=dose.infusion,
@@ -318,10 +338,15 @@ def _emptyings(parts: _Parts, *, reset: bool) -> tuple[Emptying, ...]:
     )
 
 
-def _transit_input(parts: _Parts, dose: TransitDosing) -> TransitInput:
+def _transit_input(parts: _Parts, dose: TransitDosing, places: tuple[str, ...]) -> TransitInput:
+    """`places`: the last one is the variable that is 0."""
     names = needed_names(parts.arranged.individual, names_of(dose.parameters))
     constant = tuple(program_name(n) for n in (*parts.text.regressors, *STEP_FUNCTIONS) if n in names)
-    return TransitInput(adm=dose.adm, time=dose.time, amount=dose.amount, constant=constant, at=dose.at)
+    *stops, nothing = (program_name(n) for n in places)
+    return TransitInput(
+        adm=dose.adm, time=dose.time, amount=dose.amount, compartment=parts.number[dose.state], places=tuple(stops),
+        nothing=nothing, constant=constant, at=dose.at,
+    )  # fmt: skip
 
 
 def _check_individual(parts: _Parts, entries: list[dict[str, str]]) -> None:

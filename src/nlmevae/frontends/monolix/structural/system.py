@@ -66,12 +66,15 @@ class Dosing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitDosing:
     """Doses of `adm` that arrive through transit compartments: the data give the last one's time and amount as the
-    variables `time` and `amount`. `parameters`: its fraction, lag, Ktr and Mtt, as far as they are there."""
+    variables `time` and `amount`. `parameters`: its fraction, lag, Ktr and Mtt, as far as they are there; `state`: the
+    depot they come to; `places`: see `transit_places`."""
 
     adm: int
+    state: str
     time: str
     amount: str
     parameters: tuple[Expression, ...] = ()
+    places: tuple[Expression, ...] = ()
     at: Location | None = field(default=None, compare=False, repr=False)
 
 
@@ -173,6 +176,22 @@ def transit_rate(
     )
     density = Binary("*", rate, Call("EXP", (exponent,)))
     return Where(Compare(">", since, Number(0.0)), Binary("*", dose, density), Number(0.0))
+
+
+def transit_places(*, lag: Expression | None, rate: Expression, mean_time: Expression) -> list[Expression]:
+    """Times after a dose at which integration must stop, so that no step passes over its arrival: at the lag, at the
+    mean arrival and 2 and 4 standard deviations sqrt(Mtt / Ktr) before and after it. Doses of nothing are given there.
+    """
+    sd = Call("SQRT", (Binary("/", mean_time, rate),))
+    places: list[Expression] = [] if lag is None else [lag]
+    for distance in (-4.0, -2.0, 0.0, 2.0, 4.0):
+        place: Expression = mean_time
+        if distance:
+            place = Binary("+", place, Binary("*", Number(distance), sd))
+        if distance < 0:
+            place = Call("MAX", (place, Number(0.0)))
+        places.append(place if lag is None else Binary("+", lag, place))
+    return places
 
 
 def slopes(system: System, written: dict[str, Expression]) -> dict[str, Expression]:
