@@ -18,7 +18,21 @@ from nlmevae.frontends.monolix.routes import routed
 from nlmevae.frontends.monolix.rows import data_rows
 from nlmevae.frontends.monolix.structure import Structure, structure
 from nlmevae.frontends.recognition import recognise
-from nlmevae.ir import EstimationStep, Model, ObservationModel, Program, SourceReference, Statement, StructuralModel
+from nlmevae.ir import (
+    Call,
+    EstimationStep,
+    Model,
+    ObservationModel,
+    Program,
+    SourceReference,
+    Statement,
+    StructuralModel,
+    assignments,
+)
+
+#: Solvers allow errors of a share of the largest amount a compartment has had. A viral load of 1E10 that is read as
+#: log10 at 1E-3 was wrong by 2 with the usual 1E-8.
+LOGARITHM_RTOL = 1e-10
 
 
 def read_monolix_project(path: str | Path) -> Model:
@@ -52,6 +66,7 @@ def lower_project(project: Project) -> Model:
         population,
         "YTYPE" if len(fitted) > 1 else None,
     )
+    program = _program(structural, stated, individual, outcome)
     return Model(
         name=Path(project.path).stem,
         source=SourceReference(
@@ -62,8 +77,8 @@ def lower_project(project: Project) -> Model:
         thetas=tuple(population.thetas),
         omega=effects.omega,
         sigma=sigma,
-        structural=structural,
-        program=_program(structural, stated, individual, outcome),
+        structural=replace(structural, rtol=LOGARITHM_RTOL) if _reads_logarithms(structural, program) else structural,
+        program=program,
         estimation=(_estimation(project),),
         diagnostics=project.diagnostics,
     )
@@ -90,6 +105,17 @@ def _fitted(project: Project) -> list[ObservationDefinition]:
     """Outcomes in the order of <FIT>."""
     by_name = {o.name: o for o in project.observations}
     return [by_name[name] for name in project.fit.models]
+
+
+def _reads_logarithms(structural: StructuralModel, program: Program) -> bool:
+    """An output is the logarithm of what is integrated: it needs digits of amounts far below their largest value."""
+    if not structural.compartments or structural.closed_form is not None:
+        return False
+    return any(
+        isinstance(node, Call) and node.function in ("LOG", "LOG10")
+        for assignment in assignments(program.error)
+        for node in assignment.value.walk()
+    )
 
 
 def _program(
