@@ -24,7 +24,8 @@ LINES = (
     "1,4,.,1,3,-1,20,a", "2,0,100,.,.,.,.,b", "2,1,.,7,1,0,.,b", "2,1,.,7,2,0,.,b", "2,2,.,2,3,0,.,b",
 )  # fmt: skip
 OUTCOMES = (
-    "input = {a1, a2, a3, V, Cl}\nPK:\nCc = pkmodel(V, Cl)\nEQUATION:\nD = 2*Cc\nOUTPUT:\noutput = {Cc, D}\nDEFINITION:\n"
+    "input = {a1, a2, a3, V, Cl}\nPK:\nCc = pkmodel(V, Cl)\nEQUATION:\nD = 2*Cc\nOUTPUT:\noutput = {Cc, D}\n"
+    "DEFINITION:\n"
     "y1 = {distribution=normal, prediction=Cc, errorModel=constant(a1)}\n"
     "y2 = {distribution=logNormal, prediction=Cc, errorModel=constant(a2)}\n"
     "y3 = {distribution=normal, prediction=D, errorModel=constant(a3)}"
@@ -60,8 +61,8 @@ def test_censored_values_of_three_outcomes_with_and_without_a_limit(tmp_path):
     assert [o.name for o in run.model.observations] == ["y1", "y2", "y3"]
     limits = run.table.ob_limits[:, :2].tolist()
     nothing = [pytest.approx(np.nan, nan_ok=True)] * 2
-    assert limits[:5] == [nothing, [-np.inf, 5.0], [0.0, pytest.approx(np.log(3.0))], [pytest.approx(np.log(9.0)), np.inf],
-                          [1.0, 20.0]]  # fmt: skip
+    assert limits[:3] == [nothing, [-np.inf, 5.0], [0.0, pytest.approx(np.log(3.0))]]
+    assert limits[3:5] == [[pytest.approx(np.log(9.0)), np.inf], [1.0, 20.0]]
     assert [d.code for d in run.diagnostics if d.severity == "warning"] == []
 
 
@@ -85,14 +86,7 @@ def test_what_changes_predictions_changes_the_fingerprint(tmp_path):
     assert len({m.fingerprint for m in (model, inputs, rows)}) == 3
 
 
-@pytest.mark.parametrize(
-    ("name", "warned"), [("oral1_1cpt_kaVCl.txt", False), ("bolus_1cpt_QE_VCl_outputL.txt", None), (DOUBLE, True)]
-)
+@pytest.mark.parametrize(("name", "warned"), [("oral1_1cpt_kaVCl.txt", False), (DOUBLE, True)])
 def test_a_library_model_that_was_not_compared_with_monolix_says_so(tmp_path, name, warned):
-    try:
-        _, note = model_source(f"lib:{name}", tmp_path / "project.mlxtran", None)
-    except NlmevaeError as error:
-        assert warned is None
-        assert "cannot be generated" in str(error)
-        return
+    _, note = model_source(f"lib:{name}", tmp_path / "project.mlxtran", None)
     assert (note is not None and note.severity == "warning") is warned
