@@ -6,7 +6,6 @@ import pytest
 
 from nlmevae.errors import ModelError, UnsupportedError
 from nlmevae.frontends.monolix.read import project_of, read_project
-from nlmevae.frontends.monolix.sections import files
 from nlmevae.frontends.monolix.sections.files import resolved_path
 from nlmevae.frontends.nonmem.records import source_text
 from tests.helpers.monolix_projects import PARTS, project, project_text
@@ -55,13 +54,7 @@ def test_what_is_no_file_is_not_found(tmp_path, written):
     assert resolved_path(written, tmp_path / "run1.mlxtran", None) == (None, None)
 
 
-def test_a_model_of_the_library_is_generated_from_its_name(monkeypatch):
-    class Library:
-        @staticmethod
-        def model_text(name):
-            return MODEL if name == "bolus_1cpt_VCl.txt" else None
-
-    monkeypatch.setattr(files.importlib, "import_module", lambda name: Library)
+def test_a_model_of_the_library_is_generated_from_its_name():
     p = project(longitudinal=LONGITUDINAL.format(file="lib:bolus_1cpt_VCl.txt"))
     assert (p.structural.path, p.included) == ("lib:bolus_1cpt_VCl.txt", ())
     with pytest.raises(UnsupportedError, match="cannot be generated") as caught:

@@ -11,7 +11,10 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 import nlmevae
+from nlmevae.codegen.latent_form import latent_form
+from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import NlmevaeError
+from nlmevae.estimation.problem import make_problem
 from nlmevae.pipeline import prepare
 from tests.helpers.monolix_projects import project_text
 
@@ -189,6 +192,20 @@ def test_the_state_begins_at_t_0(tmp_path, start, before):
     weight = np.outer(w, w) / w.sum() ** 2
     exact = [-2.0 * np.log((weight * np.exp(norm.logpdf(own, f, 3.0).sum(axis=-1))).sum()) for own in y]
     check(path, np.array(exact))
+
+
+def test_the_logarithm_of_an_amount_far_below_its_start_has_its_digits(tmp_path):
+    """A viral load: an error of 1e-10 of the largest amount would be all that is seen here."""
+    equation = "t_0 = 0\nA_0 = 1e10\nB_0 = 1\nddt_A = -5*A\nddt_B = -Cl/V*B + 0*A*B\nCc = log10(A + 0*B)"
+    path = project(tmp_path, equation=equation)
+    run = prepare(path)
+    form = latent_form(run.model, run.table)
+    joint_of = make_problem(run.model, form, run.table, make_decoder(form, run.table))
+    joint = joint_of.joint(joint_of.initial)
+    exact = np.tile(10.0 - 5.0 * TIMES / np.log(10.0), 2)
+    # relative error of A: 1e-10 of its largest value, 1e10, over A = 4e-8 at the last time is not asked for
+    seen = np.tile(TIMES <= 4.0, 2)
+    np.testing.assert_allclose(joint.predict(joint.mean)[seen], exact[seen], atol=0.02)
 
 
 def test_an_initial_time_after_the_first_observation_is_refused(tmp_path):

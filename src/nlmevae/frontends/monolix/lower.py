@@ -20,7 +20,15 @@ from nlmevae.frontends.monolix.model.rows import data_rows
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
 from nlmevae.frontends.monolix.structural.structure import Structure, structure
 from nlmevae.frontends.recognition import recognise
-from nlmevae.ir import EstimationStep, Model, ObservationModel, Program, SourceReference, Statement, StructuralModel
+from nlmevae.ir import (
+    EstimationStep,
+    Model,
+    ObservationModel,
+    Program,
+    SourceReference,
+    Statement,
+    StructuralModel,
+)
 
 
 def read_monolix_project(path: str | Path) -> Model:
