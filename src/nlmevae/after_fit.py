@@ -15,7 +15,7 @@ from nlmevae.at_parameters import parameter_values, prepare_at
 from nlmevae.errors import DataError, MissingDependencyError, SettingsError
 from nlmevae.fitted_run import Steps, WrittenTables, at_fit, check_same_model, table_files, write_tables
 from nlmevae.ir import Diagnostic, Model
-from nlmevae.pipeline import ModelSource, prepare, read_model, with_data
+from nlmevae.pipeline import ModelSource, notes_with_data, prepare, read_model, with_data
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
 
@@ -233,7 +233,9 @@ def design_with_fit(
     table = event_table(model, dataset)
     if not table.n_obs_total:
         raise DataError(f"{dataset.path} has no observations", hint="a design needs records with MDV = 0 (EVID = 0)")
-    run = PreparedRun(model=model, dataset=dataset, table=table, diagnostics=(*model.diagnostics, *dataset.diagnostics))
+    run = PreparedRun(
+        model=model, dataset=dataset, table=table, diagnostics=(*notes_with_data(model, table), *dataset.diagnostics)
+    )
     if fit is not None:
         found = fit if isinstance(fit, FitResult) else read_results_json(fit)  # type: ignore[arg-type]
         check_same_model(run, found)

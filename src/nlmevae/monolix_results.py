@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nlmevae.after_fit import run_with_fit
 from nlmevae.errors import SettingsError
-from nlmevae.fitted_run import ENDED_EARLY, Steps, at_fit
+from nlmevae.fitted_run import ENDED_EARLY, Steps
 from nlmevae.pipeline import ModelSource
-from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
+from nlmevae.results_folder import open_monolix_folder, write_monolix_folder
 
 if TYPE_CHECKING:
     from nlmevae.results.monolix_names import MonolixNames
-    from nlmevae.writers.monolix_folder import MonolixFolder
-
-#: Draws of each subject's parameters that Monolix keeps by default (nbsimulatedparameters).
-SAMPLES = 10
 
 
 def monolix_folder(
@@ -50,45 +45,3 @@ def monolix_folder(
     if given.fit.status in ENDED_EARLY:
         raise SettingsError(f"{given.origin} has no final estimates", hint="write the folder of a fit that ended")
     return write_monolix_folder(given.run, given.fit, opened, names=names, threads=threads, steps=steps)
-
-
-def open_monolix_folder(run: PreparedRun, folder: str | os.PathLike[str], *, overwrite: bool = False) -> MonolixFolder:
-    """The folder, checked before anything is fitted.
-
-    Raises:
-        OutputError: it may not be written to.
-    """
-    from nlmevae.writers.monolix_folder import MonolixFolder
-
-    opened = MonolixFolder(folder=Path(folder))
-    inputs = [run.model.source.path, run.dataset.path, *run.model.source.included]
-    opened.prepare(overwrite=overwrite, inputs=inputs)
-    return opened
-
-
-def write_monolix_folder(
-    run: PreparedRun,
-    fit: FitResult,
-    folder: MonolixFolder,
-    *,
-    names: MonolixNames | None = None,
-    likelihood: Literal["is", "lin"] = "is",
-    threads: int = 1,
-    steps: Steps | None = None,
-) -> tuple[Path, ...]:
-    """The files of a finished fit; none after one that ended early (what is there stays).
-
-    `likelihood`: the method of the -2LL in LogLikelihood/.
-
-    Raises:
-        DataError: the fit is of another model.
-        OutputError: a file cannot be written.
-    """
-    from nlmevae.diagnostics.monolix_content import monolix_content
-    from nlmevae.writers.monolix_folder import folder_texts
-
-    if fit.status in ENDED_EARLY:
-        return ()
-    with at_fit(run, fit, threads=threads) as here:
-        content = monolix_content(here, run.dataset, fit, names, steps=steps)
-    return folder.write(folder_texts(fit, content, date=datetime.now(), likelihood=likelihood))

@@ -36,11 +36,12 @@ ALLOWED = {
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report", "fitted_run", "resumption",
+        "report", "fitted_run", "resumption", "results_folder",
     },
     "resumption": {"nlmevae", "errors", "results", "data", "estimation", "prepared_run", "writers"},
     "profiling": {"errors", "ir", "results", "estimation", "writers", "prepared_run", "pipeline"},
     "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "results_folder": {"errors", "results", "diagnostics", "writers", "prepared_run", "fitted_run"},
     "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "after_fit": {
         "errors", "ir", "results", "data", "diagnostics", "estimation", "writers", "report", "prepared_run",
@@ -48,6 +49,7 @@ ALLOWED = {
     },
     "monolix_results": {
         "errors", "results", "diagnostics", "writers", "prepared_run", "pipeline", "after_fit", "fitted_run",
+        "results_folder",
     },
 }  # fmt: skip
 
@@ -83,6 +85,7 @@ THIRD_PARTY = {
     "at_parameters": set(),
     "after_fit": set(),
     "monolix_results": set(),
+    "results_folder": set(),
     "nlmevae": set(),
 }
 

@@ -85,7 +85,6 @@ def test_a_program_with_lag_and_bioavailability_runs_in_closed_form_as_it_does_i
         (formula(), formula_table(), "closed_form", "it has no compartments"),
         (formula(), formula_table(), "torchode", "it has no compartments"),
         (replace(linear(), closed_form=None), make_table([SUBJECT]), "closed_form", "no closed form"),
-        (linear(), moving_table(), "torchode", "covariates change"),
     ],
 )
 def test_an_impossible_back_end_is_refused_with_the_reason(form, table, backend, why):

@@ -13,6 +13,7 @@ from nlmevae.pipeline import prepare
 from tests.helpers.control_streams import code
 from tests.helpers.model_times import RECORDS, STREAM
 from tests.helpers.pheno import nonmem_table, pheno_at_nonmems_estimates, pheno_run
+from tests.helpers.switching import data_text, random_records, stream
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 STREAMS = [p for p in sorted(FIXTURES.glob("*/*.ctl")) if list(p.parent.glob("*.csv")) and p.parent.name != "tmdd"]
@@ -185,3 +186,25 @@ def test_a_variable_keeps_its_value_from_record_to_record_within_a_subject():
 def test_subjects_without_records_and_single_records_are_fine():
     found = run_records(code("X = TIME + 1"), np.array([0, 1, 1, 2]), {"TIME": np.array([1.0, 5.0])})
     assert list(found["X"]) == [2.0, 6.0]
+
+
+@pytest.mark.parametrize("equations", [False, True])
+def test_compartments_turned_on_and_off_are_so_record_by_record(equations, tmp_path):
+    rng = np.random.default_rng(5)
+    (tmp_path / "data.csv").write_text(data_text([random_records(rng) for _ in range(6)]))
+    (tmp_path / "run.ctl").write_text(stream(equations=equations))
+    agree_with_the_decoder(tmp_path / "run.ctl")
+
+
+def test_records_that_turn_a_compartment_on_show_the_default_one(tmp_path):
+    """F at 0.171 and 2 is that in plasma: 83.140 and 222.26 in sim_parent_a2.tab of NONMEM 7.4's examples."""
+    records = "1,0,3E4,1,1,0\n1,0.171,0,3,2,0\n1,2,0,-3,0,1\n1,2,0,3,2,0\n"
+    (tmp_path / "data.csv").write_text("ID,TIME,AMT,CMT,EVID,DV\n" + records)
+    (tmp_path / "run.ctl").write_text(
+        "$PROBLEM urine\n$INPUT ID TIME AMT CMT EVID DV\n$DATA data.csv IGNORE=@\n$SUBROUTINES ADVAN2\n$PK\n"
+        "KA = THETA(1)\nV = THETA(2)\nK = THETA(3)*EXP(ETA(1))/V\nS2 = V\nF0 = 20/35\nS0 = 93.1\n$ERROR\n"
+        "Y = F*(1 + EPS(1))\n$THETA (0, 0.8) (0, 43) (0, 35)\n$OMEGA 0.1\n$SIGMA 0.1\n"
+    )
+    run = prepare(tmp_path / "run.ctl")
+    found = values_at(run, np.zeros((1, 1)), np.array([0.8, 43.0, 35.0]))["F"]
+    assert found[1:] == pytest.approx([83.140, 86.699, 222.26], rel=5e-5)

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "fit",
-        help="fit a model and write .ext, .phi, .results.json and its $TABLE files",
-        description="Fit a model. Files are written beside the control stream unless --out names a folder.",
+        help="fit a model and write .ext, .phi, .results.json and its $TABLE files or Monolix results folder",
+        description="Fit a model. Files are written beside it unless --out names a folder; a Monolix project also "
+        "gets its results folder.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     parser.add_argument(
         "--derive",
         metavar="EXPRESSION",
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
-    settings = with_samples(settings, arguments, settings_given(arguments.settings, named))
+    settings = with_samples(settings, prepared.model, arguments, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)

@@ -25,8 +25,9 @@ import numpy as np
 from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.typical_split import Surroundings, split_typical
-from nlmevae.data.events import EventKind, EventTable
-from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.data.events import EventTable
+from nlmevae.data.switched_model import switched_model
+from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.ir import (
     Assign,
     Compartment,
@@ -35,6 +36,7 @@ from nlmevae.ir import (
     Transform,
     assignments,
     past_flags,
+    status_name,
     time_of,
 )
 
@@ -141,8 +143,9 @@ def latent_form(model: Model, table: EventTable) -> LatentForm:
 class _Builder:
     """Holds the graph while the five functions are derived from it."""
 
-    def __init__(self, model: Model, table: EventTable) -> None:
-        self.model = model
+    def __init__(self, stated: Model, table: EventTable) -> None:
+        self.stated = stated
+        self.model = model = switched_model(stated, table)
         self.program = model.executed
         self.table = table
         self.graph = Graph()
@@ -175,9 +178,9 @@ class _Builder:
         self._check_no_stray_effects(nodes)
         self._check_changing_doses(individual_env, dosing)
         self._check_model_times(individual_env)
-        self._check_emptied(rhs)
+        self._check_switched_off(rhs)
         return LatentForm(
-            model=self.model,
+            model=self.stated,
             latents=tuple(self.latents),
             structural=structural,
             covariates=covariates,
@@ -436,17 +439,44 @@ class _Builder:
                 self._check_constant(env, target.duration, f"{target.lag} delays the doses", "the rate into RATE")
             self._check_constant(env, target.rate, "it would change while an infusion runs", "the rate into RATE")
 
-    def _check_emptied(self, rhs: tuple[tuple[str, int], ...]) -> None:
-        """A compartment that is off stays without amount: here that is so where nothing flows into it."""
-        for number in sorted({int(c) for c in self.table.ev_cmt[self.table.ev_kind == EventKind.EMPTY]}):
-            empty = {f"A({number})": self.graph.constant(0.0)}
-            inflow = substitute(self.graph, rhs[number - 1][1], empty)
-            if self.graph.value_of(inflow) != 0.0 or self.model.structural.compartments[number - 1].initial:
+    def _check_switched_off(self, rhs: tuple[tuple[str, int], ...]) -> None:
+        """A compartment that is off stays without amount: by its status in the equation, or where nothing flows into
+        it. What flows into it is lost, but may be counted by the output compartment."""
+        numbers = [c.number for c in self.model.structural.compartments]
+        held = {n for n in numbers if status_name(n) in self.table.covariate_names}
+        for number in sorted(set(self.table.unfed) | held):
+            on = {f"A({number})": self.graph.constant(0.0), status_name(number): self.graph.constant(1.0)}
+            fed = self.graph.value_of(substitute(self.graph, rhs[number - 1][1], on)) != 0.0
+            if fed and number not in held:
                 raise UnsupportedError(
-                    f"the data switch compartment {number} off (CMT = -{number}), into which something flows, or which "
-                    "has an initial amount: not supported",
-                    hint="leave it on; one that only doses fill, such as a depot, may be switched off",
+                    f"compartment {number} is off for a while, and whether something flows into it then could not be "
+                    "settled",
+                    hint="leave it on",
+                    location=self._equation_place(number),
                 )
+            if fed:
+                self._check_lost(number)
+
+    def _check_lost(self, number: int) -> None:
+        """Drug that flows into a compartment that is off: the mass balance would count it as eliminated."""
+        output = self.stated.structural.output
+        if output is None or not self.table.output or number == output.number:
+            return
+        names = self.table.covariate_names
+        off = self.table.cov[:, names.index(status_name(number))] == 0.0
+        if status_name(output.number) in names:
+            off &= self.table.cov[:, names.index(status_name(output.number))] == 1.0
+        if off.any():
+            raise UnsupportedError(
+                f"compartment {number} is off while the output compartment is on, and something flows into it: whether "
+                "that counts as eliminated is not known",
+                hint=f"turn {number} on whenever the output compartment ({output.number}) is on",
+                location=self._equation_place(number),
+            )
+
+    def _equation_place(self, number: int) -> Location | None:
+        found = [a.at for a in assignments(self.stated.program.des) if a.target == f"DADT({number})"]
+        return found[0] if found else None
 
     def _check_lag_of_additional_doses(self, env: dict[str, int], number: int, target: DosingTarget) -> None:
         """NONMEM gives additional doses the lag of their record (help, dose event record), decoders that of their own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,11 +58,16 @@ class CovariateRows:
 
 
 def covariate_rows(
-    rows: Rows, names: tuple[str, ...], ptr: np.ndarray, time: np.ndarray, order: np.ndarray
+    rows: Rows,
+    names: tuple[str, ...],
+    ptr: np.ndarray,
+    time: np.ndarray,
+    order: np.ndarray,
+    more: Mapping[str, np.ndarray],
 ) -> CovariateRows:
-    """The items `names` over time; time and order (n_rows,) as for `held_values`."""
-    values = np.column_stack([item_values(rows, n) for n in names]) if names else np.zeros((len(time), 0))
-    return held_values(values, ptr, time, order)
+    """The items `names` over time, then `more` (n_rows,); time and order (n_rows,) as for `held_values`."""
+    columns = [*(item_values(rows, n) for n in names), *more.values()]
+    return held_values(np.column_stack(columns) if columns else np.zeros((len(time), 0)), ptr, time, order)
 
 
 def held_values(values: np.ndarray, ptr: np.ndarray, time: np.ndarray, order: np.ndarray) -> CovariateRows:

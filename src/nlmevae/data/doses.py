@@ -11,6 +11,7 @@ import numpy as np
 
 from nlmevae.data.events import EventKind
 from nlmevae.data.roles import Rows
+from nlmevae.data.switches import Switches, compartment_numbers
 from nlmevae.errors import DataError, NlmevaeError, UnsupportedError
 from nlmevae.ir import Model, names_read, past_flags
 
@@ -35,8 +36,7 @@ class Doses:
 def check_dose_records(model: Model, rows: Rows, evid: np.ndarray) -> None:
     """Raises:
     DataError: dose items that define no dose, or stand on a record that is none.
-    UnsupportedError: ADDL < 0, compartments with infusions or lags switched off, steady state of equations that read
-        the time.
+    UnsupportedError: ADDL < 0, steady state of equations that read the time.
     """
     dose = np.isin(evid, (1, 4))
     for role in ("amt", "rate", "addl", "ii", "ss"):
@@ -122,49 +122,27 @@ def _check_steady_states(model: Model, rows: Rows) -> None:
 
 
 def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.ndarray) -> None:
-    cmt, n = rows.of("cmt"), len(model.structural.compartments)
-    off = (cmt < 0) & (evid == 2)
     _stop(
-        rows, "cmt", (cmt < 0) & ~off, UnsupportedError,
-        "CMT = {value:g} on line {line}, which is no record with EVID 2",
-        "switch compartments off by a record of their own with EVID 2",
+        rows, "cmt", rows.of("cmt") != np.floor(rows.of("cmt")), DataError,
+        "CMT is {value:g} on line {line}", "CMT is a whole number",
     )  # fmt: skip
-    _stop(
-        rows,
-        "cmt",
-        off & (cmt < -n),
-        DataError,
-        "the model has no compartment to switch off (line {line})",
-        "correct CMT",
-    )
-    infused = set(_dosed(model, rows)[dose & (rows.of("rate") != 0)].tolist())
+    cmt, n = compartment_numbers(model.structural, rows), len(model.structural.compartments)
     inputs = model.structural.dose_inputs
-    kept = [i.compartment for i in inputs if i.lag or i.number in infused]
-    _stop(
-        rows, "cmt", off & np.isin(-cmt, kept), UnsupportedError,
-        "CMT = {value:g} (line {line}) switches a compartment off that gets infusions or delayed doses",
-        "leave it on, or give the doses as boluses without lag",
-    )  # fmt: skip
-    _stop(rows, "cmt", cmt != np.floor(cmt), DataError, "CMT is {value:g} on line {line}", "CMT is a whole number")
     known = "the model has {n} compartment" + ("s" if n != 1 else "")
     _stop(
         rows, "cmt", dose & (cmt > len(inputs)), DataError,
         "dose into compartment {value:g} on line {line}, but " + known, "correct CMT", n=n,
     )  # fmt: skip
+    observable = n if model.structural.output is None else model.structural.output.number
     _stop(
-        rows, "cmt", (evid == 0) & (cmt == n + 1), UnsupportedError,
-        "CMT = {value:g} (line {line}) observes the output compartment, which is not supported",
-        "observe compartments 1 to {n}", n=n,
-    )  # fmt: skip
-    _stop(
-        rows, "cmt", (evid == 0) & (cmt > n), DataError,
+        rows, "cmt", (evid == 0) & (cmt > observable), DataError,
         "observation of compartment {value:g} on line {line}, but " + known, "correct CMT", n=n,
     )  # fmt: skip
 
 
 def _dosed(model: Model, rows: Rows) -> np.ndarray:
     """(n_rows,) input a dose of the record goes into, see ir.DoseInput."""
-    cmt = rows.of("cmt").astype(int)
+    cmt = compartment_numbers(model.structural, rows)
     return np.where(cmt == 0, model.structural.default_dose, cmt)
 
 
@@ -181,7 +159,13 @@ def _stop(
 
 
 def explicit_doses(
-    model: Model, rows: Rows, evid: np.ndarray, subject: np.ndarray, time: np.ndarray, order: np.ndarray
+    model: Model,
+    rows: Rows,
+    evid: np.ndarray,
+    subject: np.ndarray,
+    time: np.ndarray,
+    order: np.ndarray,
+    turned_off: Switches,
 ) -> Doses:
     """Every dose, reset and steady state as one event.
 
@@ -191,11 +175,12 @@ def explicit_doses(
 
     Args:
         subject, time, order: (n_rows,); `time` never decreases within a subject.
+        turned_off: the records that turn compartments off; an observation does so after it is made.
     """
     amt, rate, ss = rows.of("amt"), rows.of("rate"), rows.of("ss")
     dose = np.isin(evid, (1, 4))
     order = order + (evid == 4)  # the dose of EVID 4 follows its reset
-    off = np.flatnonzero((evid == 2) & (rows.of("cmt") < 0))
+    off = turned_off.rows
     resets, steady = np.flatnonzero(np.isin(evid, (3, 4))), np.flatnonzero(dose & (ss > 0))
     given = np.flatnonzero(dose & (amt > 0))
     addl, ii = rows.of("addl")[given].astype(int), rows.of("ii")[given]
@@ -218,11 +203,15 @@ def explicit_doses(
         kind=np.concatenate(
             [np.full(len(resets), EventKind.RESET), np.full(len(off), EventKind.EMPTY), steady_kind, kind[source]]
         ),
-        cmt=np.concatenate([np.full(len(resets), model.structural.default_dose), -cmt[off], cmt[steady], cmt[source]]),
+        cmt=np.concatenate(
+            [np.full(len(resets), model.structural.default_dose), turned_off.compartments, cmt[steady], cmt[source]]
+        ),
         amt=np.concatenate([blank, amt[steady], amt[source]]),
         rate=np.concatenate([blank, rate[steady], rate[source]]),
         ii=np.concatenate([blank, rows.of("ii")[steady], np.zeros(len(source))]),
-        order=np.concatenate([order[resets] - (evid[resets] == 4), order[off], order[steady], order[source]]),
+        order=np.concatenate(
+            [order[resets] - (evid[resets] == 4), order[off] + (evid[off] == 0), order[steady], order[source]]
+        ),
     )
     ranked = np.lexsort((table.order, table.time, table.subject))
     return Doses(**{name: getattr(table, name)[ranked] for name in Doses.__slots__})

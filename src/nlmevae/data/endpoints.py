@@ -112,7 +112,7 @@ def _check_one(
     raise DataError(
         f"the model has {'no' if count[at] == 0 else 'more than one'} verified residual error for the observation on "
         f"line {rows.lines[observed[at]]} ({values})",
-        hint=f"it has one for: {known}; correct the data, or drop the record with IGNORE",
+        hint=f"it has one for: {known}; correct the data, or leave the record out",
         location=rows.at(int(observed[at]), "dv"),
     )
 
@@ -178,7 +178,7 @@ def _check_limits(rows: Rows, observed: np.ndarray, limits: np.ndarray) -> None:
         raise DataError(
             f"DV on line {rows.lines[observed[at]]} is not above {limits[at, 2]:g}, but its density is conditional on "
             "that",
-            hint="mark the record as censored, or drop it with IGNORE",
+            hint="mark the record as censored, or leave it out",
             location=rows.at(int(observed[at]), "dv"),
         )
 

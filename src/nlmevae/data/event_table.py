@@ -11,6 +11,8 @@ from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
 from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
+from nlmevae.data.switched_model import with_switches
+from nlmevae.data.switches import Switches, compartment_numbers, switches
 from nlmevae.errors import DataError, UnsupportedError
 from nlmevae.ir import Model, names_read, past_flags
 
@@ -23,21 +25,25 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
 
     Raises:
         DataError: a dose or observation record makes no sense for the model.
-        UnsupportedError: legal NONMEM records this version does not execute (compartments switched off, ...).
+        UnsupportedError: legal NONMEM records this version does not execute.
     """
     rows = dataset_rows(model, dataset)
     observed = dataset.mdv == 0
-    covariates, record_items = item_names(model, rows, observed, dataset.subject_ptr)
-    ptr = dataset.subject_ptr
-    check_derived(model, rows, record_items, observed)
-    check_derived(model, rows, covariates, observed | bool(model.structural.compartments))
-    subject = np.repeat(np.arange(dataset.n_subjects), np.diff(ptr))
-    order = record_order(dataset)
+    ptr, turned = dataset.subject_ptr, Switches()
     if model.structural.compartments:
         check_dose_records(model, rows, dataset.evid)
         time = running_time(model, rows, dataset)
-        doses = explicit_doses(model, rows, dataset.evid, subject, time, order)
-        held = covariate_rows(rows, covariates, ptr, time, order + (dataset.evid == 4))
+        turned = switches(model, rows, dataset.evid, observed, time, ptr)
+    executed = with_switches(model, turned.status, output=turned.output)
+    covariates, record_items = item_names(executed, rows, observed, ptr)
+    check_derived(model, rows, record_items, observed)
+    check_derived(model, rows, covariates, observed | bool(model.structural.compartments))
+    subject = np.repeat(np.arange(dataset.n_subjects), np.diff(ptr))
+    order = record_order(dataset, rows)
+    if model.structural.compartments:
+        doses = explicit_doses(model, rows, dataset.evid, subject, time, order, turned)
+        held = covariate_rows(rows, covariates, ptr, time, order + (dataset.evid == 4), turned.status)
+        covariates += tuple(turned.status)
     else:
         time = rows.of("time") if rows.index("time") is not None else order.astype(float)
         doses = Doses(*(np.zeros(0) for _ in Doses.__slots__))
@@ -57,7 +63,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
         ob_time=_array(time[ob_row], float),
         ob_value=_array(rows.of("dv")[ob_row], float),
-        ob_cmt=_array(observed_compartment(model, rows)[ob_row], np.int16),
+        ob_cmt=_array(observed_compartment(model, rows, dataset.evid)[ob_row], np.int16),
         ob_row=_array(ob_row, np.int32),
         ob_order=_array(order[ob_row], np.int32),
         start_time=_array(time[ptr[:-1]], float),
@@ -71,7 +77,16 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         subject_labels=dataset.subject_labels,
         ob_endpoint=kinds.endpoint,
         ob_limits=kinds.limits,
+        output=turned.output,
+        unfed=turned.unfed,
     )
+
+
+def record_switches(model: Model, dataset: Dataset) -> Switches:
+    """What the records of a compartmental model say about which compartments are on."""
+    rows = dataset_rows(model, dataset)
+    time = running_time(model, rows, dataset)
+    return switches(model, rows, dataset.evid, dataset.mdv == 0, time, dataset.subject_ptr)
 
 
 def dataset_rows(model: Model, dataset: Dataset) -> Rows:
@@ -108,9 +123,10 @@ def _pointer(subject: np.ndarray, n_subjects: int) -> np.ndarray:
     return np.searchsorted(subject, np.arange(n_subjects + 1)).astype(np.int32)
 
 
-def record_order(dataset: Dataset) -> np.ndarray:
-    """(n_rows,) rank within the subject; EVID 4 takes two, the reset and the dose."""
-    size = 1 + (dataset.evid == 4)
+def record_order(dataset: Dataset, rows: Rows) -> np.ndarray:
+    """(n_rows,) rank within the subject; EVID 4 takes two, the reset and the dose, and so does an observation that
+    turns its compartment off."""
+    size = 1 + (dataset.evid == 4) + ((dataset.evid == 0) & (rows.of("cmt") < 0))
     before = np.cumsum(size) - size
     return before - np.repeat(before[dataset.subject_ptr[:-1]], np.diff(dataset.subject_ptr))
 
@@ -145,9 +161,15 @@ def _time_names(rows: Rows) -> set[str]:
     return {name for name in (column.name, column.synonym) if name}
 
 
-def observed_compartment(model: Model, rows: Rows) -> np.ndarray:
-    """(n_rows,) compartment a record observes, 0 for a model without compartments."""
-    if not model.structural.compartments:
+def observed_compartment(model: Model, rows: Rows, evid: np.ndarray) -> np.ndarray:
+    """(n_rows,) compartment a record observes, 0 for a model without compartments. An observation may turn the
+    compartment off (CMT = -n); other records that turn one on or off have the prediction of the default one."""
+    structural = model.structural
+    if not structural.compartments:
         return np.zeros(len(rows.values), dtype=int)
-    cmt = rows.of("cmt").astype(int)
-    return np.where(cmt == 0, model.structural.default_observation, cmt)
+    cmt = compartment_numbers(structural, rows)
+    cmt = np.where(evid == 0, np.abs(cmt), cmt)
+    if structural.output is not None:
+        seen = [c.number for c in (*structural.compartments, structural.output) if c.output_type]
+        cmt = np.where((evid != 0) & np.isin(cmt, seen), 0, cmt)
+    return np.where(cmt <= 0, structural.default_observation, cmt)

@@ -57,6 +57,8 @@ class EventTable:
         ob_endpoint (M,) int32 index of the observation model; None: there is one.
         ob_limits (M, 3) lower, upper, floor: a censored value lies between the first two (NaN where the value is
             known), every value above the third (-inf: no such knowledge). None: all values are known.
+        output: the output compartment is one of the model's, numbered after the others (`switched_model`).
+        unfed: compartments that are off for a while and of which it was found that nothing but doses fills them.
     """
 
     ev_ptr: np.ndarray
@@ -84,6 +86,8 @@ class EventTable:
     subject_labels: tuple[str, ...]
     ob_endpoint: np.ndarray | None = None
     ob_limits: np.ndarray | None = None
+    output: bool = False
+    unfed: tuple[int, ...] = ()
 
     @property
     def n_subjects(self) -> int:
@@ -102,6 +106,11 @@ class EventTable:
     def ev_is_steady(self) -> np.ndarray:
         """(E,) bool, events that set or add a steady state."""
         return np.isin(self.ev_kind, STEADY_KINDS)
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """Of covariate_names, those that say which compartments are on."""
+        return tuple(name for name in self.covariate_names if name.startswith("ON("))
 
     @property
     def censored(self) -> np.ndarray:

@@ -37,7 +37,9 @@ def _items(table: EventTable) -> list[tuple[str, np.ndarray, np.ndarray]]:
     dose = table.ev_is_dose
     items.append((AMOUNT, np.repeat(everyone, np.diff(table.ev_ptr))[dose], table.ev_amt[dose]))
     holder = np.repeat(everyone, np.diff(table.cov_ptr))
-    items += [(name, holder, table.cov[:, j]) for j, name in enumerate(table.covariate_names)]
+    items += [
+        (name, holder, table.cov[:, j]) for j, name in enumerate(table.covariate_names) if name not in table.statuses
+    ]
     known = {TIME, AMOUNT, "DV", *table.covariate_names}
     return items + [
         (name, subject, table.ob_data[:, j]) for j, name in enumerate(table.record_names) if name not in known

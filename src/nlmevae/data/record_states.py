@@ -26,9 +26,9 @@ def states_table(
         parameters: name -> (n_calls,) values of every evaluation of $PK, which take the place of the covariates: those
             of a record hold from the record, or model time, before up to it.
     """
-    n = len(model.structural.compartments)
-    time = running_time(model, dataset_rows(model, dataset), dataset)
-    order = record_order(dataset)
+    n, rows = len(model.structural.compartments), dataset_rows(model, dataset)
+    time = running_time(model, rows, dataset)
+    order = record_order(dataset, rows)
     values = np.column_stack(list(parameters.values())) if parameters else np.zeros((len(calls.row), 0))
     rank = 2 * (order + (dataset.evid == 4)) + 1  # of the observation at a record: after all that it does
     # whatever happens at a model time happens after it

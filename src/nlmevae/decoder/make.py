@@ -75,8 +75,6 @@ def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:
         return "its differential equations have no closed form here"
     if backend == "closed_form" and form.switches:
         return "its parameters change at model event times (MTIME)"
-    if backend == "torchode" and not table.static:
-        return "covariates change within a subject"
     return ""
 
 

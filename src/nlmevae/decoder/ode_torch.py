@@ -10,6 +10,7 @@ evaluation points hold uninitialised memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +22,7 @@ from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
 from nlmevae.decoder.logarithms import share_for_logarithms
-from nlmevae.decoder.steady_torch import FixedPoint, SteadyState, TorchSteadyStates
+from nlmevae.decoder.steady_torch import FixedPoint, Place, SteadyState, TorchSteadyStates
 
 
 @dataclass(slots=True)
@@ -96,8 +97,6 @@ class TorchodeDecoder(Decoder):
         device: str = "cpu",
     ) -> None:
         super().__init__(form, table)
-        if not table.static:
-            raise ValueError("the torchode back end needs covariates that are constant within each subject")
         if form.n_compartments == 0:
             raise ValueError("a model given by a formula has nothing to integrate")
         self.device = torch.device(device)
@@ -108,6 +107,8 @@ class TorchodeDecoder(Decoder):
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
         self._output = link_torch(form.output, title=f"{form.model.name}: prediction")
+        self._event_piece = _pieces(table, table.ev_ptr, table.ev_time, table.ev_order)
+        self._observation_piece = _pieces(table, table.ob_ptr, table.ob_time, table.ob_order)
         self._steady = TorchSteadyStates(form, table, self._carry_on, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
 
     # the Decoder interface --------------------------------------------------------------------------
@@ -142,7 +143,8 @@ class TorchodeDecoder(Decoder):
         if not self.table.ev_is_steady.any():
             return {}
         with torch.no_grad():
-            return self._steady.fixed_points(self._parameters(x, rows), rows)
+            pairs = [(row, e) for row, subject in enumerate(rows) for e in self._steady.events_of(int(subject))]
+            return self._steady.fixed_points(*self._of_pairs(x, rows, pairs), pairs)
 
     def _solve(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint | None]
@@ -168,14 +170,25 @@ class TorchodeDecoder(Decoder):
         return full.index_put((torch.as_tensor(where),), values), status
 
     def _parameters(
-        self, x: torch.Tensor, rows: np.ndarray, past: torch.Tensor | None = None
+        self, x: torch.Tensor, pieces: np.ndarray, past: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """past (R, n_switches): model times that have passed, none if not given."""
+        """Name -> (P,). pieces (P,): rows of covariates; past (P, n_switches): model times that have passed, none if
+        not given."""
         inputs = [x[:, j] for j in range(self.n_inputs)]
-        covariates = torch.as_tensor(self.table.cov[self.table.cov_ptr[:-1]][rows], device=self.device)
-        past = x.new_zeros(len(rows), len(self.form.switches)) if past is None else past
+        covariates = torch.as_tensor(self.table.cov[pieces], device=self.device)
+        past = x.new_zeros(len(pieces), len(self.form.switches)) if past is None else past
         individual = self._individual(*inputs, *covariates.T, *past.T)
         return dict(zip(self.form.parameters, (self._full(v, x) for v in individual), strict=True))
+
+    def _of_pairs(
+        self, x: torch.Tensor, rows: np.ndarray, pairs: Iterable[tuple[int, int]]
+    ) -> tuple[dict[str, torch.Tensor], Place]:
+        """Parameters of every (row, event), and the place of each among them."""
+        order = {pair: k for k, pair in enumerate(pairs)}
+        own = np.array([row for row, _ in order], dtype=np.int64)
+        pieces = np.array([self.table.cov_ptr[rows[row]] + self._event_piece[e] for row, e in order], dtype=np.int64)
+        x, start = x[torch.as_tensor(own)], torch.as_tensor(self.table.start_time[rows[own]])
+        return self._parameters(x, pieces, self._clock(x, rows[own]).past(start)), lambda row, e: order[row, e]
 
     def _attempt(
         self, x: torch.Tensor, rows: np.ndarray, fixed: dict[tuple[int, int], FixedPoint]
@@ -185,9 +198,9 @@ class TorchodeDecoder(Decoder):
         clock = self._clock(x, rows)
         if clock.unknown:
             return x.new_zeros(0), [(row, SolveStatus.NON_FINITE) for row in clock.unknown]
-        past = clock.past(time)
-        p = self._parameters(x, rows, past)
-        steady = self._steady.states(p, fixed)
+        past, piece = clock.past(time), self.table.cov_ptr[rows].astype(np.int64)
+        p = self._parameters(x, piece, past)
+        steady = self._steady.states(*self._of_pairs(x, rows, fixed), fixed) if fixed else {}
         y = initial = self._initial_amounts(p, x)
         rate = torch.zeros_like(initial)
         segments = [self._segments(row, subject, clock, p, steady.get(row, [])) for row, subject in enumerate(rows)]
@@ -198,15 +211,16 @@ class TorchodeDecoder(Decoder):
             y, failed = self._advance(y, time, stop, rate, tuple(p.values()), current, found)
             if failed:
                 return x.new_zeros(0), failed
-            time = stop
-            turned = [
-                (row, s.change.compartment) for row, s in enumerate(current) if s.change and s.change.kind == "switch"
-            ]
+            time, changes = stop, [segment.change for segment in current]
+            turned = [(row, c.compartment) for row, c in enumerate(changes) if c and c.kind == "switch"]
+            new = np.array([c is not None and c.kind == "piece" for c in changes], dtype=np.int64)
             if turned:
                 past = past.index_put(tuple(torch.tensor(index) for index in zip(*turned, strict=True)), x.new_ones(()))
-                p = self._parameters(x, rows, past)
+            if turned or new.any():
+                piece = piece + new
+                p = self._parameters(x, piece, past)
                 initial = self._initial_amounts(p, x)
-            y, rate = self._apply([segment.change for segment in current], y, rate, initial)
+            y, rate = self._apply(changes, y, rate, initial)
         return self._outputs(found, rows, clock, x), []
 
     def _initial_amounts(self, p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -215,7 +229,7 @@ class TorchodeDecoder(Decoder):
 
     def _clock(self, x: torch.Tensor, rows: np.ndarray) -> _Clock:
         """Model times of every row, and parameters by them."""
-        p = self._parameters(x, rows)
+        p = self._parameters(x, self.table.cov_ptr[rows])
         times = torch.stack([p[name] for name in self.form.model_times] or [x.new_zeros(len(rows))], -1)
         return _Clock(x, rows, times[:, : len(self.form.model_times)])
 
@@ -282,18 +296,19 @@ class TorchodeDecoder(Decoder):
     def _segments(
         self, row: int, subject: int, clock: _Clock, p: dict[str, torch.Tensor], steady: list[SteadyState]
     ) -> list[_Segment]:
-        """The row's timeline cut at doses, ends of infusions, resets, steady states and model times, in order of actual
-        time."""
+        """The row's timeline cut at doses, ends of infusions, resets, steady states, model times and changes of
+        covariates, in order of actual time."""
         table, first = self.table, int(self.table.ob_ptr[subject])
         observations = range(first, int(table.ob_ptr[subject + 1]))
         last = max((float(table.ob_time[o]) for o in observations), default=-np.inf)
-        changes = clock.changes(row, float(table.start_time[subject]), last)
+        changes = [*clock.changes(row, float(table.start_time[subject]), last), *self._new_pieces(subject)]
         for e in range(*table.ev_ptr[subject : subject + 2]):
             at, own = row, p
-            if self.form.switches:  # parameters of the dose are those of its time
+            if self.form.switches or self._event_piece[e]:  # parameters of the dose are those of its time
                 at, one = 0, slice(row, row + 1)
                 past = clock.past(torch.tensor([float(table.ev_time[e])]), one)
-                own = self._parameters(clock.x[one], clock.rows[one], past)
+                piece = np.array([table.cov_ptr[subject] + self._event_piece[e]])
+                own = self._parameters(clock.x[one], piece, past)
             changes += self._changes(e, at, own, steady)
         changes.sort(key=lambda c: (c.when, c.order))
         changes = _without_cancelled(changes)
@@ -309,6 +324,13 @@ class TorchodeDecoder(Decoder):
             key = (float(table.ob_time[o]), float(table.ob_order[o]))
             segments[sum(k < key for k in keys)].observations.append((o - first, key[0]))
         return segments
+
+    def _new_pieces(self, subject: int) -> list[_Change]:
+        """Covariates change after the last record of their row."""
+        ends = range(self.table.cov_ptr[subject], self.table.cov_ptr[subject + 1] - 1)
+        times, orders = self.table.cov_time[ends], self.table.cov_order[ends] + 0.5
+        at = torch.as_tensor(times, dtype=torch.float64, device=self.device)
+        return [_Change(at[k], float(times[k]), float(orders[k]), "piece", np.inf) for k in range(len(ends))]
 
     def _changes(self, e: int, row: int, p: dict[str, torch.Tensor], steady: list[SteadyState]) -> list[_Change]:
         table = self.table
@@ -357,7 +379,7 @@ class TorchodeDecoder(Decoder):
         keep, afresh, stays = y.new_ones(len(y), 1), y.new_ones(len(y), 1), y.new_ones(y.shape)
         bolus, speed = torch.zeros_like(y), torch.zeros_like(y)
         for row, change in enumerate(changes):
-            if change is None:
+            if change is None or change.kind == "piece":
                 continue
             if change.kind in ("reset", "set"):
                 keep[row] = 0.0
@@ -379,14 +401,15 @@ class TorchodeDecoder(Decoder):
     def _outputs(self, found, rows, clock, x):
         counts = np.diff(self.table.ob_ptr)[rows]
         if not counts.sum():
-            return x.new_zeros(0)
+            return torch.zeros(0, dtype=torch.float64, device=self.device)
         states = torch.stack([found[r, o] for r in range(len(rows)) for o in range(counts[r])])
         source = np.concatenate([np.arange(self.table.ob_ptr[s], self.table.ob_ptr[s + 1]) for s in rows])
         own = np.repeat(np.arange(len(rows)), counts)
         owner = torch.as_tensor(own)
+        pieces = self.table.cov_ptr[rows][own] + self._observation_piece[source]
         time = torch.as_tensor(self.table.ob_time[source], device=self.device)
         items = torch.as_tensor(self.table.ob_data[source], device=self.device)
-        p = self._parameters(x[owner], rows[own], clock.past(time, owner))
+        p = self._parameters(x[owner], pieces, clock.past(time, owner))
         values = self._output(time, *states.unbind(-1), *p.values(), *items.unbind(-1))
         values = [self._full(v, time) for v in values]
         observed = list(self.form.observed)
@@ -418,6 +441,17 @@ class TorchodeDecoder(Decoder):
             n_steps=np.zeros(len(status), dtype=np.int32),
             ptr=self.row_ptr(rows),
         )
+
+
+def _pieces(table: EventTable, ptr: np.ndarray, time: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(n,) how often covariates have changed before each record, in its subject; `ptr` (N + 1,) its ranges."""
+    found = np.zeros(len(time), dtype=np.int64)
+    for i in range(table.n_subjects):
+        own, ends = slice(*ptr[i : i + 2]), slice(table.cov_ptr[i], table.cov_ptr[i + 1] - 1)
+        earlier = table.cov_time[ends] < time[own, None]
+        earlier |= (table.cov_time[ends] == time[own, None]) & (table.cov_order[ends] < order[own, None])
+        found[own] = earlier.sum(axis=1)
+    return found
 
 
 def _without_cancelled(changes: list[_Change]) -> list[_Change]:

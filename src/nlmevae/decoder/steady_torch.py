@@ -21,6 +21,8 @@ from nlmevae.decoder.steady_flow import flow_form
 Parameters = dict[str, torch.Tensor]
 #: slopes in time 0 to 1, state at the start (P, m) -> state at 1
 Integrate = Callable[[Callable, torch.Tensor], torch.Tensor]
+#: (row, event) -> where its parameters are in `Parameters`
+Place = Callable[[int, int], int]
 
 _MOST_ITERATIONS = 60
 #: a residual of so many tolerances of the integration is rounding
@@ -76,21 +78,21 @@ class TorchSteadyStates:
         own = range(int(self.table.ev_ptr[subject]), int(self.table.ev_ptr[subject + 1]))
         return [e for e in own if self.table.ev_is_steady[e]]
 
-    def fixed_points(self, p: Parameters, rows: np.ndarray) -> dict[tuple[int, int], FixedPoint | None]:
+    def fixed_points(
+        self, p: Parameters, place: Place, pairs: list[tuple[int, int]]
+    ) -> dict[tuple[int, int], FixedPoint | None]:
         """(row, event) -> fixed point, None where there is none. One pair at a time: none can disturb another."""
-        return {
-            (row, e): self._fixed_point(self._doses(p, [(row, e)]), p)
-            for row, subject in enumerate(rows)
-            for e in self.events_of(int(subject))
-        }
+        return {pair: self._fixed_point(self._doses(p, [(place(*pair), pair[1])]), p) for pair in pairs}
 
-    def states(self, p: Parameters, fixed: dict[tuple[int, int], FixedPoint]) -> dict[int, list[SteadyState]]:
+    def states(
+        self, p: Parameters, place: Place, fixed: dict[tuple[int, int], FixedPoint]
+    ) -> dict[int, list[SteadyState]]:
         """Row -> its steady states, differentiable."""
         pairs = list(fixed)
         result: dict[int, list[SteadyState]] = {}
         if not pairs:
             return result
-        doses, points = self._doses(p, pairs), list(fixed.values())
+        doses, points = self._doses(p, [(place(*pair), pair[1]) for pair in pairs]), list(fixed.values())
         y = torch.stack([point.amounts for point in points])
         inverse = torch.stack([point.inverse for point in points])
         steady = doses.constant.unsqueeze(-1)

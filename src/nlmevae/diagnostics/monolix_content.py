@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
@@ -14,6 +16,8 @@ from nlmevae.diagnostics.replicates import Steps
 from nlmevae.diagnostics.subject_covariates import subject_covariates
 from nlmevae.estimation.at_estimates import AtEstimates
 from nlmevae.estimation.individual_parameters import changing_covariates
+from nlmevae.ir import ProjectCovariate
+from nlmevae.ir.evaluate import evaluate
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.monolix_content import CovariateColumn, IndividualValues, MonolixContent
 from nlmevae.results.monolix_names import MonolixNames, observation_names
@@ -32,10 +36,11 @@ def monolix_content(
 
     Args:
         dataset: the data `at` was made from.
+        names: None: those of the model.
         tests: also simulate for the tests of residuals, and test.
         steps: told about simulations.
     """
-    names = names or MonolixNames()
+    names = MonolixNames.of_model(at.problem.model) if names is None else names
     parameters = natural_parameters(at.problem, fit, names)
     etas = _random_effects(at, fit, names)
     covariates = _covariates(at, dataset, names)
@@ -116,6 +121,8 @@ def _without_random_effect(at: AtEstimates, dataset: Dataset, known: set[str]) -
 
 def _covariates(at: AtEstimates, dataset: Dataset, names: MonolixNames) -> tuple[CovariateColumn, ...]:
     """Those that are constant in every subject."""
+    if names.covariates is not None:
+        return _project_covariates(dataset, names.covariates)
     found, changing = subject_covariates(at.problem.model, dataset), changing_covariates(at.problem.table)
     columns = []
     for j, name in enumerate(found.names):
@@ -130,6 +137,21 @@ def _covariates(at: AtEstimates, dataset: Dataset, names: MonolixNames) -> tuple
                 values=values,
             )
         )
+    return tuple(columns)
+
+
+def _project_covariates(dataset: Dataset, covariates: Sequence[ProjectCovariate]) -> tuple[CovariateColumn, ...]:
+    """The project's own, computed ones too."""
+    items = {name: dataset.values[:, k] for k, name in enumerate(dataset.columns)}
+    first, subject = dataset.subject_ptr[:-1], np.repeat(np.arange(dataset.n_subjects), np.diff(dataset.subject_ptr))
+    columns = []
+    for c in covariates:
+        values = np.broadcast_to(np.asarray(evaluate(c.value, items), dtype=float), len(subject))
+        items[c.item] = values
+        own = values[first]
+        if np.array_equal(values, own[subject], equal_nan=True):
+            texts = tuple(_text(v, c.categories or None) for v in own)
+            columns.append(CovariateColumn(name=c.name, categorical=bool(c.categories), texts=texts, values=own))
     return tuple(columns)
 
 

@@ -36,6 +36,8 @@ def eta_name(model: Model, eta: str, names: MonolixNames) -> str:
     for p in model.individual_parameters:
         if p.eta == eta:
             return names.of(p.name)
+    if eta in names.shown:
+        return names.of(eta)
     label = next((label for name, label in _eta_labels(model) if name == eta), "")
     return word(re.sub(r"^(omega|gamma)_", "", label) or eta)
 

@@ -16,10 +16,12 @@ import numpy as np
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import run_records
-from nlmevae.data.event_table import dataset_rows, observed_compartment
+from nlmevae.data.event_table import dataset_rows, observed_compartment, record_switches
 from nlmevae.data.events import EventTable
 from nlmevae.data.record_calls import RecordCalls, record_calls
 from nlmevae.data.record_states import states_table
+from nlmevae.data.switched_model import switched_model
+from nlmevae.data.switches import output_numbered
 from nlmevae.decoder.make import make_decoder
 from nlmevae.ir import Assign, Model, Program, Symbol, names_read
 
@@ -56,14 +58,20 @@ class RecordProgram:
             columns.append((above - below) / (2.0 * EPS_STEP))
         return np.array(columns).T
 
+    @property
+    def _switched(self) -> Model:
+        """The model with what its data turn on and off."""
+        return switched_model(self.model, self.table)
+
     def _before_error(self, etas: np.ndarray) -> tuple[Values, Values]:
         """What $PK assigns, with F; and all that $ERROR (or $PRED) may read."""
         inputs = self._inputs(etas)
         if not self.model.structural.compartments:
             return {}, inputs
-        calls = record_calls(self.model, self.dataset, inputs)
+        inputs |= record_switches(self.model, self.dataset).status
+        calls = record_calls(self._switched, self.dataset, inputs)
         known = {name: values[calls.row] for name, values in inputs.items()} | dict(calls.past)
-        evaluated = run_records(self.model.program.pk, calls.ptr, known)
+        evaluated = run_records(self._switched.program.pk, calls.ptr, known)
         amounts = self._amounts(calls, known | evaluated)
         at = calls.of_record
         individual = {name: values[at] for name, values in evaluated.items()}
@@ -85,7 +93,7 @@ class RecordProgram:
 
     def _amounts(self, calls: RecordCalls, known: Values) -> np.ndarray:
         """(n_rows, n_compartments); known: (n_calls,) each."""
-        model, form_model = self.model, _states_model(self.model, self.thetas)
+        model, form_model = self._switched, _states_model(self._switched, self.thetas)
         read = names_read(model.program.des) | model.structural.program_names
         names = [name for name in sorted(read) if name in known and not name.startswith("THETA(")]
         parameters = {f"{name} of the record": known[name] for name in names}
@@ -102,11 +110,11 @@ class RecordProgram:
     def _scaled(self, amounts: np.ndarray, individual: Values) -> np.ndarray:
         """F (n_rows,): amount over scale of the compartment CMT names on observation records, of PCMT or the default
         one on others (NONMEM help, CMT and PCMT)."""
-        dataset, structural = self.dataset, self.model.structural
-        number = observed_compartment(self.model, dataset_rows(self.model, dataset))
+        dataset, structural = self.dataset, self._switched.structural
+        number = observed_compartment(self.model, dataset_rows(self.model, dataset), dataset.evid)
         other = np.full(dataset.n_rows, structural.default_observation)
         if "PCMT" in dataset.columns:
-            asked = dataset.column("PCMT").astype(int)
+            asked = output_numbered(self.model.structural, dataset.column("PCMT").astype(int))
             other = np.where((asked > 0) & (asked <= amounts.shape[1]), asked, other)
         number = np.where(dataset.evid == 0, number, other)
         scales = np.ones_like(amounts)

@@ -41,6 +41,7 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
+from nlmevae.ir.project_request import ProjectCovariate, ProjectRequest
 from nlmevae.ir.request import (
     NONMEM_RAW_FORMAT,
     CovarianceRequest,
@@ -53,7 +54,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel
+from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel, status_name
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -101,6 +102,8 @@ __all__ = [
     "ObservationModel",
     "PopulationParameter",
     "Program",
+    "ProjectCovariate",
+    "ProjectRequest",
     "RegroupedItem",
     "ResidualError",
     "RowColumn",
@@ -133,6 +136,7 @@ __all__ = [
     "past_flags",
     "time_of",
     "stated_elements",
+    "status_name",
     "summed_thetas",
     "RawOutput",
     "NONMEM_RAW_FORMAT",

@@ -13,6 +13,7 @@ from nlmevae.ir.model_times import model_times
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
+from nlmevae.ir.project_request import ProjectRequest
 from nlmevae.ir.request import (
     CovarianceRequest,
     Diagnostic,
@@ -43,7 +44,7 @@ class Model:
     `thetas`, `omega` and `sigma` are in the source's order, which is the order of result files.
     `individual_parameters` holds one entry per ETA that makes one parameter random and whose form was
     verified, in ETA order. Every other ETA is a latent variable of its own, read where the code reads it.
-    `etas` and `epsilons` are all effect names in order.
+    `etas` and `epsilons` are all effect names in order. `project`: of a Monolix project.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Model:
     tables: tuple[TableRequest, ...] = ()
     simulation: SimulationRequest | None = None
     prior: PriorRequest | None = None
+    project: ProjectRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
@@ -142,7 +144,7 @@ class Model:
         error = needed_for(without_values(self.program.error, "Y", probabilities), {"Y"})
         derivatives = {f"DADT({c.number})" for c in self.structural.compartments}
         des = needed_for(self.program.des, derivatives)
-        read_later = names_read(error) | names_read(des) | self.structural.program_names
+        read_later = names_read(error) | names_read(des) | self.structural.program_names | self.structural.output_names
         once = Program(pk=needed_for(self.program.pk, read_later), des=des, error=error)
         times = model_times(once)
         return replace(once, pk=needed_for(self.program.pk, {*read_later, *times})) if times else once

@@ -8,20 +8,36 @@ from typing import Literal
 ClosedForm = Literal["one", "one_absorption", "two", "two_absorption", "three", "three_absorption", "linear"]
 
 
+def status_name(number: int) -> str:
+    """Name programs read the status of a compartment under: 1 while it is on, 0 while it is off."""
+    return f"ON({number})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compartment:
     """One compartment. `scale`, `bioavailability`, `lag`, `duration`, `rate` and `initial` name the
     program variable ($PK) that holds S_n, F_n, ALAG_n, D_n, R_n, A_0(n); None where the user set none
-    (scale 1, bioavailability 1, no lag, initial amount 0)."""
+    (scale 1, bioavailability 1, no lag, initial amount 0).
+
+    `initially_off`, `switchable`, `dosable`: off until a record turns it on or doses it; records may turn it on and
+    off; it may receive doses."""
 
     name: str
     number: int
+    initially_off: bool = False
+    switchable: bool = True
+    dosable: bool = True
     scale: str | None = None
     bioavailability: str | None = None
     lag: str | None = None
     duration: str | None = None
     rate: str | None = None
     initial: str | None = None
+
+    @property
+    def output_type(self) -> bool:
+        """NONMEM help, $MODEL: one that an observation record may turn off, as the output compartment."""
+        return self.initially_off and not self.dosable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +67,8 @@ class StructuralModel:
             K42), linear (any), all assigned by the end of `Program.pk`.
         flows: of each rate constant, the compartments it leads from and to; 0 is out of the system.
         default_dose, default_observation: compartment numbers.
+        output: NONMEM's output compartment, numbered after the others, which gets the share `bioavailability` of what
+            leaves the system while it is on; None where there is none. No equation is stated for it.
         stiff: the user asked for a stiff solver (ADVAN8, 13, 14, 15).
         rtol: relative tolerance 10**-TOL, None for the default.
     """
@@ -65,6 +83,13 @@ class StructuralModel:
     stiff: bool = False
     rtol: float | None = None
     solver_name: str = ""
+    output: Compartment | None = None
+
+    @property
+    def output_names(self) -> frozenset[str]:
+        """Program variables that are read where the data observe the output compartment."""
+        output = self.output
+        return frozenset() if output is None else frozenset(n for n in (output.scale, output.bioavailability) if n)
 
     @property
     def dose_inputs(self) -> tuple[DoseInput, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nlmevae.ir import Transform
+from nlmevae.ir import Model, ProjectCovariate, Transform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +19,26 @@ class MonolixNames:
         transforms: individual parameter, as in programs -> its distribution; of those without a random effect, which
             the model does not know.
         categories: covariate -> what its values 0, 1, ... stand for.
+        covariates: all of the project's; None: those of the data.
     """
 
     shown: Mapping[str, str] = field(default_factory=dict)
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    covariates: tuple[ProjectCovariate, ...] | None = None
+
+    @classmethod
+    def of_model(cls, model: Model) -> MonolixNames:
+        """Of a Monolix project its own; of another model none."""
+        project = model.project
+        if project is None:
+            return cls()
+        return cls(
+            shown=project.shown,
+            transforms=project.transforms,
+            categories={c.item: c.categories for c in project.covariates if c.categories and not c.computed},
+            covariates=project.covariates,
+        )
 
     def of(self, name: str) -> str:
         return self.shown.get(name, name)

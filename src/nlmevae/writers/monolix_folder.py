@@ -33,10 +33,10 @@ MANIFEST = "nlmevae-files.json"
 
 
 def folder_texts(
-    fit: FitResult, content: MonolixContent, *, date: datetime, likelihood: Literal["is", "lin"] = "is"
+    fit: FitResult, content: MonolixContent, *, date: datetime, likelihood: Literal["is", "lin"] | None = "is"
 ) -> dict[str, str]:
-    """File, relative to the folder -> content. `likelihood`: the method in LogLikelihood/; that of linearisation has
-    no values by subject."""
+    """File, relative to the folder -> content. `likelihood`: the method in LogLikelihood/ (None: no such folder); that
+    of linearisation has no values by subject."""
     people = fit.individuals
     found = {
         "summary.txt": summary_text(fit, content, date=date.strftime("%B %d, %Y at %H:%M:%S"), likelihood=likelihood),
@@ -44,7 +44,7 @@ def folder_texts(
     }
     for endpoint in content.endpoints:
         found[predictions_name(content.endpoints, endpoint)] = predictions_text(people.labels, endpoint)
-    value = fit.likelihood(likelihood)
+    value = None if likelihood is None else fit.likelihood(likelihood)
     if value is not None:
         found["LogLikelihood/logLikelihood.txt"] = log_likelihood_text(value)
     if value is not None and likelihood == "is":
@@ -70,6 +70,11 @@ class MonolixFolder:
     """Where the files go."""
 
     folder: Path
+
+    @property
+    def is_foreign(self) -> bool:
+        """It has files, and none of them are ours: results of Monolix."""
+        return self.folder.is_dir() and any(self.folder.iterdir()) and self._listed() is None
 
     def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
         """Make sure it may be written, before hours are spent on a fit.

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nlmevae.frontends.monolix.model.asked_tasks import AskedTasks, asked_tasks
 from nlmevae.frontends.monolix.model.covariate_code import Covariates
 from nlmevae.frontends.monolix.model.individual_code import individual_statements
 from nlmevae.frontends.monolix.model.outcome_code import outcome_statements
 from nlmevae.frontends.monolix.model.population import Population, random_effects
+from nlmevae.frontends.monolix.model.project_request import covariance_request, project_request, with_outcome_names
 from nlmevae.frontends.monolix.model.routes import routed
 from nlmevae.frontends.monolix.model.rows import data_rows
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
@@ -29,12 +31,18 @@ def read_monolix_project(path: str | Path) -> Model:
     """
     from nlmevae.frontends.monolix.read import read_project
 
-    return recognise(lower_project(read_project(path)))
+    return model_of_project(read_project(path))
+
+
+def model_of_project(project: Project) -> Model:
+    """The same of a project that is read."""
+    return with_outcome_names(recognise(lower_project(project)), project.fit.models)
 
 
 def lower_project(project: Project) -> Model:
     """The model as stated: everything but recognition, whose fields are empty."""
     fitted = _fitted(project)
+    asked = asked_tasks(project.tasks)
     stated = structure(project.structural, predictions=[o.prediction for o in fitted])
     structural, routes = routed(stated)
     rows = data_rows(project, stated, routes)
@@ -62,8 +70,10 @@ def lower_project(project: Project) -> Model:
         sigma=sigma,
         structural=structural,
         program=_program(structural, stated, individual, outcome),
-        estimation=(_estimation(project),),
-        diagnostics=project.diagnostics,
+        estimation=(_estimation(project, asked),),
+        covariance=covariance_request(asked),
+        project=project_request(project, asked, population, effects),
+        diagnostics=(*project.diagnostics, *asked.notes),
     )
 
 
@@ -82,10 +92,16 @@ def _program(
     return Program(pk=(*individual, *stated.pk), des=stated.des, error=(*stated.error, *outcome))
 
 
-def _estimation(project: Project) -> EstimationStep:
+def _estimation(project: Project, asked: AskedTasks) -> EstimationStep:
     """Monolix estimates by SAEM, with residual errors of the size the individual prediction gives them."""
     seed = project.settings.get("seed", "")
-    return EstimationStep(method="SAEM", interaction=True, seed=int(seed) if seed.isdigit() else None)
+    return EstimationStep(
+        method="SAEM",
+        interaction=True,
+        evaluates_only=not asked.estimates,
+        seed=int(seed) if seed.isdigit() else None,
+        at=next((t.at for t in project.tasks if t.name.lower() == "populationparameters"), None),
+    )
 
 
 def _whole_text(project: Project) -> str:

@@ -120,7 +120,8 @@ def lower_control_stream(source: SourceText) -> Model:
     structure = _structure(stream, parts)
     program = structure.program
     read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
-    parts, idle = parts.with_idle(needed_names(program, structure.structural, "Y", "F_FLAG", "YLO"))
+    output = structure.structural.output_names  # read where the data observe the output compartment
+    parts, idle = parts.with_idle(needed_names(program, structure.structural, "Y", "F_FLAG", "YLO", *output))
     notes += idle
     read |= parts.data_items
     notes += initialisation_notes(stream.named("INFN"), read | structure.structural.program_names)

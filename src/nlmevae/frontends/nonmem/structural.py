@@ -76,8 +76,11 @@ def _linear_model(
     rate_statements = tuple(
         Assign(name_of[rate], formula(text, name_of, subroutines.at), at=subroutines.at) for rate, text in formulas
     )
-    compartments, notes = _compartments(
-        linear.compartments, program.pk, central=linear.observed, modelled_rate=modelled_rate
+    compartments, output, notes = _compartments(
+        tuple(_built_in(name, subroutines.at) for name in linear.compartments),
+        program.pk,
+        central=linear.observed,
+        modelled_rate=modelled_rate,
     )
     structural = StructuralModel(
         compartments=compartments,
@@ -88,6 +91,7 @@ def _linear_model(
         default_observation=linear.observed,
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan} TRANS{subroutines.trans}",
+        output=output,
     )
     des = _linear_equations(structural, subroutines.at)
     return structural, Program(pk=program.pk + rate_statements, des=des, error=program.error), notes
@@ -97,7 +101,8 @@ def _general_linear(
     subroutines: Subroutines, declared: tuple[DeclaredCompartment, ...], program: Program, *, modelled_rate: bool
 ) -> tuple[StructuralModel, Program, list[Diagnostic]]:
     flows = rate_flows(program.pk, len(declared), subroutines.at)
-    compartments, notes = _compartments(tuple(c.name for c in declared), program.pk, modelled_rate=modelled_rate)
+    compartments, output, notes = _compartments(declared, program.pk, modelled_rate=modelled_rate)
+    _check_amounts_when_off(declared, compartments)
     structural = StructuralModel(
         compartments=compartments,
         closed_form="linear",
@@ -107,6 +112,7 @@ def _general_linear(
         default_observation=_default(declared, "DEFOBSERVATION", "CENTRAL"),
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan}",
+        output=output,
     )
     des = _linear_equations(structural, subroutines.at)
     return structural, Program(pk=program.pk, des=des, error=program.error), notes
@@ -117,8 +123,11 @@ def _michaelis_menten(
 ) -> tuple[StructuralModel, Program, list[Diagnostic]]:
     """ADVAN10: VM in amount per time, KM an amount (NONMEM Users Guide VI, VII.C.10)."""
     _check_assigned("ADVAN10", ("VM", "KM"), program, subroutines.at)
-    compartments, notes = _compartments(("CENTRAL",), program.pk, central=1, modelled_rate=modelled_rate)
-    structural = StructuralModel(compartments=compartments, rtol=_rtol(subroutines), solver_name="ADVAN10")
+    central = DeclaredCompartment("CENTRAL", frozenset({"NOOFF"}), subroutines.at)
+    compartments, output, notes = _compartments((central,), program.pk, central=1, modelled_rate=modelled_rate)
+    structural = StructuralModel(
+        compartments=compartments, rtol=_rtol(subroutines), solver_name="ADVAN10", output=output
+    )
     slope = formula(_MICHAELIS_MENTEN, {"A1": "A(1)"}, subroutines.at)
     des = (Assign("DADT(1)", slope, at=subroutines.at),)
     return structural, Program(pk=program.pk, des=des, error=program.error), notes
@@ -202,7 +211,8 @@ def ode_model(
         raise SemanticError(
             f"TRANS{subroutines.trans} has no meaning with $DES", hint="remove it", location=subroutines.at
         )
-    compartments, notes = _compartments(tuple(c.name for c in declared), program.pk, modelled_rate=modelled_rate)
+    compartments, output, notes = _compartments(declared, program.pk, modelled_rate=modelled_rate)
+    _check_amounts_when_off(declared, compartments)
     structural = StructuralModel(
         compartments=compartments,
         default_dose=_default(declared, "DEFDOSE", "DEPOT"),
@@ -210,6 +220,7 @@ def ode_model(
         stiff=DES_ADVANS[subroutines.advan],
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan}",
+        output=output,
     )
     return structural, notes
 
@@ -232,16 +243,27 @@ def _default(declared: tuple[DeclaredCompartment, ...], option: str, name: str) 
     return dosed[0] if dosed else 1
 
 
+def _built_in(name: str, at: Location) -> DeclaredCompartment:
+    """Attributes by the tables of NONMEM help, ADVAN1 to ADVAN12: only a depot may be turned on and off."""
+    depot = name == "DEPOT"
+    return DeclaredCompartment(name, frozenset({"INITIALOFF"} if depot else {"NOOFF"}), at)
+
+
 def _compartments(
-    names: tuple[str, ...], pk: tuple[Statement, ...], *, central: int | None = None, modelled_rate: bool
-) -> tuple[tuple[Compartment, ...], list[Diagnostic]]:
-    """Compartments with the dosing parameters $PK assigns, and notes on those without effect.
+    declared: tuple[DeclaredCompartment, ...],
+    pk: tuple[Statement, ...],
+    *,
+    central: int | None = None,
+    modelled_rate: bool,
+) -> tuple[tuple[Compartment, ...], Compartment, list[Diagnostic]]:
+    """Compartments with the dosing parameters $PK assigns, the output compartment, and notes on its parameters.
 
     Args:
         central: the compartment whose scale has the second name SC; None where the model has none.
     """
-    fields: dict[int, dict[str, str]] = {n: {} for n in range(1, len(names) + 1)}
-    notes: dict[str, Diagnostic] = {}
+    n = len(declared)
+    fields: dict[int, dict[str, str]] = {k: {} for k in range(1, n + 1)}
+    of_output: dict[str, Assign] = {}
     for statement in assignments(pk):
         target = statement.target
         if target.startswith("A_0("):
@@ -249,22 +271,55 @@ def _compartments(
             continue
         if target == "SC":
             _scale_of_central(fields, central, statement.at)
-        if target in _OF_OUTPUT:
-            notes[target] = _output_compartment(target, len(names), statement.at)
+        if target in (*_OF_OUTPUT, f"S{n + 1}", f"F{n + 1}"):
+            of_output[target] = statement
         match = _DOSING.match(target)
         if match is None:
             continue
         kind, number = match.group(1), int(match.group(2))
-        if number == len(names) + 1 and kind in ("S", "F"):
-            notes[target] = _output_compartment(target, len(names), statement.at)
         if number not in fields:
             continue
         if kind not in ("D", "R") or modelled_rate:  # without RATE in the data they are variables like any other
             if fields[number].get("scale") == "SC" and kind == "S":
-                raise _two_scales(target, statement.at)
+                raise _two_names("SC", target, "scale", statement.at)
             fields[number][_FIELDS[kind]] = target
-    compartments = tuple(Compartment(name=name, number=n, **fields[n]) for n, name in enumerate(names, start=1))
-    return compartments, list(notes.values())
+    compartments = tuple(_compartment(c, k, fields[k]) for k, c in enumerate(declared, start=1))
+    notes = [_about_output(target, n, statement.at) for target, statement in of_output.items()]
+    return compartments, _output_compartment(of_output, n), notes
+
+
+def _compartment(declared: DeclaredCompartment, number: int, parameters: dict[str, str]) -> Compartment:
+    options = declared.options
+    return Compartment(
+        name=declared.name,
+        number=number,
+        initially_off="INITIALOFF" in options,
+        switchable="NOOFF" not in options,
+        dosable="NODOSE" not in options,
+        **parameters,
+    )
+
+
+def _check_amounts_when_off(declared: tuple[DeclaredCompartment, ...], compartments: tuple[Compartment, ...]) -> None:
+    for told, compartment in zip(declared, compartments, strict=True):
+        if compartment.initially_off and compartment.initial:
+            raise UnsupportedError(
+                f"compartment {told.name} is INITIALOFF and has an initial amount, {compartment.initial}",
+                hint="take INITIALOFF or the initial amount out",
+                location=told.at,
+            )
+
+
+def _output_compartment(of_output: dict[str, Assign], n: int) -> Compartment:
+    """Number n + 1, off until a record turns it on, with its scale and output fraction."""
+    found: dict[str, str] = {}
+    for target, statement in of_output.items():
+        kind = "scale" if target[0] == "S" else "bioavailability"
+        if kind in found:
+            what = "scale" if kind == "scale" else "output fraction"
+            raise _two_names(found[kind], target, what, statement.at)
+        found[kind] = target
+    return Compartment(name="OUTPUT", number=n + 1, initially_off=True, dosable=False, **found)
 
 
 def _scale_of_central(fields: dict[int, dict[str, str]], central: int | None, at: Location | None) -> None:
@@ -273,16 +328,16 @@ def _scale_of_central(fields: dict[int, dict[str, str]], central: int | None, at
             "SC names no compartment of this model", hint="write the compartment's number: S1, S2, ...", location=at
         )
     if fields[central].get("scale") not in (None, "SC"):
-        raise _two_scales(fields[central]["scale"], at)
+        raise _two_names("SC", fields[central]["scale"], "scale", at)
     fields[central]["scale"] = "SC"
 
 
-def _two_scales(other: str, at: Location | None) -> SemanticError:
-    return SemanticError(f"SC and {other} are the same scale", hint="assign one of them", location=at)
+def _two_names(one: str, other: str, what: str, at: Location | None) -> SemanticError:
+    return SemanticError(f"{one} and {other} are the same {what}", hint="assign one of them", location=at)
 
 
-def _output_compartment(target: str, count: int, at: Location | None) -> Diagnostic:
-    """It is off unless a record turns it on, and nothing else reads its parameters."""
+def _about_output(target: str, count: int, at: Location | None) -> Diagnostic:
+    """Nothing but an observation of the output compartment reads its parameters."""
     kind = {"S": "scale", "F": "output fraction"}[target[0]]
     return Diagnostic(
         code="output-compartment",
@@ -290,6 +345,7 @@ def _output_compartment(target: str, count: int, at: Location | None) -> Diagnos
         message=f"{target} belongs to the output compartment and has no effect: the model has {count}"
         if target not in _OF_OUTPUT
         else f"{target}, the {kind} of the output compartment, has no effect: no record observes it",
-        hint=f"if a compartment's parameter is meant, number it from 1 to {count}",
+        hint=f"if a compartment's parameter is meant, number it from 1 to {count}; the output compartment is observed "
+        f"by records with CMT = {count + 1}",
         location=at,
     )

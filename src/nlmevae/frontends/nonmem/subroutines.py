@@ -217,10 +217,11 @@ def _compartment(option: Option, number: int) -> DeclaredCompartment:
             raise ModelSyntaxError(
                 f"{word} is not an option of COMP", hint=f"known: {', '.join(attributes)}", location=option.at
             )
-        if full in ("INITIALOFF", "EQUILIBRIUM", "EXCLUDE"):
+        if full in ("EQUILIBRIUM", "EXCLUDE"):
             raise UnsupportedError(
                 f"the compartment option {full} is not supported",
-                hint="remove it if the compartment is never turned off; else write its equation with an IF in $DES",
+                hint="solve the algebraic equation by hand in $DES; EXCLUDE only matters where the output compartment "
+                "is observed",
                 location=option.at,
             )
         options.add(full)

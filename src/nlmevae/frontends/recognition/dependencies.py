@@ -103,9 +103,11 @@ def outputs(model: Model, known: Mapping[str, frozenset[str]], cuts: Cuts = NO_C
 def dosing_names(model: Model) -> tuple[str, ...]:
     """Variables compartments, closed forms and model times read from $PK."""
     fields = ("scale", "bioavailability", "lag", "duration", "rate", "initial")
-    found = [getattr(c, f) for c in model.structural.compartments for f in fields]
-    found += [getattr(i, f) for i in model.structural.inputs for f in fields[1:-1]]
-    return tuple(name for name in (*found, *model.structural.rate_constants, *model_times(model.program)) if name)
+    structural = model.structural
+    output = () if structural.output is None else (structural.output,)
+    found = [getattr(c, f) for c in (*structural.compartments, *output) for f in fields]
+    found += [getattr(i, f) for i in structural.inputs for f in fields[1:-1]]
+    return tuple(name for name in (*found, *structural.rate_constants, *model_times(model.program)) if name)
 
 
 def place_of(statements: Sequence[Statement], name: str) -> Location | None:

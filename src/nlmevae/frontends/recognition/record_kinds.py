@@ -9,7 +9,7 @@ import numpy as np
 
 from nlmevae.errors import UnsupportedError
 from nlmevae.frontends.recognition.points import Points, sample_items
-from nlmevae.ir import Compare, Expression, Logical, Model, Not, Number, Symbol
+from nlmevae.ir import Call, Compare, Expression, Logical, Model, Not, Number, Symbol
 from nlmevae.ir.evaluate import evaluate
 
 N_RECORDS = 4000
@@ -68,8 +68,9 @@ def _comparisons(condition: Expression) -> Iterator[Compare]:
 
 
 def _draw_around(model: Model, compare: Compare, items: Points, rng: np.random.Generator) -> None:
-    """On one record in three, a compared data item gets the value it is compared with, or one beside it."""
-    for one, other in ((compare.left, compare.right), (compare.right, compare.left)):
+    """On one record in three, a compared data item, or its size, gets the value compared with, or one beside it."""
+    for side, other in ((compare.left, compare.right), (compare.right, compare.left)):
+        one = side.arguments[0] if isinstance(side, Call) and side.function == "ABS" else side  # ABS(CMT).EQ.3
         if not isinstance(one, Symbol) or one.name not in items:
             continue
         beside = np.broadcast_to(evaluate(other, items), (N_RECORDS,))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from nlmevae.errors import SemanticError
 from nlmevae.frontends.monolix.model.population import Population
 from nlmevae.frontends.monolix.names import program_name
 from nlmevae.frontends.monolix.project import (
     CategoricalCovariate,
+    ColumnUse,
     ComputedCovariate,
     Covariate,
     CovariateTerm,
     RegroupedCovariate,
 )
 from nlmevae.frontends.monolix.structural.renaming import renamed_expression
-from nlmevae.ir import Assign, Binary, Compare, Expression, Logical, Number, Symbol, Where
+from nlmevae.ir import Assign, Binary, Compare, Expression, Logical, Number, ProjectCovariate, Symbol, Where
+
+Kind = TypeVar("Kind", bound=Covariate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,38 @@ class Covariates:
         coefficient = population.theta(term.coefficients[0], term.at)
         return Binary("*", coefficient, Symbol(program_name(term.covariate), at=term.at), at=term.at)
 
+    def of_data(self, columns: Sequence[ColumnUse]) -> tuple[ProjectCovariate, ...]:
+        """All covariates as functions of data items, as Monolix orders them in its files: continuous columns, computed
+        ones, categorical columns, regrouped ones. Computed ones whose sources are no columns are left out."""
+        known = {c.name for c in columns if not c.categorical or self._of_kind(c.name, CategoricalCovariate)}
+        found = [
+            _covariate(c.name, Symbol(program_name(c.name))) for c in columns if c.name in known if not c.categorical
+        ]
+        computed = [c for c in self.by_name.values() if isinstance(c, ComputedCovariate)]
+        for name in self.read_by([CovariateTerm(covariate=c.name, coefficients=()) for c in computed]):
+            if (c := self._of_kind(name, ComputedCovariate)) and c.value.names() <= known:
+                known.add(name)
+                found.append(_covariate(name, renamed_expression(c.value, {}), computed=True))
+        for name in [name for name in self.by_name if name in known]:
+            if c := self._of_kind(name, CategoricalCovariate):
+                found.append(_covariate(name, Symbol(program_name(name)), c.categories))
+        for name in self.by_name:
+            if (c := self._of_kind(name, RegroupedCovariate)) and self._item(c) in known:
+                found.append(_covariate(name, self._group(c), tuple(g for g, _ in c.groups), computed=True))
+        return tuple(found)
+
+    def _of_kind(self, name: str, kind: type[Kind]) -> Kind | None:
+        covariate = self.by_name.get(name)
+        return covariate if isinstance(covariate, kind) else None
+
+    def _group(self, covariate: RegroupedCovariate) -> Expression:
+        """Number of the group from 0; -1 of a category in none."""
+        number: Expression = Number(-1.0)
+        item = Symbol(program_name(self._item(covariate)))
+        for k, members in reversed(list(enumerate(self.groups(covariate)))):
+            number = Where(_among(item, members), Number(float(k)), number)
+        return number
+
     def _categorical(
         self, term: CovariateTerm, covariate: CategoricalCovariate | RegroupedCovariate, population: Population
     ) -> Expression | None:
@@ -124,6 +160,12 @@ class Covariates:
         while isinstance(covariate, RegroupedCovariate):
             covariate = self.by_name[covariate.source]
         return covariate.name
+
+
+def _covariate(
+    name: str, value: Expression, categories: tuple[str, ...] = (), *, computed: bool = False
+) -> ProjectCovariate:
+    return ProjectCovariate(name=name, item=program_name(name), value=value, computed=computed, categories=categories)
 
 
 def _among(item: Symbol, values: tuple[float, ...]) -> Expression:
