@@ -23,6 +23,8 @@ from nlmevae.results.model_at import model_at
 PRINTED = 1e-4
 #: Monte-Carlo standard errors of both programs together.
 NOISE = 3.0
+#: Whose likelihood takes more than a few seconds.
+SECONDS = ("parent_metabolite", "warfarin_w1", "warfarin_w3")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +71,7 @@ def test_criteria_count_parameters_as_monolix_does(name, tmp_path):
     assert found.aic == pytest.approx(theirs.aic, abs=0.01)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SECONDS else n for n in NAMES])
 def test_the_likelihood_at_monolixs_estimates_is_monolixs(name, tmp_path):
     case = stage(name, tmp_path)
     theirs = case.folder.likelihoods[0]
