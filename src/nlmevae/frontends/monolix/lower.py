@@ -13,7 +13,7 @@ from nlmevae.frontends.monolix.model.covariate_code import Covariates
 from nlmevae.frontends.monolix.model.individual_code import individual_statements
 from nlmevae.frontends.monolix.model.outcome_code import outcome_statements
 from nlmevae.frontends.monolix.model.population import Population, random_effects
-from nlmevae.frontends.monolix.model.project_request import covariance_request, project_request, with_outcome_names
+from nlmevae.frontends.monolix.model.project_request import covariance_request, in_terms_of_project, project_request
 from nlmevae.frontends.monolix.model.routes import routed
 from nlmevae.frontends.monolix.model.rows import data_rows
 from nlmevae.frontends.monolix.project import ObservationDefinition, Project
@@ -36,7 +36,7 @@ def read_monolix_project(path: str | Path) -> Model:
 
 def model_of_project(project: Project) -> Model:
     """The same of a project that is read."""
-    return with_outcome_names(recognise(lower_project(project)), project.fit.models)
+    return in_terms_of_project(recognise(lower_project(project)), project.fit.models)
 
 
 def lower_project(project: Project) -> Model:

@@ -42,15 +42,17 @@ def covariance_request(asked: AskedTasks) -> CovarianceRequest:
     return CovarianceRequest(matrix="R", omitted=asked.settings.get("covariance") == "none")
 
 
-def with_outcome_names(model: Model, names: Sequence[str]) -> Model:
-    """Outcomes by the names of [LONGITUDINAL] DEFINITION: that of number k reads EPS(k) alone."""
+def in_terms_of_project(model: Model, names: Sequence[str]) -> Model:
+    """Outcomes by the names of [LONGITUDINAL] DEFINITION: that of number k reads EPS(k) alone. That effects of
+    occasions are latent variables of their own is no news to the reader of a project."""
     name_of = {(f"EPS({k})",): name for k, name in enumerate(names, 1)}
     own = [o.epsilons for o in model.observations]
     named = [
         replace(o, name=name_of[o.epsilons]) if o.epsilons in name_of and own.count(o.epsilons) == 1 else o
         for o in model.observations
     ]
-    return replace(model, observations=tuple(named))
+    notes = tuple(d for d in model.diagnostics if d.code != "general-effect")
+    return replace(model, observations=tuple(named), diagnostics=notes)
 
 
 def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffects) -> Iterator[tuple[str, str]]:
@@ -61,8 +63,7 @@ def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffec
     for (parameter, occasion), eta in effects.names.items():
         level = (parameter, occasion is None)
         stated = next(v for v in by_name[parameter].variability if (len(v.level) == 1) == level[1])
-        if occasion is None:
-            yield eta, parameter
+        yield eta, parameter if occasion is None else f"{parameter}_OCC{occasion:g}"
         if level in seen:
             continue
         seen.add(level)
