@@ -11,6 +11,7 @@ import numpy as np
 
 from nlmevae.errors import DataError
 from nlmevae.ir import CovarianceBlock, Model, PopulationParameter, opposite_signs
+from nlmevae.results.own_names import in_own_names
 from nlmevae.results.parameter_values import ParameterValues, canonical_name
 from nlmevae.results.project_values import in_elements
 
@@ -41,8 +42,18 @@ def model_at(model: Model, given: ParameterValues) -> Model:
         DataError: a parameter is missing, unknown, ambiguous, outside its bounds or different from a fixed value, or
             a covariance matrix is not positive definite.
     """
-    if model.project is not None:
-        given = in_elements(model, given)
+    if model.project is None:
+        return _model_at(model, given)
+    shown = model.project.shown
+    try:
+        return _model_at(model, in_elements(model, given))
+    except DataError as error:
+        raise DataError(
+            in_own_names(error.message, shown), hint=in_own_names(error.hint, shown), location=error.location
+        ) from error
+
+
+def _model_at(model: Model, given: ParameterValues) -> Model:
     elements = [*_theta_elements(model), *_elements("OMEGA", model.omega), *_elements("SIGMA", model.sigma)]
     values = _resolved(elements, given, prior=model.prior is not None)
     repeats = _repeated(model)

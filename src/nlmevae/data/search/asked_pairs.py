@@ -115,8 +115,10 @@ class AskedNames:
             UnsupportedError: one without a random effect.
         """
         self._check_one(name, [p.name for p in self.model.individual_parameters], option, at)
+        shown = {} if self.model.project is None else self.model.project.shown
         for k in self.parameters:
-            if self.model.individual_parameters[k].name.upper() == name:
+            own = self.model.individual_parameters[k].name
+            if name in (own.upper(), shown.get(own, own).upper()):
                 return k
         known = [self.model.individual_parameters[k].name for k in self.parameters]
         program = self.model.program.pk or self.model.program.error

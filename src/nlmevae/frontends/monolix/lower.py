@@ -46,7 +46,9 @@ def read_monolix_project(path: str | Path) -> Model:
 def model_of_project(project: Project) -> Model:
     """The same of a project that is read."""
     model = recognise(lower_project(project))
-    return replace(model, observations=_as_outcomes(model.observations, _fitted(project)))
+    # effects of occasions are latent variables of their own: no news to the reader of a project
+    notes = tuple(d for d in model.diagnostics if d.code != "general-effect")
+    return replace(model, observations=_as_outcomes(model.observations, _fitted(project)), diagnostics=notes)
 
 
 def lower_project(project: Project) -> Model:

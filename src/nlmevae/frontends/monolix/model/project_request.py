@@ -49,8 +49,7 @@ def _variances(definitions: Sequence[IndividualDefinition], effects: RandomEffec
     for (parameter, occasion), eta in effects.names.items():
         level = (parameter, occasion is None)
         stated = next(v for v in by_name[parameter].variability if (len(v.level) == 1) == level[1])
-        if occasion is None:
-            yield eta, parameter
+        yield eta, parameter if occasion is None else f"{parameter}_OCC{occasion:g}"
         if level in seen:
             continue
         seen.add(level)
