@@ -29,14 +29,14 @@ NAMES = tuple(_RESULTS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceProject:
-    """`values`: Monolix's estimates by the names of the model, standard deviations as the variances our model has."""
+    """`values`: Monolix's estimates by its own names, standard deviations as they are."""
 
     path: Path
     folder: MonolixFolder
 
     @property
     def values(self) -> dict[str, float]:
-        return {p.name: p.value**2 if p.name.startswith("omega_") else p.value for p in self.folder.parameters}
+        return {p.name: p.value for p in self.folder.parameters}
 
 
 def stage(name: str, target: Path) -> ReferenceProject:
