@@ -188,7 +188,7 @@ def test_files_after_resuming_are_those_of_an_undisturbed_run(folder, often):
     ("change", "words"),
     [
         (lambda f: {"seed": 2}, "the settings differ"),
-        (lambda f: _edit(f / "run_wt.ctl", "$PROBLEM", "$PROBLEM another"), "the control stream differ"),
+        (lambda f: _edit(f / "run_wt.ctl", "$PROBLEM", "$PROBLEM another"), "the model file differ"),
         (lambda f: _edit(f / "theophylline.csv", "320", "321"), "the data differ"),
     ],
 )

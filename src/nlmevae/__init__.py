@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
     from nlmevae.model_summary import ModelSummary
+    from nlmevae.monolix_results import monolix_folder
     from nlmevae.pipeline import check, fit, predict, read_model, select
     from nlmevae.profiling import profile
     from nlmevae.reporting import write_report
@@ -73,6 +74,7 @@ __all__ = [
     "diagnose",
     "fit",
     "likelihoods",
+    "monolix_folder",
     "predict",
     "profile",
     "read_model",
@@ -104,6 +106,7 @@ _HOME = {
     "check": ("nlmevae.pipeline", "check"),
     "fit": ("nlmevae.pipeline", "fit"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
+    "monolix_folder": ("nlmevae.monolix_results", "monolix_folder"),
     "predict": ("nlmevae.pipeline", "predict"),
     "profile": ("nlmevae.profiling", "profile"),
     "read_model": ("nlmevae.pipeline", "read_model"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from nlmevae.ir import (
     Model,
     ObservationModel,
     PopulationParameter,
+    ProjectRequest,
     ResidualError,
     Transform,
     assignments,
@@ -85,7 +87,8 @@ class EffectSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
-    """`structure`, `errors` are sentences; `backend` is the decoder "auto" takes."""
+    """`structure`, `errors` are sentences; `backend` is the decoder "auto" takes; `correlations`: ``OMEGA(2,1)``, its
+    initial correlation, whether it is fixed; `project`: of a Monolix project."""
 
     path: str
     problem: str
@@ -106,6 +109,13 @@ class ModelSummary:
     estimation: tuple[str, ...]
     evaluates_only: bool
     diagnostics: tuple[Diagnostic, ...]
+    correlations: tuple[tuple[str, float, bool], ...] = ()
+    project: ProjectRequest | None = None
+
+    @property
+    def shown(self) -> Mapping[str, str]:
+        """Name in programs -> that of a Monolix project."""
+        return {} if self.project is None else self.project.shown
 
 
 def summarise(prepared: PreparedRun) -> ModelSummary:
@@ -134,6 +144,8 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         estimation=tuple(step.method for step in model.estimation),
         evaluates_only=model.evaluates_only,
         diagnostics=prepared.diagnostics,
+        correlations=tuple(_correlations(model)),
+        project=model.project,
     )
 
 
@@ -141,7 +153,7 @@ def structure_sentence(model: Model) -> str:
     """``ADVAN2: one compartment with first-order absorption``."""
     structural = model.structural
     if not structural.compartments:
-        return "one formula ($PRED), no compartments"
+        return "one formula, no compartments" if model.project is not None else "one formula ($PRED), no compartments"
     n = len(structural.compartments)
     if structural.closed_form is not None:
         words = _CLOSED_FORMS[structural.closed_form].format(n=n)
@@ -160,8 +172,9 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
 
 
 def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:
-    """Doses by compartment and kind."""
+    """Doses by input (that is, compartment, unless the model has further inputs) and kind."""
     names = {c.number: c.name for c in model.structural.compartments}
+    names |= {i.number: f"an input into {i.compartment} {names[i.compartment]}" for i in model.structural.inputs}
     groups = []
     is_dose = table.ev_is_dose | table.ev_is_steady
     present = zip(table.ev_cmt[is_dose].tolist(), table.ev_kind[is_dose].tolist(), strict=True)
@@ -218,8 +231,8 @@ def error_sentence(observation: ObservationModel) -> str:
         parts.append(f"r = {'-' * (error.correlation.sign < 0)}correlation of {' and '.join(error.correlation.names)}")
     if error.written_as:
         parts.append(f"written as {error.written_as}")
-    if observation.scale == "log":
-        parts.append("on the log scale")
+    if observation.scale != "natural":
+        parts.append(f"on the {observation.scale} scale")
     return f"{observation.name}: {', '.join(parts)}"
 
 
@@ -258,6 +271,17 @@ def _effects(block: CovarianceBlock) -> list[EffectSummary]:
     ]
 
 
+def _correlations(model: Model) -> Iterator[tuple[str, float, bool]]:
+    start = 0
+    for block in model.omega:
+        for i in range(len(block.names) if block.same_as is None else 0):
+            for j in range(i):
+                scale = math.sqrt(block.matrix[i][i] * block.matrix[j][j])
+                if block.matrix[i][j] != 0.0 and scale > 0.0:
+                    yield f"OMEGA({start + i + 1},{start + j + 1})", block.matrix[i][j] / scale, block.fixed
+        start += len(block.names)
+
+
 def _parameter(parameter: IndividualParameter, model: Model) -> ParameterSummary:
     return ParameterSummary(
         name=parameter.name,
@@ -276,6 +300,8 @@ def defining_lines(parameter: IndividualParameter, model: Model) -> tuple[str, .
     last = parameter.at.line if parameter.at is not None else len(text)
     program = (*model.program.pk, *model.program.error)
     known = [a for a in assignments(program) if a.at is not None and a.at.line <= last]
+    if model.project is not None and parameter.at is not None:  # code of its model file is in another text
+        known = [a for a in known if a.at.path == parameter.at.path]
     wanted, lines = {parameter.name}, set()
     for assignment in reversed(known):
         if assignment.target in wanted:

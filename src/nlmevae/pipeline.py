@@ -21,6 +21,7 @@ from nlmevae.results.fit_result import FitResult
 from nlmevae.results.prediction_result import PredictionResult
 from nlmevae.results.run_folder import RunFolder
 from nlmevae.results.selection_result import SelectionResult
+from nlmevae.results_folder import open_project_folder, write_monolix_folder
 from nlmevae.resumption import USUAL_SECONDS, Resumption, provenance_of, stages_of, with_warnings
 
 if TYPE_CHECKING:
@@ -38,17 +39,19 @@ ModelSource = str | os.PathLike[str] | Model
 
 
 def read_model(path: str | os.PathLike[str]) -> Model:
-    """Read a NONMEM control stream.
+    """Read a NONMEM control stream, or a Monolix project (.mlxtran).
 
     Raises:
         ModelError: the file is missing, not legal, or beyond this version; with file, line and column.
     """
-    from nlmevae.frontends.nonmem.read import read_control_stream
-
+    if Path(path).suffix.lower() in (".mlxtran", ".xmlx"):
+        from nlmevae.frontends.monolix.lower import read_monolix_project as read
+    else:
+        from nlmevae.frontends.nonmem.read import read_control_stream as read
     try:
-        return read_control_stream(path)
+        return read(path)
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", hint="check the path of the control stream") from None
+        raise ModelError(f"cannot read {path}: {error.strerror}", hint="check the path of the model file") from None
 
 
 def prepare(source: ModelSource, *, data: str | os.PathLike[str] | None = None) -> PreparedRun:
@@ -113,11 +116,12 @@ def fit(
     """Fit a model.
 
     Args:
-        source: control stream or a model read earlier.
+        source: control stream, Monolix project or a model read earlier.
         data: read this file instead of the one $DATA names.
         out: folder for ``<run>.ext``, ``<run>.phi``, ``<run>.results.json`` and the files of $TABLE; created if
             missing.
-        write: write these files beside the control stream. Without `out` or `write` nothing is written.
+        write: write these files beside the model file. Without `out` or `write` nothing is written. A Monolix project
+            also gets its results folder.
         overwrite: also replace files that another program wrote.
         derive: functions of the parameters, as ``"LOG(2)*V/CL"``, to be given with standard errors (`derived`).
         resume: go on from ``<run>.checkpoint`` where the same run was killed or interrupted; the result is that of
@@ -135,15 +139,19 @@ def fit(
     chosen = make_settings(settings)
     prepared = prepare(source, data=data)
     chosen = with_stated_seed(chosen, prepared.model, settings)
+    chosen = with_stated_samples(chosen, prepared.model, settings)
     expressions = parse_derived(prepared.model, derive)
     if not write and out is None:
         return run_fit(prepared, chosen, progress=progress, derive=expressions)
     files = open_files(prepared, out=out, overwrite=overwrite)
     tables = table_files(prepared, out=out, overwrite=overwrite)
+    folder = open_project_folder(prepared, out=out)
     resumption = fit_resumption(prepared, chosen, files, resume=resume, every=checkpoint_every)
     result = run_fit(prepared, chosen, files=files, progress=progress, derive=expressions, resumption=resumption)
     files.finish(result)
     write_tables(prepared, result, tables, threads=chosen.threads)
+    if folder is not None:
+        write_monolix_folder(prepared, result, folder[0], threads=chosen.threads)
     resumption.done(result)
     return result
 
@@ -160,6 +168,8 @@ def parse_derived(model: Model, texts: Iterable[str]) -> dict[str, Expression]:
     if isinstance(texts, str):
         texts = (texts,)
     names = parameter_names(model)
+    if model.project is not None:  # omega_V is a standard deviation there, OMEGA(2,2) its square
+        names = {own: name for own, name in names.items() if own == name or not name.startswith("OMEGA")}
     return {text: parse_parameter_expression(text, names) for text in texts}
 
 
@@ -196,10 +206,19 @@ def require_no_prior(model: Model) -> None:
 
 
 def with_stated_seed(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
-    """The settings with the seed that the model's text states ($ESTIMATION SEED), unless it is among those `given`."""
+    """The settings with the seed that the model's text states ($ESTIMATION SEED, seed of a Monolix project), unless it
+    is among those `given`."""
     if model.seed is None or "seed" in given:
         return settings
     return dataclasses.replace(settings, seed=model.seed)
+
+
+def with_stated_samples(settings: FitSettings, model: Model, given: Iterable[str]) -> FitSettings:
+    """The settings with as many samples as the tasks of a Monolix project ask for, unless they are among those
+    `given`."""
+    if model.project is None or "samples" in given:
+        return settings
+    return dataclasses.replace(settings, samples=model.project.samples)
 
 
 def open_files(
@@ -440,15 +459,18 @@ def prepare_selection(
     """
     from nlmevae.data.search_space import search_space
     from nlmevae.data.search_spec import SearchSpec
-    from nlmevae.writers.selected_control_stream import check_can_be_written
+    from nlmevae.writers.selected_model import check_can_be_written
 
     spec = SearchSpec.from_options(**options)
     run = prepare(source, data=data)
     require_no_prior(run.model)
     if run.model.evaluates_only:
+        asks, remove = "$ESTIMATION asks", "MAXEVAL=0 or EONLY=1"
+        if run.model.project is not None:
+            asks, remove = "populationParameters is not run: the project asks", "run=false, or write the task,"
         raise UnsupportedError(
-            "$ESTIMATION asks to evaluate the model without estimating, so there is no search",
-            hint="remove MAXEVAL=0 or EONLY=1 to select covariates",
+            f"{asks} to evaluate the model without estimating, so there is no search",
+            hint=f"remove {remove} to select covariates",
             location=run.model.estimation[0].at,
         )
     search = search_space(run.model, run.dataset, run.table, spec)
@@ -529,16 +551,17 @@ def selected_model(
 ) -> tuple[SelectedModel, str]:
     """The selected model as text, read back and with its data: what is fitted last is what the file says."""
     from nlmevae.estimation.search import SelectedModel
-    from nlmevae.frontends.nonmem.read import parse_control_stream
-    from nlmevae.writers.selected_control_stream import SelectedEffect, selected_control_stream
+    from nlmevae.writers.selected_model import SelectedEffect, read_selected, selected_text
 
     model = prepared.run.model
     path = Path(model.source.path)
     if files is not None:
         path = files.folder.control_stream
     effects = [SelectedEffect(candidate=candidate, beta=beta) for candidate, beta in outcome.selected]
-    written = selected_control_stream(model, effects, folder=path.parent)
-    read = parse_control_stream(written.text, str(path))
+    written = selected_text(model, effects, path=path)
+    read = read_selected(model, written, path)
     run = prepare(read, data=prepared.run.dataset.path)
-    chosen = SelectedModel(model=run.model, dataset=run.dataset, table=run.table, thetas=written.thetas)
+    chosen = SelectedModel(
+        model=run.model, dataset=run.dataset, table=run.table, thetas=written.thetas, base=written.base
+    )
     return chosen, written.text

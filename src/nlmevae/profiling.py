@@ -122,7 +122,7 @@ def fit_of(prepared: PreparedRun, estimates: str | os.PathLike[str] | FitResult)
     if sizes != wanted or labels != [t.label for t in model.thetas]:
         raise DataError(
             f"the estimates are of {result.source_path}, which differs from this model or its data",
-            hint="fit this control stream first, or leave the estimates out",
+            hint="fit this model first, or leave the estimates out",
         )
     return result
 

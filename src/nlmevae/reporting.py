@@ -248,7 +248,7 @@ def _run_of(source: ModelSource, fit: FitResult, data: str | os.PathLike[str] | 
         raise DataError(
             f"the results are of {fit.n_subjects} subjects with {fit.n_obs_total} observations, not of the "
             f"{run.table.n_subjects} subjects with {run.table.n_obs_total} observations in {run.dataset.path}",
-            hint="give the control stream, data (--data) and results (--fit) of one run",
+            hint="give the model file, data (--data) and results (--fit) of one run",
         )
     return run
 

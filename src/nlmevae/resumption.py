@@ -152,7 +152,7 @@ def provenance_of(
     import torch
 
     found = {
-        "the control stream": _digest(run.model.source.text or repr(run.model)),
+        "the model file": _digest(run.model.source.text or repr(run.model)),
         "the data": _digest(run.table),
         "the settings": json.dumps([settings.as_dict(), selection and _values(selection)], default=str),
         "the candidate effects": _digest(search),

@@ -14,23 +14,30 @@ from nlmevae.estimation.settings import FitSettings
 from nlmevae.model_summary import DoseGroup, distribution_words, dose_groups, error_sentence, structure_sentence
 from nlmevae.prepared_run import PreparedRun
 from nlmevae.results.fit_result import FitResult
+from nlmevae.results.own_names import in_own_names
 from nlmevae.results.run_description import DataDescription, Note, ParameterDescription, RunDescription
 
 
 def describe(run: PreparedRun, fit: FitResult) -> RunDescription:
     """Model, data and command line of a fit."""
     model = run.model
+    shown = {} if model.project is None else model.project.shown
     return RunDescription(
         control_stream=model.source.text,
         command=command(run, fit),
         structure=structure_sentence(model),
         parameters=tuple(
             ParameterDescription(
-                name=p.name, distribution=distribution_words(p.transform), eta=p.eta, reads=(*p.thetas, *p.covariates)
+                name=shown.get(p.name, p.name),
+                distribution=distribution_words(p.transform),
+                eta=shown.get(f"OMEGA({p.eta[4:-1]},{p.eta[4:-1]})", p.eta),
+                reads=tuple(shown.get(name, name) for name in (*p.thetas, *p.covariates)),
             )
             for p in model.individual_parameters
         ),
-        errors=tuple(error_sentence(o) for o in model.observations),
+        errors=tuple(
+            in_own_names(error_sentence(o), shown) if shown else error_sentence(o) for o in model.observations
+        ),
         notes=tuple(
             Note(
                 severity=n.severity,

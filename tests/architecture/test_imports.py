@@ -36,15 +36,20 @@ ALLOWED = {
     "model_summary": {"ir", "data", "codegen", "prepared_run"},
     "pipeline": {
         "errors", "ir", "results", "data", "frontends", "estimation", "writers", "model_summary", "prepared_run",
-        "report", "fitted_run", "resumption",
+        "report", "fitted_run", "resumption", "results_folder",
     },
     "resumption": {"nlmevae", "errors", "results", "data", "estimation", "prepared_run", "writers"},
     "profiling": {"errors", "ir", "results", "estimation", "writers", "prepared_run", "pipeline"},
     "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
+    "results_folder": {"errors", "results", "diagnostics", "writers", "prepared_run", "fitted_run"},
     "at_parameters": {"errors", "results", "comparison", "estimation", "writers", "prepared_run", "pipeline"},
     "after_fit": {
         "errors", "ir", "results", "data", "diagnostics", "estimation", "writers", "report", "prepared_run",
         "pipeline", "at_parameters", "fitted_run",
+    },
+    "monolix_results": {
+        "errors", "results", "diagnostics", "writers", "prepared_run", "pipeline", "after_fit", "fitted_run",
+        "results_folder",
     },
 }  # fmt: skip
 
@@ -79,6 +84,8 @@ THIRD_PARTY = {
     "fitted_run": set(),
     "at_parameters": set(),
     "after_fit": set(),
+    "monolix_results": set(),
+    "results_folder": set(),
     "nlmevae": set(),
 }
 
@@ -86,6 +93,7 @@ THIRD_PARTY = {
 ONLY_IN = {
     ("ir", "numpy"): {"nlmevae.ir.evaluate", "nlmevae.ir.dual"},
     ("frontends", "lark"): {
+        "nlmevae.frontends.monolix.text.syntax",
         "nlmevae.frontends.nonmem.code",
         "nlmevae.frontends.nonmem.lower",
         "nlmevae.frontends.nonmem.parameter_expression",
@@ -102,7 +110,7 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress",
+        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder",
     )
 }  # fmt: skip
 

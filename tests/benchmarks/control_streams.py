@@ -25,7 +25,7 @@ import re
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -62,6 +62,8 @@ AT_MEANS = {
     "CPRED", "CRES", "CWRES", "CIPRED", "CIRES", "CIWRES", "CPREDI", "CRESI", "CWRESI", "CIPREDI", "CIRESI", "CIWRESI",
 }  # fmt: skip
 MAX_ROWS = 20000
+#: What makes the line of one file; takes it and the folder in which its data may be.
+Examine = Callable[[Path, Path], dict[str, Any]]
 
 
 def streams(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
@@ -317,22 +319,24 @@ def warm_up() -> None:
     parse_control_stream(f"$PROBLEM a\n$INPUT ID TIME DV\n$DATA a\n$PRED\n{code}\n$THETA 1\n$OMEGA 1\n$SIGMA 1\n")
 
 
-def _worker(pipe: Connection) -> None:
+def _worker(pipe: Connection, examine: Examine, prepare: Callable[[], None]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    warm_up()
+    prepare()
     while True:
         task = pipe.recv()
         if task is None:
             return
-        pipe.send(examined(*task))
+        pipe.send(examine(*task))
 
 
 class Worker:
-    """One process; `since` is when its present task began."""
+    """One process; `since` is when its present task began. `examine` and `prepare` are functions of a module."""
 
-    def __init__(self) -> None:
+    def __init__(self, examine: Examine, prepare: Callable[[], None]) -> None:
         self.pipe, other = multiprocessing.Pipe()
-        self.process = multiprocessing.get_context("spawn").Process(target=_worker, args=(other,), daemon=True)
+        self.process = multiprocessing.get_context("spawn").Process(
+            target=_worker, args=(other, examine, prepare), daemon=True
+        )
         self.process.start()
         other.close()
         self.task: tuple[Path, Path] | None = None
@@ -347,10 +351,16 @@ class Worker:
         self.process.join()
 
 
-def run_all(tasks: list[tuple[Path, Path]], n_workers: int, limit: float) -> Iterator[dict[str, Any]]:
+def run_all(
+    tasks: list[tuple[Path, Path]],
+    n_workers: int,
+    limit: float,
+    examine: Examine = examined,
+    prepare: Callable[[], None] = warm_up,
+) -> Iterator[dict[str, Any]]:
     """Lines as they come."""
     waiting = list(reversed(tasks))
-    workers = [Worker() for _ in range(n_workers)]
+    workers = [Worker(examine, prepare) for _ in range(n_workers)]
     while waiting or any(w.task for w in workers):
         for worker in workers:
             if worker.task is None and waiting:
@@ -373,7 +383,7 @@ def run_all(tasks: list[tuple[Path, Path]], n_workers: int, limit: float) -> Ite
             worker.task = None
             if line["status"] in ("crash", "time"):
                 worker.end()
-                workers[k] = Worker()
+                workers[k] = Worker(examine, prepare)
             yield line
     for worker in workers:
         worker.end()

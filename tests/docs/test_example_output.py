@@ -30,7 +30,8 @@ def test_there_are_examples():
 @pytest.mark.parametrize(("line", "shown"), EXAMPLES, ids=[line.split()[0] for line, _ in EXAMPLES])
 def test_the_command_prints_what_the_document_shows(line, shown, tmp_path, monkeypatch, capsys):
     """`...` stands for any number of lines."""
-    shutil.copytree(ROOT / "fixtures" / "theophylline", tmp_path / "fixtures" / "theophylline")
+    for name in ("theophylline", "monolix_project"):
+        shutil.copytree(ROOT / "fixtures" / name, tmp_path / "fixtures" / name)
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(line)) == 0
     printed = [shape(text) for text in capsys.readouterr().out.splitlines()]

@@ -11,8 +11,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="show the code generated from a model",
         description="Print the functions generated from a model: what the decoder computes, in the model's names.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.set_defaults(run=run)
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.cli.interrupts import interrupts_held, one_interrupt
+from nlmevae.cli.monolix_folder import add_monolix_argument, checked_folder, show_folder, with_samples
 from nlmevae.cli.run_arguments import (
     add_result_arguments,
     add_run_arguments,
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "fit",
-        help="fit a model and write .ext, .phi, .results.json and its $TABLE files",
-        description="Fit a model. Files are written beside the control stream unless --out names a folder.",
+        help="fit a model and write .ext, .phi, .results.json and its $TABLE files or Monolix results folder",
+        description="Fit a model. Files are written beside it unless --out names a folder; a Monolix project also "
+        "gets its results folder.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     parser.add_argument(
         "--derive",
         metavar="EXPRESSION",
@@ -43,6 +45,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--lst", action="store_true", help="also write <run>.lst, a report in NONMEM's layout")
     add_run_arguments(parser)
     add_result_arguments(parser)
+    add_monolix_argument(parser)
     parser.set_defaults(run=run)
 
 
@@ -60,10 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from_text(arguments.settings, named)
     prepared = prepare(arguments.model, data=arguments.data)
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
+    settings = with_samples(settings, prepared.model, arguments, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
+    folder = checked_folder(prepared, arguments)
     begin = Begin.now()
     if arguments.lst:
         prepare_report(files.folder.lst, prepared, overwrite=arguments.overwrite)
@@ -81,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             name_checkpoint(resumption)
             raise
     show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
+    show_folder(prepared, result, folder, threads=settings.threads, quiet=arguments.quiet)
     end_resumption(resumption, result)
     if arguments.report:
         report_after(arguments, arguments.model, result, files.folder.report)

@@ -20,12 +20,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Compute -2 log-likelihood at the initial estimates, or at those of another run, by exact and "
         "approximate methods, each with its error. With --out DIR also per subject, as CSV and JSON.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     parser.add_argument(
         "--params",
         metavar="FILE",
         help="parameter values: a NONMEM .ext, a .results.json, or a CSV file of name,value (default: the initial "
-        "estimates of the control stream)",
+        "estimates of the model)",
     )
     parser.add_argument("--table", metavar="N", type=int, help="TABLE NO. of the .ext (default: the last estimation)")
     parser.add_argument(
@@ -37,7 +37,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--draws", metavar="N", help="importance sampling draws per subject (default: 4096)")
     parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
     parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--out", metavar="DIR", help="folder for .likelihood.csv and .likelihood.json")
     parser.add_argument("--overwrite", action="store_true", help="also replace files that another program wrote")
     parser.add_argument("--quiet", action="store_true", help="print nothing but the values, warnings and errors")

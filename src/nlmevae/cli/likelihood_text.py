@@ -19,7 +19,8 @@ def likelihood_text(result: LikelihoodResult, *, paths: Sequence[Path] = ()) -> 
 
 def _head(result: LikelihoodResult) -> list[str]:
     title = f"{result.source_path}: {result.problem}" if result.problem else result.source_path
-    there = "" if math.isnan(result.objective_there) else f", which states an objective of {result.objective_there:.4f}"
+    unknown = math.isnan(result.objective_there) or _of_project(result)
+    there = "" if unknown else f", which states an objective of {result.objective_there:.4f}"
     return [
         title,
         f"{result.n_subjects} subjects, {result.n_obs_total} observations",
@@ -28,11 +29,12 @@ def _head(result: LikelihoodResult) -> list[str]:
 
 
 def _table(result: LikelihoodResult) -> list[str]:
-    header = ("Method", "", "-2LL", "OFV", "Error", "AIC", "BIC", "BICc", "Time")
+    ofv = () if _of_project(result) else ("OFV",)
+    header = ("Method", "", "-2LL", *ofv, "Error", "AIC", "BIC", "BICc", "Time")
     rows = []
     for value, subject in zip(result.values, result.subjects, strict=True):
         error = f"{value.mc_se:.3f} (SE)" if value.mc_se else f"{value.numerical_error:.1g}"
-        numbers = (value.minus_two_ll, result.ofv(value.method))
+        numbers = (value.minus_two_ll, *(result.ofv(value.method) for _ in ofv))
         criteria = (value.aic, value.bic, value.bicc)
         rows.append((
             value.method, LABELS[value.method], *(f"{x:.4f}" for x in numbers), error,
@@ -41,10 +43,18 @@ def _table(result: LikelihoodResult) -> list[str]:
     return text_table(header, rows, left=2)
 
 
+def _of_project(result: LikelihoodResult) -> bool:
+    """Of a Monolix project, where OFV is another name of -2LL."""
+    return result.source_path.lower().endswith(".mlxtran")
+
+
 def _notes(result: LikelihoodResult) -> list[str]:
     """What the columns mean; it is too easily forgotten."""
+    constant = f"-2LL has the constant n*ln(2*pi) = {result.constant:.4f}"
     notes = [
-        f"-2LL has the constant n*ln(2*pi) = {result.constant:.4f}; OFV, the scale of NONMEM's OBJ, has not.",
+        f"{constant}, as Monolix's OFV."
+        if _of_project(result)
+        else f"{constant}; OFV, the scale of NONMEM's OBJ, has not.",
         "Error: Monte-Carlo standard error (SE), or size of the numerical error.",
     ]
     if any(v.method not in EXACT for v in result.values):

@@ -28,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="nlmevae",
-        description="Fit nonlinear mixed-effects models stated as NONMEM control streams and select their covariates.",
+        description="Fit nonlinear mixed-effects models stated as NONMEM control streams or Monolix projects and "
+        "select their covariates.",
         epilog="'nlmevae VERB --help' explains each verb. NLMEVAE_DEBUG=1 shows tracebacks.",
     )
     parser.add_argument("--version", action="version", version=f"nlmevae {__version__}")

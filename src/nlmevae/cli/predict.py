@@ -15,9 +15,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Posteriors and predictions for the subjects of another data set, at the estimates of a fit. "
         "Nothing is fitted. Records of EVID 2 and MDV 1 are predicted, too.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="the control stream that was fitted")
+    parser.add_argument("model", metavar="MODEL", help="the control stream or Monolix project that was fitted")
     parser.add_argument("--fit", metavar="PATH", required=True, help="results.json of the fit")
-    parser.add_argument("--data", metavar="PATH", required=True, help="data of the new subjects, columns as in $INPUT")
+    parser.add_argument(
+        "--data", metavar="PATH", required=True, help="data of the new subjects, columns as in the data of the fit"
+    )
     parser.add_argument("--encoder", metavar="PATH", help="encoder of the fit; compared with the refined posteriors")
     parser.add_argument(
         "--route",

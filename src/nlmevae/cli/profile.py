@@ -27,8 +27,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Hold a parameter, estimate all others again, and find where -2LL rises by the chi-square "
         "quantile. Starts from --estimates, or fits the model first. Writes <run>.profile.csv.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
-    parser.add_argument("parameters", metavar="PARAMETER", nargs="+", help="THETA(1), OMEGA(1,1), or a label")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
+    parser.add_argument("parameters", metavar="PARAMETER", nargs="+", help="THETA(1), OMEGA(1,1), or a label (ka_pop)")
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals (default: 0.95)")
     parser.add_argument("--estimates", metavar="PATH", help="results.json of a fit of this model, instead of a new fit")
     add_run_arguments(parser)

@@ -20,7 +20,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Compute the diagnostics of a finished fit and write one HTML file that needs no network. Needs "
         "'nlmevae[report]'.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="the control stream that was fitted")
+    parser.add_argument("model", metavar="MODEL", help="the control stream or Monolix project that was fitted")
     parser.add_argument("--fit", metavar="FILE", help="its results (default: <run>.results.json beside it)")
     parser.add_argument(
         "--selection", metavar="FILE", help="of a covariate search (default: <run>.selection.json beside the results)"

@@ -116,17 +116,33 @@ def likelihood_lines(rows: Sequence[LikelihoodRow]) -> list[str]:
 
 def shrinkage_lines(result: FitResult) -> list[str]:
     """ETABAR and every shrinkage in percent, one row per random effect; nothing where none could be computed."""
-    found, rows = result.shrinkage, []
+    found, rows, monolix = result.shrinkage, [], result.source_format == "monolix"
     for k, (name, label) in enumerate(zip(result.eta_names, result.eta_labels, strict=True)):
         if math.isfinite(found.means.sd[k]):
             percent = (found.means.sd[k], found.modes.sd[k], found.ebv_sd[k], found.relative_information[k])
             bar = (found.means.bar[k], found.means.standard_error[k], found.means.p_value[k])
-            rows.append((name, label, *(short_number(float(v), 3) for v in bar), *map(_known_percent, percent)))
+            names = (label.removeprefix("omega_"),) if monolix else (name, label)
+            rows.append((*names, *(short_number(float(v), 3) for v in bar), *map(_known_percent, percent)))
     if not rows:
         return []
-    header = ("Random effect", "", "ETABAR", "SE", "p", "Shrinkage %", "of modes", "EBV", "Information %")
-    eps = ", ".join(f"EPS({k + 1}) {value:.1f} %" for k, value in enumerate(found.eps_sd) if math.isfinite(value))
-    return [*text_table(header, rows, left=2), *([f"Shrinkage of residuals: {eps}"] if eps else [])]
+    header = (
+        "Random effect",
+        *(() if monolix else ("",)),
+        "ETABAR",
+        "SE",
+        "p",
+        "Shrinkage %",
+        "of modes",
+        "EBV",
+        "Information %",
+    )
+    names = [e.name for e in result.endpoints] if monolix else []
+    eps = ", ".join(
+        f"{names[k] if k < len(names) else f'EPS({k + 1})'} {value:.1f} %"
+        for k, value in enumerate(found.eps_sd)
+        if math.isfinite(value)
+    )
+    return [*text_table(header, rows, left=1 if monolix else 2), *([f"Shrinkage of residuals: {eps}"] if eps else [])]
 
 
 def _known_percent(value: float) -> str:

@@ -27,15 +27,18 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="vae+polish (default): VAE, then Monte-Carlo EM to the maximum likelihood; vae: the published algorithm",
     )
     parser.add_argument(
-        "--seed", metavar="N", help="random seed (default: $ESTIMATION SEED, else 1); same seed, same numbers"
+        "--seed",
+        metavar="N",
+        help="random seed (default: $ESTIMATION SEED, seed of the project, else 1); same seed, same numbers",
     )
     parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
     parser.add_argument(
         "--covariance",
         choices=COVARIANCES,
-        help="of the estimates (default: what $COVARIANCE asks for, else observed); none: no standard errors",
+        help="of the estimates (default: what $COVARIANCE or the task fim asks for, else observed); none: no "
+        "standard errors",
     )
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")

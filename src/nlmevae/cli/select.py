@@ -37,11 +37,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "select",
         help="select covariate effects and fit the selected model, in one run",
         description="Search which covariates act on which parameters, in one run, and fit the selected model. Files "
-        "<run>_selected.* are written beside the control stream unless --out names a folder.",
+        "<run>_selected.* are written beside it unless --out names a folder.",
         epilog="example: nlmevae select run1.ctl --covariates WT,AGE,SEX --categorical SEX",
     )
     parser.add_argument(
-        "model", metavar="CONTROL_STREAM", help="NONMEM control stream without the effects searched for"
+        "model", metavar="MODEL", help="control stream or Monolix project without the effects searched for"
     )
     _add_search_arguments(parser.add_argument_group("what is searched"))
     _add_decision_arguments(parser.add_argument_group("how it is decided"))

@@ -16,9 +16,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Simulate data sets with the design of the data (or of another file) and write them to one CSV "
         "file. The same seed gives the same numbers, whatever the number of threads.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     add_fit_arguments(parser)
-    parser.add_argument("--data", metavar="PATH", help="the design: doses, times, covariates (default: that of $DATA)")
+    parser.add_argument(
+        "--data", metavar="PATH", help="the design: doses, times, covariates (default: that of the model)"
+    )
     parser.add_argument("--n", metavar="N", type=int, help="data sets (default: SUBPROBLEMS of $SIMULATION, else 1)")
     parser.add_argument("--seed", metavar="N", type=int, help="random seed (default: that of $SIMULATION, else 1)")
     parser.add_argument("--out", metavar="FILE", required=True, help="the CSV file")

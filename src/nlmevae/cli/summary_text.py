@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from nlmevae.cli.project_text import STATUS, project_blocks
 from nlmevae.cli.text_table import text_table
 from nlmevae.ir import Diagnostic, PopulationParameter
 from nlmevae.model_summary import DoseGroup, EffectSummary, ModelSummary, ParameterSummary
@@ -12,21 +13,25 @@ from nlmevae.model_summary import DoseGroup, EffectSummary, ModelSummary, Parame
 
 def summary_text(summary: ModelSummary) -> str:
     """Everything that was understood, one block per subject matter."""
-    blocks = [
-        _head(summary),
+    own = _stream_blocks(summary) if summary.project is None else project_blocks(summary)
+    blocks = [_head(summary), *own, list(diagnostic_lines(summary.diagnostics)) or ["No remarks."]]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _stream_blocks(summary: ModelSummary) -> list[list[str]]:
+    return [
         _thetas(summary.thetas),
         _parameters(summary.parameters),
         _effects(summary.effects),
         ["Residual error", *(f"  {sentence}" for sentence in summary.errors)],
-        list(diagnostic_lines(summary.diagnostics)) or ["No remarks."],
     ]
-    return "\n\n".join("\n".join(block) for block in blocks)
 
 
 def _head(summary: ModelSummary) -> list[str]:
     per_subject = " to ".join(str(n) for n in sorted(set(summary.obs_per_subject)))
     lines = [
         ("Model", summary.path),
+        ("Status", "" if summary.project is None else STATUS),
         ("Problem", summary.problem),
         ("Structure", summary.structure),
         ("Compartments", ", ".join(f"{k} {name}" for k, name in enumerate(summary.compartments, 1)) or "none"),
@@ -47,8 +52,16 @@ def _head(summary: ModelSummary) -> list[str]:
 def _estimation(summary: ModelSummary) -> str:
     if not summary.estimation:
         return ""
+    if summary.project is not None:
+        return _estimation_of_project(summary)
     does = "evaluates at the initial estimates, as it asks" if summary.evaluates_only else "fits by its own method"
     return f"METHOD={', METHOD='.join(summary.estimation)} in the file; nlmevae {does}"
+
+
+def _estimation_of_project(summary: ModelSummary) -> str:
+    if summary.evaluates_only:
+        return "none, as the project asks: everything is computed at the initial values"
+    return "nlmevae fits by its own method in place of SAEM"
 
 
 def _dose_text(group: DoseGroup) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nlmevae.writers.table_files import TableFiles
 
 
+_NO_TABLES = "tables are of control streams; the results folder that fit writes has the predictions of a project"
+
+
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "tables",
@@ -22,9 +25,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Write what the $TABLE records of a control stream ask for, at the conditional modes of the random "
         "effects, in NONMEM's layout.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     add_fit_arguments(parser)
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--out", metavar="DIR", help="folder for the files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace files that another program wrote")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="of the predictions (default: 1)")
@@ -51,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     print_diagnostics(given.run.diagnostics)
     files = checked_tables(given.run, arguments)
     if not files.paths:
-        print("nlmevae: the model has no $TABLE with a FILE: nothing to write", file=sys.stderr)
+        what = "the model has no $TABLE with a FILE" if given.run.model.project is None else _NO_TABLES
+        print(f"nlmevae: {what}: nothing to write", file=sys.stderr)
         return 0
     if not arguments.quiet:
         print(f"At {given.origin}")

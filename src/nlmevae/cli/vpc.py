@@ -17,9 +17,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Simulate data sets at the estimates of a fit and compare quantiles of the data with those of the "
         "simulations, in bins of time. Writes <run>.vpc.csv and, if matplotlib is installed, a plot.",
     )
-    parser.add_argument("model", metavar="CONTROL_STREAM", help="NONMEM control stream")
+    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
     add_fit_arguments(parser)
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
+    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--n", metavar="N", type=int, default=1000, help="simulated data sets (default: 1000)")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="random seed (default: 1)")
     parser.add_argument("--pc", action="store_true", help="prediction-corrected")
@@ -36,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--n-bins", metavar="N", type=int, help="at most so many bins (default: up to 10)")
     parser.add_argument("--levels", metavar="LIST", default="0.05,0.5,0.95", help="quantiles (default: 0.05,0.5,0.95)")
     parser.add_argument("--confidence", metavar="P", type=float, default=0.9, help="of the bands (default: 0.9)")
-    parser.add_argument("--out", metavar="DIR", help="folder for the files (default: beside the control stream)")
+    parser.add_argument("--out", metavar="DIR", help="folder for the files (default: beside the model)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="of the predictions (default: 1)")
     parser.add_argument("--overwrite", action="store_true", help="also replace files that another program wrote")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")

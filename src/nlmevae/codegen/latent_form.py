@@ -55,9 +55,9 @@ class Latent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DosingTarget:
-    """Where doses into one compartment go. `bioavailability` and `lag` are output names of
+    """Where doses into one input (ir.DoseInput) go. `bioavailability` and `lag` are output names of
     `individual` (None: 1 and 0); `duration` and `rate` too, of infusions that leave them to the model (None: the
-    data have no such infusion into the compartment)."""
+    data have no such infusion into the input)."""
 
     compartment: int
     bioavailability: str | None = None
@@ -81,7 +81,7 @@ class LatentForm:
         observed: compartment number of each output of `output` (EventTable.ob_cmt selects).
         closed_form: ir.StructuralModel.closed_form; `rate_constants` are then names in `parameters`, with `flows`
             as there.
-        dosing: one per compartment, in order.
+        dosing: one per dose input, in order of their numbers (EventTable.ev_cmt): first those of the compartments.
         switches: ``MPAST(i)`` that the code reads, inputs of `individual` after the covariates: 0, and 1 from the model
             time on that is the parameter `time_of(switch)` ("MTIME(i)"), which is constant in each subject.
     """
@@ -122,6 +122,11 @@ class LatentForm:
     @property
     def input_names(self) -> tuple[str, ...]:
         return tuple(f"Z({k + 1})" for k in range(len(self.latents))) + self.structural
+
+    def dosed_states(self, inputs: np.ndarray) -> np.ndarray:
+        """Index (from 0) of the compartment that each of `inputs` (EventTable.ev_cmt, from 1) enters."""
+        states = np.array([target.compartment for target in self.dosing], dtype=np.int64) - 1
+        return states[np.asarray(inputs, dtype=np.int64) - 1]
 
 
 def latent_form(model: Model, table: EventTable) -> LatentForm:
@@ -364,13 +369,13 @@ class _Builder:
         by_rate = set(self.table.ev_cmt[self.table.ev_rate == -1].tolist())
         targets = tuple(
             DosingTarget(
-                compartment=c.number,
-                bioavailability=c.bioavailability,
-                lag=c.lag,
-                duration=c.duration if c.number in by_duration else None,
-                rate=c.rate if c.number in by_rate else None,
+                compartment=i.compartment,
+                bioavailability=i.bioavailability,
+                lag=i.lag,
+                duration=i.duration if i.number in by_duration else None,
+                rate=i.rate if i.number in by_rate else None,
             )
-            for c in self.model.structural.compartments
+            for i in self.model.structural.dose_inputs
         )
         return targets, {n for t in targets for n in (t.bioavailability, t.lag, t.duration, t.rate) if n}
 
@@ -425,9 +430,9 @@ class _Builder:
     def _check_changing_doses(self, env: dict[str, int], dosing: tuple[DosingTarget, ...]) -> None:
         """NONMEM gives a lagged dose the F and D of the record after it arrives, and a running infusion the R of every
         record (help, $BIND and dose event record); decoders take those of the dose's own record."""
-        for target in dosing:
+        for number, target in enumerate(dosing, 1):
             if target.lag:
-                self._check_lag_of_additional_doses(env, target)
+                self._check_lag_of_additional_doses(env, number, target)
                 self._check_constant(
                     env, target.bioavailability, f"{target.lag} delays the doses", "the fraction into AMT"
                 )
@@ -473,11 +478,11 @@ class _Builder:
         found = [a.at for a in assignments(self.stated.program.des) if a.target == f"DADT({number})"]
         return found[0] if found else None
 
-    def _check_lag_of_additional_doses(self, env: dict[str, int], target: DosingTarget) -> None:
+    def _check_lag_of_additional_doses(self, env: dict[str, int], number: int, target: DosingTarget) -> None:
         """NONMEM gives additional doses the lag of their record (help, dose event record), decoders that of their own
         time."""
         table = self.table
-        own = table.ev_is_dose & (table.ev_cmt == target.compartment)
+        own = table.ev_is_dose & (table.ev_cmt == number)
         subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))[own]
         records = np.unique(np.stack([subject, table.ev_order[own]]), axis=1)
         if records.shape[1] < len(subject):

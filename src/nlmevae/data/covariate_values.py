@@ -8,7 +8,6 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.roles import Rows
-from nlmevae.data.text import locate
 from nlmevae.errors import DataError, Location, UnsupportedError
 from nlmevae.ir import Diagnostic
 
@@ -80,7 +79,7 @@ class Obstacle:
 
 
 def _at(rows: Rows, obstacle: Obstacle, column: int) -> Location:
-    return locate(rows.path, int(rows.lines[obstacle.row or 0]), rows.items[column])
+    return rows.place(obstacle.row or 0, column)
 
 
 def subject_values(dataset: Dataset, column: int, missing: float | None) -> Covariate | Obstacle:

@@ -23,6 +23,8 @@ class Dataset:
         subject_labels: the ID text of each subject.
         evid, mdv: (n_rows,) int, given or inferred.
         diagnostics: what the user should know about the records.
+        added: (n_rows,) bool, records that are no lines of the file (see monolix_rows); None: there are none.
+        emptied: (n_rows,) number of the compartment whose amount becomes 0 at the record, 0 for none; None: nowhere.
     """
 
     path: str
@@ -35,6 +37,8 @@ class Dataset:
     evid: np.ndarray
     mdv: np.ndarray
     diagnostics: tuple[Diagnostic, ...] = ()
+    added: np.ndarray | None = None
+    emptied: np.ndarray | None = None
 
     @property
     def n_subjects(self) -> int:

@@ -56,10 +56,9 @@ def _check_amounts(model: Model, rows: Rows, dose: np.ndarray) -> None:
         "RATE is {value:g} on line {line}",
         "use 0 for a bolus, RATE > 0 for an infusion, -1 or -2 where $PK gives its rate R or duration D",
     )  # fmt: skip
-    compartments = model.structural.compartments
     into = _dosed(model, rows)
     for value, field, letter in ((-1, "rate", "R"), (-2, "duration", "D")):
-        without = [c.number for c in compartments if getattr(c, field) is None]
+        without = [i.number for i in model.structural.dose_inputs if getattr(i, field) is None]
         wrong = dose & (rate == value) & np.isin(into, without)
         number = into[int(np.argmax(wrong))]
         _stop(
@@ -128,9 +127,10 @@ def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.nda
         "CMT is {value:g} on line {line}", "CMT is a whole number",
     )  # fmt: skip
     cmt, n = compartment_numbers(model.structural, rows), len(model.structural.compartments)
+    inputs = model.structural.dose_inputs
     known = "the model has {n} compartment" + ("s" if n != 1 else "")
     _stop(
-        rows, "cmt", dose & (cmt > n), DataError,
+        rows, "cmt", dose & (cmt > len(inputs)), DataError,
         "dose into compartment {value:g} on line {line}, but " + known, "correct CMT", n=n,
     )  # fmt: skip
     observable = n if model.structural.output is None else model.structural.output.number
@@ -141,7 +141,7 @@ def _check_compartments(model: Model, rows: Rows, evid: np.ndarray, dose: np.nda
 
 
 def _dosed(model: Model, rows: Rows) -> np.ndarray:
-    """(n_rows,) compartment a dose of the record goes into."""
+    """(n_rows,) input a dose of the record goes into, see ir.DoseInput."""
     cmt = compartment_numbers(model.structural, rows)
     return np.where(cmt == 0, model.structural.default_dose, cmt)
 
@@ -215,6 +215,19 @@ def explicit_doses(
     )
     ranked = np.lexsort((table.order, table.time, table.subject))
     return Doses(**{name: getattr(table, name)[ranked] for name in Doses.__slots__})
+
+
+def with_emptied(doses: Doses, emptied: np.ndarray, subject: np.ndarray, time: np.ndarray, order: np.ndarray) -> Doses:
+    """`doses` and the compartments that records empty: `emptied` (n_rows,) their numbers, 0 for none."""
+    rows = np.flatnonzero(emptied)
+    nothing = np.zeros(len(rows))
+    more = Doses(
+        subject=subject[rows], time=time[rows], kind=np.full(len(rows), EventKind.EMPTY), cmt=emptied[rows],
+        amt=nothing, rate=nothing, ii=nothing, order=order[rows],
+    )  # fmt: skip
+    table = {name: np.concatenate([getattr(doses, name), getattr(more, name)]) for name in Doses.__slots__}
+    ranked = np.lexsort((table["order"], table["time"], table["subject"]))
+    return Doses(**{name: values[ranked] for name, values in table.items()})
 
 
 def _room(given: np.ndarray, resets: np.ndarray, subject: np.ndarray, time: np.ndarray, ii: np.ndarray) -> np.ndarray:

@@ -75,7 +75,9 @@ def _unread(model: Model, name: str) -> Column | None:
     program = model.program
     read = names_read(program.pk) | names_read(program.des) | names_read(program.error)
     for column in model.data.columns:
-        names = {n.upper() for n in (column.name, column.synonym) if n}
+        names = {n for n in (column.name, column.synonym) if n}
+        if model.data.monolix is None:  # there, only a column with that use has this name
+            names = {n.upper() for n in names}
         if name in names and column.role == "covariate" and not {column.name, column.synonym} & read:
             return column
     return None
@@ -112,7 +114,7 @@ def _check_one(
     raise DataError(
         f"the model has {'no' if count[at] == 0 else 'more than one'} verified residual error for the observation on "
         f"line {rows.lines[observed[at]]} ({values})",
-        hint=f"it has one for: {known}; correct the data, or drop the record with IGNORE",
+        hint=f"it has one for: {known}; correct the data, or leave the record out",
         location=rows.at(int(observed[at]), "dv"),
     )
 
@@ -178,7 +180,7 @@ def _check_limits(rows: Rows, observed: np.ndarray, limits: np.ndarray) -> None:
         raise DataError(
             f"DV on line {rows.lines[observed[at]]} is not above {limits[at, 2]:g}, but its density is conditional on "
             "that",
-            hint="mark the record as censored, or drop it with IGNORE",
+            hint="mark the record as censored, or leave it out",
             location=rows.at(int(observed[at]), "dv"),
         )
 

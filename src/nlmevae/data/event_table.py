@@ -7,12 +7,13 @@ import numpy as np
 from nlmevae.data.covariate_table import covariate_rows, formula_covariates, item_names, item_values
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.derived_items import check_derived
-from nlmevae.data.doses import Doses, check_dose_records, explicit_doses
+from nlmevae.data.doses import Doses, check_dose_records, explicit_doses, with_emptied
 from nlmevae.data.endpoints import observation_kinds
 from nlmevae.data.events import EventTable
 from nlmevae.data.roles import Rows
 from nlmevae.data.switched_model import with_switches
 from nlmevae.data.switches import Switches, compartment_numbers, switches
+from nlmevae.data.value_scales import scale_rows, to_scale
 from nlmevae.errors import DataError, UnsupportedError
 from nlmevae.ir import Model, names_read, past_flags
 
@@ -42,6 +43,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
     order = record_order(dataset, rows)
     if model.structural.compartments:
         doses = explicit_doses(model, rows, dataset.evid, subject, time, order, turned)
+        if dataset.emptied is not None:
+            doses = with_emptied(doses, dataset.emptied, subject, time, order)
         held = covariate_rows(rows, covariates, ptr, time, order + (dataset.evid == 4), turned.status)
         covariates += tuple(turned.status)
     else:
@@ -50,6 +53,8 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         held = formula_covariates(rows, covariates, ptr, observed)
     ob_row = np.flatnonzero(observed)
     kinds = observation_kinds(model, rows, ob_row)
+    scale = _observed_scale(model, rows, ob_row)
+    value = rows.of("dv")[ob_row]
     ob_data = [_with_stand_in(item_values(rows, name)[ob_row], kinds.stand_in.get(name)) for name in record_items]
     return EventTable(
         ev_ptr=_pointer(doses.subject, dataset.n_subjects),
@@ -62,7 +67,7 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ev_order=_array(doses.order, np.int32),
         ob_ptr=_pointer(subject[ob_row], dataset.n_subjects),
         ob_time=_array(time[ob_row], float),
-        ob_value=_array(rows.of("dv")[ob_row], float),
+        ob_value=_array(value if scale is None else _known_value(to_scale(scale, value)), float),
         ob_cmt=_array(observed_compartment(model, rows, dataset.evid)[ob_row], np.int16),
         ob_row=_array(ob_row, np.int32),
         ob_order=_array(order[ob_row], np.int32),
@@ -76,9 +81,10 @@ def event_table(model: Model, dataset: Dataset) -> EventTable:
         ob_data=_array(np.column_stack(ob_data) if ob_data else np.zeros((len(ob_row), 0)), float),
         subject_labels=dataset.subject_labels,
         ob_endpoint=kinds.endpoint,
-        ob_limits=kinds.limits,
+        ob_limits=kinds.limits if scale is None else _limits_on_scale(rows, ob_row, scale, kinds.limits),
         output=turned.output,
         unfed=turned.unfed,
+        ob_scale=scale,
     )
 
 
@@ -89,11 +95,44 @@ def record_switches(model: Model, dataset: Dataset) -> Switches:
     return switches(model, rows, dataset.evid, dataset.mdv == 0, time, dataset.subject_ptr)
 
 
+def _observed_scale(model: Model, rows: Rows, ob_row: np.ndarray) -> np.ndarray | None:
+    """(M, 3) of outcomes with a transformed distribution; of a record that is no observation that of the last kind,
+    whose prediction it gets."""
+    scales = () if model.data.monolix is None else model.data.monolix.scales
+    if all(s.kind == "identity" for s in scales):
+        return None
+    kind = rows.values[ob_row, [c.name for c in rows.columns].index("YTYPE")].astype(int)
+    return scale_rows(scales, kind - 1)
+
+
+def _known_value(value: np.ndarray) -> np.ndarray:
+    """Records that only ask for a prediction have no value."""
+    return np.where(np.isfinite(value), value, 0.0)
+
+
+def _limits_on_scale(rows: Rows, ob_row: np.ndarray, scale: np.ndarray, limits: np.ndarray | None) -> np.ndarray | None:
+    if limits is None:
+        return None
+    moved = np.column_stack([to_scale(scale, limits[:, 0]), to_scale(scale, limits[:, 1]), limits[:, 2]])
+    with np.errstate(invalid="ignore"):
+        wrong = ~np.isnan(moved[:, 0]) & ~(moved[:, 0] < moved[:, 1])
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise DataError(
+            f"the value on line {rows.lines[ob_row[at]]} is said to lie between {limits[at, 0]:g} and "
+            f"{limits[at, 1]:g}, where this outcome has no values",
+            hint="correct the value and its limit, or the distribution of the outcome",
+            location=rows.at(int(ob_row[at]), "dv"),
+        )
+    return moved
+
+
 def dataset_rows(model: Model, dataset: Dataset) -> Rows:
     """The dataset with the roles its columns have in the model."""
     used = tuple(k for k, c in enumerate(model.data.columns) if c.role != "drop")
     columns = tuple(model.data.columns[k] for k in used)
     used = tuple(k if model.data.columns[k].role != "derived" else 0 for k in used)
+    placed = model.data.monolix is None
     if tuple(c.name for c in columns) != dataset.columns:
         raise DataError(
             f"the data were read with the columns {' '.join(dataset.columns)}, not those of this model's $INPUT",
@@ -105,7 +144,7 @@ def dataset_rows(model: Model, dataset: Dataset) -> Rows:
         raise DataError(
             f"{dataset.columns[column]} is not finite on line {dataset.lines[row]}", hint='write "." for missing values'
         )
-    return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines)
+    return Rows(dataset.path, columns, used, dataset.values, dataset.missing, dataset.lines, placed)
 
 
 def _with_stand_in(values: np.ndarray, replaced: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
@@ -143,8 +182,9 @@ def running_time(model: Model, rows: Rows, dataset: Dataset) -> np.ndarray:
     held = names_read(model.program.des) | names_read(model.program.pk)
     clock = sorted(held & {"T", *_time_names(rows)}) or past_flags(model.program)
     if clock:
+        where = "the code" if model.data.monolix is None else "the structural model"
         raise UnsupportedError(
-            f"TIME starts again at the reset on line {rows.lines[row]}, and the code reads {clock[0]}",
+            f"TIME starts again at the reset on line {rows.lines[row]}, and {where} reads {clock[0]}",
             hint="let TIME go on, or give the period its own ID",
             location=rows.at(row, "time"),
         )

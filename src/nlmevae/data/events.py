@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.data.value_scales import log_slope, to_natural
+
 
 class EventKind(enum.IntEnum):
     """What an event does. Numbers are part of the compiled kernels' interface."""
@@ -38,7 +40,8 @@ class EventTable:
 
     Attributes:
         ev_ptr (N+1,) int32; ev_time (E,); ev_kind (E,) int8, see EventKind; ev_cmt (E,) int16 number
-            from 1; ev_amt (E,); ev_rate (E,) as in the data, -1 and -2 included; ev_ii (E,), 0 except in steady states;
+            from 1 of the input a dose goes into (ir.DoseInput), of the compartment that is emptied;
+            ev_amt (E,); ev_rate (E,) as in the data, -1 and -2 included; ev_ii (E,), 0 except in steady states;
             ev_order (E,) int32, see ob_order.
         ob_ptr (N+1,) int32; ob_time (M,); ob_value (M,) DV; ob_cmt (M,) int16 observed compartment,
             0 for a model without compartments; ob_row (M,) int32 row of the Dataset;
@@ -58,6 +61,8 @@ class EventTable:
             known), every value above the third (-inf: no such knowledge). None: all values are known.
         output: the output compartment is one of the model's, numbered after the others (`switched_model`).
         unfed: compartments that are off for a while and of which it was found that nothing but doses fills them.
+        ob_scale (M, 3): ob_value, ob_limits and predictions are on this scale (data.value_scales), the values of the
+            data are not. None: they are on that of the data.
     """
 
     ev_ptr: np.ndarray
@@ -87,6 +92,7 @@ class EventTable:
     ob_limits: np.ndarray | None = None
     output: bool = False
     unfed: tuple[int, ...] = ()
+    ob_scale: np.ndarray | None = None
 
     @property
     def n_subjects(self) -> int:
@@ -120,6 +126,19 @@ class EventTable:
     def n_known(self) -> int:
         """Observations with a known value: those of NONMEM's constant n log(2 pi)."""
         return self.n_obs_total - int(self.censored.sum())
+
+    def natural(self, values: np.ndarray) -> np.ndarray:
+        """Values or predictions (..., M) on the scale of the data."""
+        return values if self.ob_scale is None else to_natural(self.ob_scale, values)
+
+    @property
+    def log_slope(self) -> np.ndarray | None:
+        """(N,) what the log-density of a subject's values has besides that on the scale of `ob_value`; None: nothing.
+        Of censored values nothing, which are probabilities."""
+        if self.ob_scale is None:
+            return None
+        slope = np.where(self.censored, 0.0, log_slope(self.ob_scale, self.ob_value))
+        return np.bincount(self.ob_subject, weights=slope, minlength=self.n_subjects)
 
     @property
     def static(self) -> bool:

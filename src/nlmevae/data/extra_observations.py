@@ -64,6 +64,7 @@ def grid_table(model: Model, dataset: Dataset, table: EventTable, kind: np.ndarr
         ob_data=np.ascontiguousarray(ob_data),
         ob_endpoint=None if table.ob_endpoint is None else table.ob_endpoint[source],
         ob_limits=None,
+        ob_scale=None if table.ob_scale is None else table.ob_scale[source],
     )
     return GridTable(table=made, subject=subject, kind=kind[source], time=shown)
 

@@ -32,6 +32,8 @@ def check_observations(model: Model, table: EventTable, dataset: Dataset) -> tup
     found: list[Diagnostic] = _censored(model, table, dataset)
     for e, observation in enumerate(model.observations):
         own = _known(table) if table.ob_endpoint is None else _known(table) & (table.ob_endpoint == e)
+        if table.ob_scale is not None and observation.scale != "natural":
+            continue  # values were checked where they were read
         if observation.scale == "log":
             _check_log_scale(model, table, dataset, own)
         elif observation.error.written_as == "exponential" or observation.error.kind == "proportional":
@@ -47,7 +49,7 @@ def _known(table: EventTable) -> np.ndarray:
 def _censored(model: Model, table: EventTable, dataset: Dataset) -> list[Diagnostic]:
     """Where a data item CENS says so: NONMEM would not know."""
     column, known = censoring_column(model), _known(table)
-    if column is None or known.all():
+    if column is None or known.all() or model.data.monolix is not None:
         return []
     line, at = _row_at(model, table, dataset, ~known)
     return [

@@ -12,6 +12,7 @@ from nlmevae.data.dataset import Dataset
 from nlmevae.data.dates import check_dates, date_numbers, relative_times
 from nlmevae.data.derived_items import with_derived
 from nlmevae.data.filters import Records, apply_filters
+from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.numbers import NULL_TEXTS, parse_clock, parse_real, to_numbers
 from nlmevae.data.roles import Rows, check_columns, event_types
 from nlmevae.data.text import is_comment, locate, read_lines, split_items
@@ -23,7 +24,8 @@ LARGEST = 1e30
 
 
 def read_dataset(model: Model, *, base: Path | None = None, design: bool = False) -> Dataset:
-    """Records of the model's data file that IGNORE and ACCEPT leave, as numbers grouped by subject.
+    """Records of the model's data file that IGNORE and ACCEPT leave, as numbers grouped by subject; of a Monolix
+    project's file see `monolix_rows`.
 
     Args:
         base: folder that relative paths start from; the folder of the control stream if None.
@@ -34,6 +36,9 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
             silently read as 0 (text in a used column, missing DV on an observation, time going back).
         SemanticError: $INPUT lacks ID, DV or TIME, or a filter names an unknown column.
     """
+    if model.data.monolix is not None:
+        folder = base if base is not None else Path(model.source.path).parent
+        return read_monolix_rows(model, folder=folder, design=design)
     check_columns(model)
     spec = model.data
     path = _resolve(model, base)

@@ -51,4 +51,5 @@ def states_table(
         ob_data=np.zeros((n * dataset.n_rows, 0)),
         ob_endpoint=None,
         ob_limits=None,
+        ob_scale=None,
     )

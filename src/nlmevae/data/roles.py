@@ -26,6 +26,7 @@ class Rows:
         items: (n_columns,) position of each in the file.
         values, missing: (n_rows, n_columns).
         lines: (n_rows,) line numbers.
+        placed: the file has these columns (and not others that they are made of).
     """
 
     path: str
@@ -34,6 +35,7 @@ class Rows:
     values: np.ndarray
     missing: np.ndarray
     lines: np.ndarray
+    placed: bool = True
 
     def index(self, role: str) -> int | None:
         """Position of the column with this role; None if the file has none."""
@@ -52,7 +54,11 @@ class Rows:
     def at(self, row: int, role: str | None = None) -> Location:
         """Where a row, or its item of this role, stands in the file."""
         k = None if role is None else self.index(role)
-        return locate(self.path, int(self.lines[row]), None if k is None else self.items[k])
+        return self.place(row, k)
+
+    def place(self, row: int, k: int | None) -> Location:
+        """Where a row, or its item in column k, stands."""
+        return locate(self.path, int(self.lines[row]), None if k is None or not self.placed else self.items[k])
 
 
 def check_columns(model: Model) -> None:

@@ -15,6 +15,7 @@ from nlmevae.data.events import EventTable
 from nlmevae.data.search.asked_pairs import AskedNames, AskedPair, Forbidden, asked_pairs
 from nlmevae.data.search.candidate_effects import PairEffects, pair_effects
 from nlmevae.data.search.exchangeable import exchangeable_units
+from nlmevae.data.search.project_spec import of_project
 from nlmevae.data.search.search_notes import already_in_model, covariate_notes, form_notes, space_notes
 from nlmevae.data.search_spec import SearchSpec
 from nlmevae.errors import DataError, SettingsError
@@ -53,6 +54,8 @@ def search_space(model: Model, dataset: Dataset, table: EventTable, spec: Search
     """
     if table.subject_labels != dataset.subject_labels:
         raise DataError("the event table is not that of the data", hint="make both from one dataset")
+    if model.project is not None:
+        spec = of_project(spec, model)
     pairs, forbidden = asked_pairs(model, spec)
     _check_names(model, spec)
     pairs, in_model = _not_in_model(model, pairs)

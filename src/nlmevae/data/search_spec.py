@@ -38,6 +38,7 @@ class SearchSpec:
         missing: the number that means missing, besides "." and blanks.
         levels: indicators of a categorical covariate enter "together" or "each" on its own.
         reference: (covariate, reference level); the most frequent level where not given.
+        labels: (covariate, what its values 0, 1, ... stand for), of a Monolix project.
         places: where in a settings file an option's part stands.
     """
 
@@ -53,6 +54,7 @@ class SearchSpec:
     missing: float | None = None
     levels: Levels = "together"
     reference: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     places: Mapping[tuple[str, str], Location] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -85,12 +87,17 @@ class SearchSpec:
         """Where `part` of an option stands in the settings file, None if it does not come from one."""
         return self.places.get((option, part.upper()))
 
+    def level_text(self, covariate: str, level: float) -> str:
+        """A level as the user knows it."""
+        known = dict(self.labels).get(covariate.upper())
+        return f"{level:.10g}" if known is None else known[int(level)]
+
     def centre_of(self, covariate: str) -> float | Centre:
         return dict(self.centres).get(covariate, self.centre)
 
 
 #: Options of the search, as `from_options`, the command line and settings files name them.
-OPTIONS: tuple[str, ...] = tuple(f.name for f in fields(SearchSpec) if f.name not in ("centres", "places"))
+OPTIONS: tuple[str, ...] = tuple(f.name for f in fields(SearchSpec) if f.name not in ("centres", "labels", "places"))
 
 
 def _with_options(spec: SearchSpec, options: Mapping[str, Any], where: Where) -> SearchSpec:

@@ -47,7 +47,7 @@ class ClosedFormDecoder(Decoder):
         if form.closed_form is None:
             raise ValueError("the model has no closed form")
         self.threads = threads
-        self._schedule = _schedule(table, form.n_compartments)
+        self._schedule = _schedule(table, form)
         self._needs = _needs(form, self._schedule)
         self._observations = _observations(form, table, self._schedule)
         self._covariates = np.ascontiguousarray(table.cov.T)
@@ -145,9 +145,9 @@ def _padded(n: int) -> int:
 
 
 # what is fixed by the data ----------------------------------------------------------------------------
-def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
+def _schedule(table: EventTable, form: LatentForm) -> kernels.Schedule:
     """Events and observations of each subject in the order in which they happen."""
-    _check_events(table, n_compartments)
+    _check_events(table, form)
     n_events, n_obs = len(table.ev_time), len(table.ob_time)
     changes = np.delete(np.arange(len(table.cov_time)), table.cov_ptr[1:] - 1)  # a subject's last row has no end
     n_records = n_events + n_obs
@@ -163,11 +163,12 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
     np.maximum.at(last, subject[sequence][positions], positions + 1)
     actions = np.array([_ACTIONS[EventKind(k)] for k in table.ev_kind], dtype=np.int64)
     place = np.arange(n_obs) - table.ob_ptr[:-1].astype(np.int64)[table.ob_subject]
-    what = np.zeros((len(time), 5), dtype=np.int64)
+    what = np.zeros((len(time), 6), dtype=np.int64)
     what[:, doses.ORDER] = order
     what[:n_events, doses.ACTION], what[n_events:n_records, doses.ACTION] = actions, doses.OBSERVE
     what[n_records:, doses.ACTION] = doses.CHANGE
-    what[:n_events, doses.COMPARTMENT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
+    what[:n_events, doses.INPUT] = np.maximum(table.ev_cmt.astype(np.int64) - 1, 0)
+    what[:n_events, doses.COMPARTMENT] = form.dosed_states(np.maximum(table.ev_cmt, 1))
     what[n_events:n_records, doses.PLACE] = place
     what[:n_events, doses.DOSE] = np.select(
         [table.ev_rate > 0, table.ev_rate == -2, table.ev_rate == -1],
@@ -189,19 +190,19 @@ def _schedule(table: EventTable, n_compartments: int) -> kernels.Schedule:
 
 def _needs(form: LatentForm, schedule: kernels.Schedule) -> tuple[bool | None, bool | None]:
     """Whether doses wait (infusions, lags, steady states), and whether there are steady states; None for no."""
-    action, compartment = schedule.what[:, doses.ACTION], schedule.what[:, doses.COMPARTMENT]
+    action, entry = schedule.what[:, doses.ACTION], schedule.what[:, doses.INPUT]
     steady = np.isin(action, (doses.STEADY_STATE, doses.STEADY_STATE_ADD))
     infused = np.isin(action, (doses.INFUSION, doses.INFUSION_DURATION, doses.INFUSION_RATE))
     lagged = np.array([target.lag is not None for target in form.dosing], dtype=bool)
-    delayed = (action == doses.BOLUS) & lagged[compartment]
+    delayed = (action == doses.BOLUS) & lagged[entry]
     return True if (steady | infused | delayed).any() else None, True if steady.any() else None
 
 
-def _check_events(table: EventTable, n_compartments: int) -> None:
+def _check_events(table: EventTable, form: LatentForm) -> None:
     given = table.ev_kind != EventKind.RESET
-    if np.any((table.ev_cmt[given] < 1) | (table.ev_cmt[given] > n_compartments)):
+    if np.any((table.ev_cmt[given] < 1) | (table.ev_cmt[given] > len(form.dosing))):
         raise UnsupportedError(
-            f"A dose goes into a compartment the model does not have (it has {n_compartments}).",
+            f"A dose goes into a compartment the model does not have (it has {form.n_compartments}).",
             hint="Check the CMT column of the dose records.",
         )
 
@@ -321,10 +322,11 @@ def _system_function(form: LatentForm, parameters: list[str]) -> tuple[Function,
         *(node for row in system.left for node in row),
         *(node for row in system.rate_matrix for node in row),
         *initial,
-        *(individual[t.bioavailability] if t.bioavailability else one for t in form.dosing),
-        *(individual[t.lag] if t.lag else zero for t in form.dosing),
-        *(individual[t.duration] if t.duration else zero for t in form.dosing),
-        *(individual[t.rate] if t.rate else zero for t in form.dosing),
+        *(
+            individual[name] if name else default
+            for t in form.dosing
+            for name, default in ((t.bioavailability, one), (t.lag, zero), (t.duration, zero), (t.rate, zero))
+        ),
     ]
     outputs = [(f"system {i}", node) for i, node in enumerate(nodes)]
     outputs += [(name, individual[name]) for name in parameters]

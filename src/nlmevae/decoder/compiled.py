@@ -16,7 +16,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.link_llvm import host_width
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
-from nlmevae.decoder.compiled_model import CompiledModel, Tolerances, Workspace
+from nlmevae.decoder.compiled_model import CompiledModel, Workspace, make_tolerances
 from nlmevae.decoder.formula import FormulaKernel
 from nlmevae.decoder.steady_state import SteadyStateSolver, unknown_states
 
@@ -38,7 +38,7 @@ class CompiledDecoder(Decoder):
     Args:
         rtol: relative tolerance of the amounts.
         atol: absolute tolerance of every amount; None: rtol / 100 of the largest amount the compartment
-            has held so far (its largest dose, at the start).
+            has held so far (its largest dose, at the start), and much less where logarithms are predicted.
         max_steps: per row, rejected steps included; a row that needs more gets SolveStatus.MAX_STEPS. None: 10 000 and
             some for every dose and reset, ten times as many of the Rosenbrock method.
         threads: rows are split among so many threads.
@@ -63,7 +63,7 @@ class CompiledDecoder(Decoder):
         method: Method = "auto",
     ) -> None:
         super().__init__(form, table)
-        self.tolerances = Tolerances(rtol=rtol, atol=atol)
+        self.tolerances = make_tolerances(form, rtol=rtol, atol=atol)
         self.max_steps = max_steps
         self.threads = threads
         self.width = width or host_width()

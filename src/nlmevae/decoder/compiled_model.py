@@ -14,6 +14,7 @@ from nlmevae.decoder import engine
 from nlmevae.decoder import engine_records as records
 from nlmevae.decoder.kernels import KERNELS, print_kernels
 from nlmevae.decoder.layout import Layout, make_layout
+from nlmevae.decoder.logarithms import share_for_logarithms
 from nlmevae.decoder.steady_state import SteadyStates
 from nlmevae.errors import UnsupportedError
 
@@ -25,10 +26,20 @@ _PER_CALL_FIELDS = np.array([_FIELD[name] for name in _PER_CALL])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerances:
-    """atol None: a share of rtol times the largest amount a compartment has held."""
+    """atol None: `share` of rtol times the largest amount a compartment has held."""
 
     rtol: float
     atol: float | None
+    share: float
+
+
+#: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
+_ATOL_SHARE = 0.01
+
+
+def make_tolerances(form: LatentForm, *, rtol: float, atol: float | None) -> Tolerances:
+    """The usual ones of a model, unless `atol` is given."""
+    return Tolerances(rtol=rtol, atol=atol, share=_ATOL_SHARE * share_for_logarithms(form))
 
 
 class CompiledModel:
@@ -71,10 +82,6 @@ class CompiledModel:
         return Workspace(self._base, self.layout, self.width, self._capacity, tolerances, max_steps)
 
 
-#: Absolute tolerance, as a share of rtol times the largest amount the compartment has held.
-_ATOL_SHARE = 0.01
-
-
 class Workspace:
     """Memory of one running engine; not shared between threads."""
 
@@ -85,7 +92,7 @@ class Workspace:
         work = _aligned_zeros(layout.size, width)
         rtol, atol = tolerances.rtol, tolerances.atol
         work[scalar["rtol"]] = rtol
-        work[scalar["atol_growth"]] = _ATOL_SHARE * rtol if atol is None else 0.0
+        work[scalar["atol_growth"]] = tolerances.share * rtol if atol is None else 0.0
         work[layout.start["atol"] : layout.start["atol"] + n] = atol or 0.0
         work[scalar["max_steps"]] = max_steps
         self._arrays = {
@@ -138,6 +145,7 @@ def _base_plan(
         **{f"run_{name}": address for name, address in code.address.items()},
         **{name: _address(array) for name, array in arrays.items()},
         "n_states": form.n_compartments,
+        "n_dose_inputs": len(form.dosing),
         "n_inputs": form.n_inputs,
         "n_covariates": len(form.covariates),
         "n_records": len(form.record_items),
@@ -160,9 +168,9 @@ def _base_plan(
 def _maps(layout: Layout) -> dict[str, np.ndarray]:
     """Sparse patterns as slot numbers, -1 for what is zero.
 
-    dosing_map (n_states, 4): parameter index of bioavailability, lag, duration and rate; switch_map (n_switches,): of
-    model times; parameter_map (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block; forcing_map
-    (n_states, n_wrt): within the running infusions; output_map (n_outputs, n_wrt).
+    dosing_map (n_dose_inputs, 4): parameter index of bioavailability, lag, duration and rate; switch_map (n_switches,):
+    of model times; parameter_map (n_parameters, n_wrt); state_map (n_states, n_wrt): row within a state block;
+    forcing_map (n_states, n_wrt): within the running infusions; output_map (n_outputs, n_wrt).
     """
     form, n, width = layout.form, layout.form.n_compartments, len(layout.wrt)
     state = {pair: n + index for index, pair in enumerate(layout.sensitivities)}
@@ -171,7 +179,7 @@ def _maps(layout: Layout) -> dict[str, np.ndarray]:
     forcing = {pair: n + index for index, pair in enumerate(layout.forcing_sensitivities)}
     dosing = [_parameter_index(form, (t.bioavailability, t.lag, t.duration, t.rate)) for t in form.dosing]
     return {
-        "dosing_map": np.array(dosing, dtype=np.int64).reshape(n, 4),
+        "dosing_map": np.array(dosing, dtype=np.int64).reshape(-1, 4),
         "switch_map": np.array([form.parameters.index(name) for name in form.model_times], dtype=np.int64),
         "parameter_map": _dense_map(layout.parameter_by_input_slot, len(form.parameters), width),
         "state_map": _dense_map(state, n, width),
@@ -204,7 +212,8 @@ def _table_arrays(form: LatentForm, table: EventTable) -> dict[str, np.ndarray]:
     subjects["start"] = table.start_time
     events = np.zeros(len(table.ev_time), dtype=records.EVENT)
     events["time"], events["amount"], events["rate"] = table.ev_time, table.ev_amt, table.ev_rate
-    events["kind"], events["compartment"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
+    events["kind"], events["input"] = table.ev_kind, table.ev_cmt.astype(np.int64) - 1
+    events["compartment"] = form.dosed_states(table.ev_cmt)
     events["order"], events["interval"] = table.ev_order, table.ev_ii
     observations = np.zeros(table.n_obs_total, dtype=records.OBSERVATION)
     observations["time"], observations["order"] = table.ob_time, table.ob_order
@@ -226,7 +235,7 @@ def _dose_scale(form: LatentForm, table: EventTable) -> np.ndarray:
     scale = np.zeros((table.n_subjects, form.n_compartments))
     subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
     doses = np.isin(table.ev_kind, (*DOSE_KINDS, *STEADY_KINDS))
-    np.maximum.at(scale, (subject[doses], table.ev_cmt[doses].astype(int) - 1), table.ev_amt[doses])
+    np.maximum.at(scale, (subject[doses], form.dosed_states(table.ev_cmt)[doses]), table.ev_amt[doses])
     return scale
 
 

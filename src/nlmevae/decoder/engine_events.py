@@ -160,7 +160,7 @@ def _empty(p, work, w, compartment):
 @machine_code
 def _meet_dose(p, here, work, w, event):
     fraction, lag, modelled = 1.0, 0.0, 1.0
-    dosing = integers(p.dosing_map, (p.n_states, 4))[event.compartment]
+    dosing = integers(p.dosing_map, (p.n_dose_inputs, 4))[event.input]
     by_fraction, by_lag, by_model = dosing[_FRACTION], dosing[_LAG], -1
     if by_fraction >= 0:
         fraction = work[p.parameter + by_fraction, w]
@@ -176,7 +176,7 @@ def _meet_dose(p, here, work, w, event):
     index = 0
     if event.kind == BOLUS:
         index = _push(p, here, w, event, when, fraction * given, ADD_AMOUNT)
-        _pend_sens(p, work, w, index, by_model, (given, 0.0), (0.0, 0.0))
+        _pend_sens(p, work, w, index, dosing, by_model, (given, 0.0), (0.0, 0.0))
     else:  # derivatives of rate and duration by F and by the modelled quantity
         if event.kind == INFUSION:
             rate, duration = event.rate, fraction * (given / event.rate)
@@ -188,9 +188,9 @@ def _meet_dose(p, here, work, w, event):
             rate, duration = modelled, fraction * given / modelled
             of_rate, of_duration = (0.0, 1.0), (given / modelled, -duration / modelled)
         last = _push(p, here, w, event, when + duration, -rate, ADD_RATE)
-        _pend_sens(p, work, w, last, by_model, (-of_rate[0], -of_rate[1]), of_duration)
+        _pend_sens(p, work, w, last, dosing, by_model, (-of_rate[0], -of_rate[1]), of_duration)
         index = _push(p, here, w, event, when, rate, ADD_RATE)
-        _pend_sens(p, work, w, index, by_model, of_rate, (0.0, 0.0))
+        _pend_sens(p, work, w, index, dosing, by_model, of_rate, (0.0, 0.0))
     if by_lag < 0:
         apply_pending(p, here, work, w, index)
 
@@ -207,11 +207,10 @@ def _push(p, here, w, event, when, amount, action):
 
 
 @machine_code
-def _pend_sens(p, work, w, index, by_model, of_amount, of_time):
-    """Sensitivities of a pending event's amount and time; `of_amount`, `of_time`: derivatives by F and by the modelled
-    duration or rate. Its time moves with the lag besides."""
+def _pend_sens(p, work, w, index, dosing, by_model, of_amount, of_time):
+    """Sensitivities of a pending event's amount and time; `dosing`: its row of the map; `of_amount`, `of_time`:
+    derivatives by F and by the modelled duration or rate. Its time moves with the lag besides."""
     new, sens = pending_of(p, w)[index], pending_sens_of(p, w)[index]
-    dosing = integers(p.dosing_map, (p.n_states, 4))[new.compartment]
     by_fraction, by_lag = dosing[_FRACTION], dosing[_LAG]
     parameter_map = integers(p.parameter_map, (p.n_parameters, p.n_wrt))
     new.moves = 0

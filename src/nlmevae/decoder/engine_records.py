@@ -35,7 +35,7 @@ def _fields(names: str, kind: type) -> list[tuple[str, type]]:
 
 #: Sizes of one call, first slots of the workspace blocks (layout.Layout), addresses of kernels and arrays.
 PLAN = np.dtype(
-    _fields("n_states n_inputs n_covariates n_records n_parameters n_outputs n_wrt", np.int64)
+    _fields("n_states n_inputs n_covariates n_records n_parameters n_outputs n_wrt n_dose_inputs", np.int64)
     + _fields("width capacity n_rows n_subjects n_events n_observations n_covariate_rows n_predictions", np.int64)
     + _fields("time step stop wake active n_steps max_steps rtol atol_growth", np.int64)
     + _fields("time_new output_time input covariate switch record parameter atol forcing state", np.int64)
@@ -52,7 +52,7 @@ SUBJECT = np.dtype(
     _fields("event event_end observation observation_end covariate covariate_end", np.int64)
     + _fields("start", np.float64)
 )
-EVENT = np.dtype(_fields("time amount rate interval", np.float64) + _fields("kind compartment order", np.int64))
+EVENT = np.dtype(_fields("time amount rate interval", np.float64) + _fields("kind compartment input order", np.int64))
 OBSERVATION = np.dtype(_fields("time", np.float64) + _fields("output order", np.int64))
 #: Where a lane stands.
 LANE = np.dtype(

@@ -14,7 +14,7 @@ OBSERVE, BOLUS, INFUSION, INFUSION_DURATION, INFUSION_RATE, RESET, CHANGE, STEAD
     range(10)
 )
 # columns of Schedule.what and Schedule.number
-ACTION, ORDER, COMPARTMENT, PLACE, DOSE = range(5)
+ACTION, ORDER, COMPARTMENT, PLACE, DOSE, INPUT = range(6)
 TIME, AMOUNT, RATE, INTERVAL = range(4)
 # what a pending event does, and the columns of pending_what
 ADD_AMOUNT, ADD_RATE, END_RATE = range(3)
@@ -22,8 +22,8 @@ RANK, DOES, INTO, REPEATS, RECORD = range(5)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def give_bolus(n, system, state, c, dose):
-    share, left = 2 * n + 3 * n * n + c, n + n * n + c
+def give_bolus(n, system, state, c, own, dose):
+    share, left = 2 * n + 3 * n * n + 4 * own, n + n * n + c
     amount = dose * system[share, 0]
     if not amount * dose >= 0.0:
         amount = np.nan
@@ -75,8 +75,8 @@ def describe(n, system, schedule, record, kind, pending, pending_what, i):
     """
     c, width = schedule.what[record, COMPARTMENT], pending.shape[2]
     dose, rate = schedule.number[record, AMOUNT], schedule.number[record, RATE]
-    share, lag = 2 * n + 3 * n * n + c, 3 * n + 3 * n * n + c
-    modelled = 4 * n + 3 * n * n + c if kind == INFUSION_DURATION else 5 * n + 3 * n * n + c
+    share = 2 * n + 3 * n * n + 4 * schedule.what[record, INPUT]
+    lag, modelled = share + 1, share + 2 if kind == INFUSION_DURATION else share + 3
     if not (system[lag, 0] >= 0.0 and system[share, 0] >= 0.0):
         return 0
     if kind in (INFUSION_DURATION, INFUSION_RATE) and not system[modelled, 0] > 0.0:

@@ -31,6 +31,7 @@ from nlmevae.decoder.linear_doses import (
     CHANGE,
     COMPARTMENT,
     EMPTY,
+    INPUT,
     OBSERVE,
     ORDER,
     PLACE,
@@ -59,7 +60,7 @@ class Schedule(NamedTuple):
     """Doses, resets, observations and changes of covariates in the order in which they happen.
 
     Records of subject i are first[i]:last[i] (nothing after its last observation); start (N,) times of
-    the initial state; what (n_records, 5) and number (n_records, 4): columns named in linear_doses, PLACE being the
+    the initial state; what (n_records, 6) and number (n_records, 4): columns named in linear_doses, PLACE being the
     index of an observation within its subject, DOSE the kind of the doses that lead to a steady state. From one CHANGE
     to the next the system is constant: a segment.
     """
@@ -75,11 +76,11 @@ class Plan(NamedTuple):
     """How a row's system is put together, n compartments and n_k active inputs. Not `by_formula`: its modes are found
     from M.
 
-    template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n),
-    F (n), lag (n), duration (n), rate (n), drift (n*n) = -(generator applied to L). The others come from the compiled
-    function: *_values (count, 2) list (slot, source row), *_slopes (count, 3) list (slot, column, source row); those
-    of M apart, for they are rarely needed. lagged (n,) bool. wanted: compartments whose amounts the output reads.
-    capacity: pending events of one row.
+    template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n), F, lag,
+    duration and rate of each of the m dose inputs (4*m), drift (n*n) = -(generator applied to L). The others come from
+    the compiled function: *_values (count, 2) list (slot, source row), *_slopes (count, 3) list (slot, column, source
+    row); those of M apart, for they are rarely needed. lagged (m,) bool. wanted: compartments whose amounts the output
+    reads. capacity: pending events of one row.
     """
 
     n: int
@@ -150,8 +151,8 @@ def solve_rows(
             action, c = schedule.what[record, ACTION], schedule.what[record, COMPARTMENT]
             if action == OBSERVE:
                 _observe(n, plan.wanted, system, state, ptr[r] + schedule.what[record, PLACE], amounts, d_amounts)
-            elif action == BOLUS and not plan.lagged[c]:
-                give_bolus(n, system, state, c, schedule.number[record, AMOUNT])
+            elif action == BOLUS and not plan.lagged[schedule.what[record, INPUT]]:
+                give_bolus(n, system, state, c, schedule.what[record, INPUT], schedule.number[record, AMOUNT])
             elif action == RESET:
                 _restart(n, system, state, rates)
                 n_pending, n_running = none, none

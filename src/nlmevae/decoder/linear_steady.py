@@ -20,6 +20,7 @@ from nlmevae.decoder.linear_doses import (
     COMPARTMENT,
     DOSE,
     INFUSION_RATE,
+    INPUT,
     INTERVAL,
     RATE,
     RECORD,
@@ -59,7 +60,7 @@ def reach_steady_state(n, modal, system, state, rates, schedule, record, pending
         speed[0] = schedule.number[record, RATE]
         if kind == INFUSION_RATE:
             for k in range(len(speed)):
-                speed[k] = system[5 * n + 3 * n * n + c, k]
+                speed[k] = system[2 * n + 3 * n * n + 4 * schedule.what[record, INPUT] + 3, k]
         add_rate(n, system, own, own_rates, c, 1.0 if speed[0] >= 0.0 else np.nan, speed)
         _balance(n, modal, system, own, own_rates, general)
         _add(n, state, own)

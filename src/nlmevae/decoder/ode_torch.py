@@ -21,6 +21,7 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.print_torch import link_torch
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
+from nlmevae.decoder.logarithms import share_for_logarithms
 from nlmevae.decoder.steady_torch import FixedPoint, Place, SteadyState, TorchSteadyStates
 
 
@@ -101,7 +102,7 @@ class TorchodeDecoder(Decoder):
         self.device = torch.device(device)
         self.rtol, self.max_steps = rtol, max_steps or _USUAL_STEPS
         largest = float(np.abs(table.ev_amt).max()) if len(table.ev_amt) else 1.0
-        self.atol = atol if atol is not None else rtol * max(largest, 1.0)
+        self.atol = atol if atol is not None else share_for_logarithms(form) * rtol * max(largest, 1.0)
         self._individual = link_torch(form.individual, title=f"{form.model.name}: individual parameters")
         self._initial = link_torch(form.initial, title=f"{form.model.name}: initial amounts")
         self._rhs = link_torch(form.rhs, title=f"{form.model.name}: right-hand side")
@@ -344,11 +345,12 @@ class TorchodeDecoder(Decoder):
         if table.ev_is_steady[e]:
             return self._steady_changes(e, nominal, next(s for s in steady if s.event == e))
         target = self.form.dosing[number - 1]
+        state = target.compartment - 1
         time = nominal + p[target.lag][row] if target.lag else nominal
         share = p[target.bioavailability][row] if target.bioavailability else torch.ones_like(nominal)
         amount = share * float(table.ev_amt[e])
         if kind is EventKind.BOLUS:
-            return [_Change(time, float(time.detach()), order, "bolus", order, number - 1, amount)]
+            return [_Change(time, float(time.detach()), order, "bolus", order, state, amount)]
         speed = torch.full_like(nominal, float(table.ev_rate[e]))
         if kind is EventKind.INFUSION_RATE:
             speed = p[target.rate][row]
@@ -356,13 +358,14 @@ class TorchodeDecoder(Decoder):
             speed = amount / p[target.duration][row]
         end = time + (p[target.duration][row] if kind is EventKind.INFUSION_DURATION else amount / speed)
         return [
-            _Change(time, float(time.detach()), order, "rate", order, number - 1, speed),
-            _Change(end, float(end.detach()), order, "rate", order, number - 1, -speed),
+            _Change(time, float(time.detach()), order, "rate", order, state, speed),
+            _Change(end, float(end.detach()), order, "rate", order, state, -speed),
         ]
 
     def _steady_changes(self, e: int, nominal: torch.Tensor, state: SteadyState) -> list[_Change]:
         """The amounts, and infusions of earlier doses that go on."""
-        order, when, compartment = float(self.table.ev_order[e]), float(nominal), int(self.table.ev_cmt[e]) - 1
+        order, when = float(self.table.ev_order[e]), float(nominal)
+        compartment = self.form.dosing[int(self.table.ev_cmt[e]) - 1].compartment - 1
         adds = self.table.ev_kind[e] == EventKind.STEADY_STATE_ADD
         changes = [_Change(nominal, when, order, "add" if adds else "set", order, value=state.amounts)]
         for k in range(state.running):

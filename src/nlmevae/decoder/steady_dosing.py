@@ -33,7 +33,7 @@ class DoseReader:
 
     def __init__(self, form: LatentForm, table: EventTable, events: np.ndarray) -> None:
         self.table, self._events = table, events
-        self._compartment = table.ev_cmt[events].astype(int) - 1
+        self._input = table.ev_cmt[events].astype(int) - 1
         self._covariates = table.cov[covariate_rows_at(table, events)]
         self._dosing = _DosingParameters(form)
 
@@ -43,8 +43,7 @@ class DoseReader:
     def read(self, x: np.ndarray, event: np.ndarray) -> SteadyDoses:
         """Doses of events (indices into `events`) at inputs x (P, n_inputs)."""
         table, e = self.table, self._events[event]
-        compartment = self._compartment[event]
-        parameter = self._dosing.at(x, self._covariates[event], compartment)
+        parameter = self._dosing.at(x, self._covariates[event], self._input[event])
         given, stated, interval = table.ev_amt[e], table.ev_rate[e], table.ev_ii[e]
         share, d_share = parameter["bioavailability"]
         amount, d_amount = share * given, d_share * given[:, None]
@@ -85,7 +84,7 @@ _DOSING_DEFAULTS = {"bioavailability": 1.0, "lag": 0.0, "duration": 1.0, "rate":
 
 
 class _DosingParameters:
-    """F, lag, duration and rate of the compartments, with derivatives."""
+    """F, lag, duration and rate of the dose inputs, with derivatives."""
 
     def __init__(self, form: LatentForm) -> None:
         fields = list(_DOSING_DEFAULTS)
@@ -105,8 +104,8 @@ class _DosingParameters:
         if self._function is not None:
             self._function.close()
 
-    def at(self, x: np.ndarray, covariates: np.ndarray, compartment: np.ndarray) -> dict:
-        """Field -> values (P,) and derivatives (P, n_inputs) of each event's compartment."""
+    def at(self, x: np.ndarray, covariates: np.ndarray, into: np.ndarray) -> dict:
+        """Field -> values (P,) and derivatives (P, n_inputs) of each event's dose input `into` (P,), from 0."""
         n_pairs, function = len(x), self._function
         values, slopes = np.zeros((0, n_pairs)), np.zeros((0, n_pairs, self._n_inputs))
         if function is not None and n_pairs:
@@ -117,7 +116,7 @@ class _DosingParameters:
         result = {}
         for field, default in _DOSING_DEFAULTS.items():
             value, slope = np.full(n_pairs, default), np.zeros((n_pairs, self._n_inputs))
-            place = self._where[field][compartment]
+            place = self._where[field][into]
             own = np.flatnonzero(place >= 0)
             if len(own) and len(values):
                 value[own], slope[own] = values[place[own], own], slopes[place[own], own]

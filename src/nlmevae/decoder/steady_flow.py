@@ -122,7 +122,7 @@ def flow_table(
 ) -> EventTable:
     """One subject per event, the first `observed` compartments observed at time 1."""
     n, count = form.n_compartments, len(events)
-    compartment = table.ev_cmt[events].astype(int)
+    compartment = form.dosed_states(table.ev_cmt[events]) + 1
     each = np.arange(count + 1, dtype=np.int32)
     once = np.ones(count)
     return EventTable(

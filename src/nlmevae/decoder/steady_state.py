@@ -90,7 +90,7 @@ class SteadyStateSolver:
         self.form, self.table, self.rtol = form, table, rtol
         events = np.flatnonzero(table.ev_is_steady)
         self._event_ptr = np.searchsorted(events, table.ev_ptr)
-        self.compartment = table.ev_cmt[events].astype(int) - 1
+        self.compartment = form.dosed_states(table.ev_cmt[events])
         self.covariates = table.cov[covariate_rows_at(table, events)]
         self.flow = Flow(form, table, events, self.covariates, make)
         self.balance = Balance(form, self.flow)

@@ -112,7 +112,7 @@ class TorchSteadyStates:
         amount, rate, duration, lag = (torch.stack(column) for column in zip(*columns, strict=True))
         events = [e for _, e in pairs]
         interval = torch.as_tensor(self.table.ev_ii[events])
-        compartments = torch.as_tensor(self.table.ev_cmt[events].astype(np.int64)) - 1
+        compartments = torch.as_tensor(self.form.dosed_states(self.table.ev_cmt[events]))
         rounds = torch.ceil(duration.detach() / torch.where(interval > 0, interval, 1.0)) - 1.0
         return _Doses(
             row=np.array([row for row, _ in pairs]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.data.events import EventTable
+from nlmevae.data.value_scales import to_scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,20 @@ class Censoring:
 
 
 def censoring(table: EventTable) -> Censoring:
-    """From the event table; nothing is censored where it knows no intervals."""
+    """On the scale of `ob_value`; nothing is censored where the event table knows no intervals."""
+    found = natural_censoring(table)
+    if table.ob_scale is None:
+        return found
+    moved = (to_scale(table.ob_scale, values) for values in (found.lower, found.upper, found.limit))
+    return Censoring(**dict(zip(("lower", "upper", "limit"), moved, strict=True)))
+
+
+def natural_censoring(table: EventTable) -> Censoring:
+    """On the scale of the data."""
     limits = table.ob_limits if table.ob_limits is not None else np.full((table.n_obs_total, 2), np.nan)
     kind = table.ob_endpoint
-    return censored_by(limits[:, 0], limits[:, 1], table.ob_value, table.ob_cmt if kind is None else kind)
+    lower, upper, value = (table.natural(values) for values in (limits[:, 0], limits[:, 1], table.ob_value))
+    return censored_by(lower, upper, value, table.ob_cmt if kind is None else kind)
 
 
 def censored_by(lower: np.ndarray, upper: np.ndarray, y: np.ndarray, kind: np.ndarray) -> Censoring:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.times import observation_times, time_after_dose, time_name
-from nlmevae.diagnostics.censoring import Censoring, censoring
+from nlmevae.diagnostics.censoring import Censoring, natural_censoring
 from nlmevae.diagnostics.endpoints import Endpoints, endpoints
 from nlmevae.diagnostics.replicates import SimulatedObservations, Steps, simulate_observations
 from nlmevae.diagnostics.vpc import CheckedValues, CheckOptions, visual_predictive_check
@@ -90,7 +90,7 @@ def predictive_checks(
     """Every check of every stratum of every endpoint that has observations, in that order.
 
     Args:
-        pred: (M,) population predictions, for prediction correction.
+        pred: (M,) population predictions as the decoder gives them, for prediction correction.
         stratify: data item; each of its values at the observations is a stratum (two strata, up to the median and
             above, where there are more than 6 values).
         against: the independent variable: None for TIME, TAD for the time after the last dose, or a data item.
@@ -102,7 +102,8 @@ def predictive_checks(
     model = at.problem.model
     x = independent(at, dataset, against)
     stratum, names = strata(model, dataset, table.ob_row, stratify)
-    limits = censoring(table)
+    limits = natural_censoring(table)
+    y, drawn, pred = (table.natural(values) for values in (at.joint.y, simulated.y, pred))
     found = []
     for number, kind in enumerate(kinds.kinds):
         for s, name in enumerate(names):
@@ -111,9 +112,9 @@ def predictive_checks(
                 continue
             values = CheckedValues(
                 x=x,
-                y=_values(at.joint.y, limits),
+                y=_values(y, limits),
                 pred=pred,
-                simulated=simulated.y,
+                simulated=drawn,
                 below=limits.below,
                 limit=limits.limit,
                 log_scale=kind.log_scale,

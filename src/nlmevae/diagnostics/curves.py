@@ -23,7 +23,8 @@ def individual_curves(
         return ()
     decoder = decoder_of(at.problem.decoder, grid.table)
     try:
-        pred, ipred = (decoder.predict(at.joint.inputs(z)).prediction for z in (at.joint.mean, at.mode))
+        points = (at.joint.mean, at.mode)
+        pred, ipred = (grid.table.natural(decoder.predict(at.joint.inputs(z)).prediction) for z in points)
     finally:
         decoder.close()
     curves = []

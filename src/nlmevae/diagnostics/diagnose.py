@@ -65,16 +65,21 @@ def diagnose(
 def observation_diagnostics(
     at: AtEstimates, dataset: Dataset, simulated: SimulatedObservations | None, *, seed: int
 ) -> ObservationDiagnostics:
-    """Everything that has one value per observation; what needs simulations is NaN without them."""
+    """Everything that has one value per observation; what needs simulations is NaN without them.
+
+    Of an outcome with a transformed distribution, values and predictions are on the scale of the data, residuals on
+    that of the distribution.
+    """
     table, joint = at.problem.table, at.joint
     known = censoring(table)
     censored = known.censored
     typical, individual = linearised_at(joint, joint.mean), linearised_at(joint, at.mode)
     found = at.modes.ok[table.ob_subject]
     nothing = np.full(len(joint.y), np.nan)
-    errors = None
+    errors, epred = None, nothing
     if simulated is not None:
         errors = prediction_errors(joint.y, simulated.y, table.ob_ptr, censoring=known, seed=seed)
+        epred = errors.expected if table.ob_scale is None else _mean(table.natural(simulated.y))
     with np.errstate(invalid="ignore", divide="ignore"):
         iwres = (joint.y - individual.prediction) / individual.sd
     return ObservationDiagnostics(
@@ -82,19 +87,25 @@ def observation_diagnostics(
         endpoint=endpoints(at.problem).of,
         row=table.ob_row.astype(int),
         time=observation_times(at.problem.model, dataset, table),
-        dv=joint.y,
-        pred=typical.prediction,
-        ipred=np.where(found, individual.prediction, np.nan),
+        dv=table.natural(joint.y),
+        pred=table.natural(typical.prediction),
+        ipred=np.where(found, table.natural(individual.prediction), np.nan),
         iwres=np.where(found & ~censored, iwres, np.nan),
         wres=weighted_residuals(joint, typical, ~censored),
-        cpred=np.where(found, individual.expected, np.nan),
+        cpred=np.where(found, table.natural(individual.expected), np.nan),
         cwres=weighted_residuals(joint, individual, found & ~censored),
-        epred=nothing if errors is None else errors.expected,
+        epred=epred,
         ewres=nothing if errors is None else errors.weighted,
         npd=nothing if errors is None else errors.npd,
         npde=nothing if errors is None else errors.npde,
         censored=censored,
     )
+
+
+def _mean(simulated: np.ndarray) -> np.ndarray:
+    """(M,) over the replicates that did not fail."""
+    usable = simulated[np.isfinite(simulated).all(axis=1)]
+    return usable.mean(axis=0) if len(usable) else np.full(simulated.shape[1], np.nan)
 
 
 def _warnings(

@@ -35,6 +35,7 @@ def simulated_data(
         threads: see `replicates`. steps: told about every data set.
     """
     options = {"seed": seed, "random_effects": random_effects, "residual_error": residual_error}
+    table = problem.table
     transforms = [latent.transform for latent in problem.form.latents]
     if uncertainty is None:
         joint = problem.joint(population)
@@ -45,9 +46,9 @@ def simulated_data(
     for replicate, pred in source:
         yield SimulatedData(
             number=replicate.number + 1,
-            dv=replicate.y,
-            ipred=replicate.prediction,
-            pred=pred,
+            dv=table.natural(replicate.y),
+            ipred=table.natural(replicate.prediction),
+            pred=table.natural(pred),
             psi=natural(transforms, replicate.z),
         )
         if steps is not None:

@@ -17,8 +17,11 @@ def subject_covariates(model: Model, dataset: Dataset) -> SubjectCovariates:
     out."""
     first = dataset.subject_ptr[:-1]
     names, columns = [], []
+    declared = None if model.project is None else {c.item for c in model.project.covariates}
     for column in model.data.columns:
         if column.role != "covariate" or column.name not in dataset.columns:
+            continue
+        if declared is not None and column.name not in declared:  # a regressor, or the kind of observation
             continue
         k = dataset.columns.index(column.name)
         values = np.where(dataset.missing[first, k], np.nan, dataset.values[first, k])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
@@ -26,6 +27,7 @@ from nlmevae.ir import CovarianceBlock, Model
 from nlmevae.likelihood.criteria import information_criteria
 from nlmevae.likelihood.importance import ImportanceLikelihood
 from nlmevae.results.fit_result import EndpointCount, Estimate, FitResult, IndividualResults, LikelihoodValue, TraceRow
+from nlmevae.results.own_names import in_own_names
 from nlmevae.results.shrinkage import Shrinkage
 from nlmevae.results.status import FitStatus
 from nlmevae.results.uncertainty_result import UncertaintyResult
@@ -88,7 +90,7 @@ def assemble_result(
             problem, population, estimation.uncertainty, estimates, reason=estimation.no_uncertainty
         )
     transforms = {p.eta: p.transform.kind for p in model.individual_parameters}
-    return FitResult(
+    result = FitResult(
         name=model.name,
         source_path=model.source.path,
         data_path=dataset.path,
@@ -117,7 +119,20 @@ def assemble_result(
         endpoints=_endpoints(problem),
         data_ranges=data_ranges(problem.table),
         fingerprint=model.fingerprint,
+        source_format=model.source.format,
         uncertainty=known,
+    )
+    return result if model.project is None else _in_own_names(result, model.project.shown)
+
+
+def _in_own_names(result: FitResult, shown: Mapping[str, str]) -> FitResult:
+    """What is said in words, of a Monolix project."""
+    known = result.uncertainty
+    return replace(
+        result,
+        message=in_own_names(result.message, shown),
+        warnings=tuple(in_own_names(w, shown) for w in result.warnings),
+        uncertainty=None if known is None else replace(known, status=in_own_names(known.status, shown)),
     )
 
 
@@ -197,6 +212,8 @@ def estimates_of(model: Model, initial: Population, final: Population | None = N
     ]
     omega = _covariances("omega", model.omega, list(_eta_labels(model)), initial.omega, population.omega)
     sigma = _covariances("sigma", model.sigma, _sigma_labels(model), initial.sigma, population.sigma)
+    if model.project is not None:  # what has no name there repeats another one, as on the second occasion
+        omega = [replace(e, label=model.project.shown.get(e.name, "")) for e in omega]
     return (*thetas, *omega, *sigma)
 
 

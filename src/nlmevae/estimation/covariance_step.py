@@ -62,8 +62,8 @@ class CovarianceStep:
             )
         if not (status.completed or status is FitStatus.MONTE_CARLO_LIMITED or self.unconditional):
             return (
-                "Standard errors are not computed, because the fit did not converge; $COVARIANCE UNCONDITIONAL or "
-                "--covariance METHOD asks for them all the same."
+                "Standard errors are not computed, because the fit did not converge; --covariance METHOD "
+                "(NONMEM: also UNCONDITIONAL) asks for them all the same."
             )
         return ""
 

@@ -19,7 +19,7 @@ def fitted_model(result: FitResult, model: Model) -> Model:
     if result.fingerprint != model.fingerprint:
         raise DataError(
             f"{model.source.path} has other equations than the model of {source}",
-            hint="give the control stream that was fitted, or fit this one; comments, initial estimates and records "
+            hint="give the model file that was fitted, or fit this one; comments, initial estimates and records "
             "that do not change predictions may differ",
         )
     return model_at(model, ParameterValues.of(((e.name, e.value) for e in result.estimates), source=source))

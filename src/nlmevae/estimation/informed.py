@@ -71,9 +71,9 @@ def _modelled_infusions(form: LatentForm, table: EventTable) -> np.ndarray:
     """(N, P) bool: the duration or rate of an infusion the subject gets."""
     used = np.zeros((table.n_subjects, len(form.parameters)), dtype=bool)
     subject = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
-    for target in form.dosing:
+    for number, target in enumerate(form.dosing, 1):
         for name, stated in ((target.duration, -2), (target.rate, -1)):
             if name:
-                own = (table.ev_cmt == target.compartment) & (table.ev_rate == stated)
+                own = (table.ev_cmt == number) & (table.ev_rate == stated)
                 used[subject[own], form.parameters.index(name)] = True
     return used

@@ -20,6 +20,7 @@ from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.events import EventTable
 from nlmevae.data.ranges import outside
+from nlmevae.data.value_scales import to_natural
 from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.amortised import encode
@@ -241,6 +242,8 @@ def _records(
         f = part.predict(z)
         y = part.simulate(z, f, rng)
         at = slice(int(table.ob_ptr[chosen[0]]), int(table.ob_ptr[chosen[-1] + 1]))
+        if table.ob_scale is not None:
+            f, y = (to_natural(table.ob_scale[at], values) for values in (f, y))
         lower[at], upper[at] = np.quantile(f, levels, axis=0)
         y_lower[at], y_upper[at] = np.quantile(y, levels, axis=0)
         mean[at], sd[at] = f.mean(axis=0), f.std(axis=0)
@@ -250,9 +253,9 @@ def _records(
         subject=table.ob_subject,
         line=dataset.lines[table.ob_row],
         time=times[table.ob_row],
-        dv=np.where(observed, table.ob_value, np.nan),
-        pred=joint.predict(joint.mean),
-        ipred=joint.predict(mode),
+        dv=np.where(observed, table.natural(table.ob_value), np.nan),
+        pred=table.natural(joint.predict(joint.mean)),
+        ipred=table.natural(joint.predict(mode)),
         mean=mean,
         sd=sd,
         lower=lower,

@@ -91,6 +91,7 @@ class Problem:
             omega=self.latent_omega(population),
             structural=population.thetas[self.structural_index],
             coefficients=self.residual.coefficients(population.thetas, population.sigma),
+            constant=self.table.log_slope,
         )
 
     def searching(self, effects: Effects) -> Problem:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from nlmevae.estimation.posterior import Posterior
-from nlmevae.likelihood.climb import descend
+from nlmevae.likelihood.climb import RIDGE, descend
 from nlmevae.likelihood.importance import restrict
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import lattice, safe_cholesky
@@ -159,5 +159,11 @@ def _prior_constant(joint: JointDensity) -> float:
 
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:
+    """Of curvatures that are singular in their digits, that with a ridge (`climb.RIDGE`)."""
     finite = np.isfinite(hessian).all(axis=(-2, -1))
-    return np.linalg.inv(np.where(finite[:, None, None], hessian, np.eye(hessian.shape[-1])))
+    usable = np.where(finite[:, None, None], hessian, np.eye(hessian.shape[-1]))
+    try:
+        return np.linalg.inv(usable)
+    except np.linalg.LinAlgError:
+        diagonal = np.einsum("nii->ni", usable)
+        return np.linalg.inv(usable + RIDGE * diagonal[:, :, None] * np.eye(hessian.shape[-1]))

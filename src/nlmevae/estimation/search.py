@@ -34,12 +34,13 @@ SAME_MEAN = 1e-8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedModel:
     """The model that was written, met with its data again; thetas: the names of each selected effect's
-    coefficients, in the order of the selected candidates."""
+    coefficients, in the order of the selected candidates; base: of the searched model's THETAs (empty: as there)."""
 
     model: Model
     dataset: Dataset
     table: EventTable
     thetas: tuple[tuple[str, ...], ...]
+    base: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +191,9 @@ class _Mapping:
         n_search = len(outcome.problem.model.thetas)
         search = np.full(len(number), -1)
         n_base = n_search - len(effects.names)
-        search[:n_base] = np.arange(n_base)
+        base = selected.base or tuple(t.name for t in outcome.problem.model.thetas[:n_base])
+        for k, name in enumerate(base):
+            search[number[name]] = k
         for names, u in zip(selected.thetas, np.flatnonzero(support), strict=True):
             for name, theta in zip(names, effects.theta[effects.unit == u], strict=True):
                 search[number[name]] = theta
@@ -229,4 +232,4 @@ def _check_same_mean(outcome: SearchOutcome, problem: Problem, population: Popul
     written = problem.mean.mean(population.thetas)
     scale = np.maximum(np.abs(found), 1.0)
     if written.shape != found.shape or not np.all(np.abs(written - found) <= SAME_MEAN * scale):
-        raise AssertionError("the written control stream does not state the selected covariate model")
+        raise AssertionError("the written model does not state the selected covariate model")

@@ -12,7 +12,7 @@ from nlmevae.decoder.base import Decoder
 
 _OF_EVENTS = ("ev_time", "ev_kind", "ev_cmt", "ev_amt", "ev_rate", "ev_ii", "ev_order")
 _OF_OBSERVATIONS = ("ob_time", "ob_value", "ob_cmt", "ob_row", "ob_order", "ob_data")
-_MAYBE = ("ob_endpoint", "ob_limits")
+_MAYBE = ("ob_endpoint", "ob_limits", "ob_scale")
 _OF_COVARIATES = ("cov_time", "cov_order", "cov")
 
 

@@ -18,6 +18,16 @@ from nlmevae.ir.expression import (
 from nlmevae.ir.individual import CovariateEffect, IndividualParameter, Transform
 from nlmevae.ir.model import Model, SourceReference
 from nlmevae.ir.model_times import model_times, past_flags, time_of
+from nlmevae.ir.monolix_rows import (
+    ComputedItem,
+    DoseRoute,
+    EmptyingDose,
+    MonolixRows,
+    RegroupedItem,
+    RowColumn,
+    RowUse,
+    TransitDose,
+)
 from nlmevae.ir.observation import (
     Censoring,
     ErrorCoefficient,
@@ -40,6 +50,7 @@ from nlmevae.ir.program import (
     needed_for,
     needed_names,
 )
+from nlmevae.ir.project_request import ProjectCovariate, ProjectRequest
 from nlmevae.ir.request import (
     NONMEM_RAW_FORMAT,
     CovarianceRequest,
@@ -52,7 +63,7 @@ from nlmevae.ir.request import (
     TableRequest,
 )
 from nlmevae.ir.residual_signs import opposite_signs, summed_thetas
-from nlmevae.ir.structural import ClosedForm, Compartment, StructuralModel, status_name
+from nlmevae.ir.structural import ClosedForm, Compartment, DoseInput, StructuralModel, status_name
 from nlmevae.ir.variance_elements import (
     constant_elements,
     initial_elements,
@@ -73,6 +84,7 @@ __all__ = [
     "Column",
     "Compare",
     "Compartment",
+    "ComputedItem",
     "CovarianceBlock",
     "CovarianceRequest",
     "CovariateEffect",
@@ -80,6 +92,9 @@ __all__ = [
     "DataSpec",
     "DerivedItems",
     "Diagnostic",
+    "DoseInput",
+    "DoseRoute",
+    "EmptyingDose",
     "ErrorCoefficient",
     "ErrorCorrelation",
     "ErrorEffect",
@@ -90,13 +105,19 @@ __all__ = [
     "IndividualParameter",
     "Logical",
     "Model",
+    "MonolixRows",
     "Negate",
     "Not",
     "Number",
     "ObservationModel",
     "PopulationParameter",
     "Program",
+    "ProjectCovariate",
+    "ProjectRequest",
+    "RegroupedItem",
     "ResidualError",
+    "RowColumn",
+    "RowUse",
     "SearchSpace",
     "SimulationRequest",
     "SourceReference",
@@ -106,6 +127,7 @@ __all__ = [
     "TableFormat",
     "TableRequest",
     "Transform",
+    "TransitDose",
     "Where",
     "assignments",
     "free_elements",

@@ -7,39 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nlmevae.errors import Location
+from nlmevae.ir.data_item import Column
+from nlmevae.ir.monolix_rows import MonolixRows
 from nlmevae.ir.program import Statement
 
-Role = Literal[
-    "id",
-    "time",
-    "date",
-    "dv",
-    "mdv",
-    "evid",
-    "amt",
-    "rate",
-    "ii",
-    "addl",
-    "ss",
-    "cmt",
-    "covariate",
-    "derived",
-    "inert",
-    "drop",
-]
 FilterOperator = Literal["==", "!=", "<", "<=", ">", ">="]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One $INPUT item, by position. `name` is what programs read, `synonym` the other spelling. The role "derived" is
-    that of an item that is no column of the file, see `DerivedItems`; "inert" that of a reserved item whose
-    values must ask for nothing."""
-
-    name: str
-    role: Role
-    synonym: str | None = None
-    at: Location | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +54,7 @@ class DataSpec:
     records: read at most this many records.
     derived: how the derived columns are computed; None if there are none.
     last20: years of two digits up to this are 20nn; None: NM-TRAN's default, 50.
+    monolix: the file is read by Monolix's rules, see data.monolix_rows; `columns` are then its `items`.
     """
 
     path: str
@@ -93,6 +66,7 @@ class DataSpec:
     records: int | None = None
     derived: DerivedItems | None = None
     last20: int | None = None
+    monolix: MonolixRows | None = None
     at: Location | None = field(default=None, compare=False, repr=False)
 
     @property

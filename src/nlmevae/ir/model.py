@@ -13,6 +13,7 @@ from nlmevae.ir.model_times import model_times
 from nlmevae.ir.observation import ObservationModel
 from nlmevae.ir.parameters import CovarianceBlock, PopulationParameter, zero_effects
 from nlmevae.ir.program import Program, names_read, needed_for, without_values
+from nlmevae.ir.project_request import ProjectRequest
 from nlmevae.ir.request import (
     CovarianceRequest,
     Diagnostic,
@@ -43,7 +44,7 @@ class Model:
     `thetas`, `omega` and `sigma` are in the source's order, which is the order of result files.
     `individual_parameters` holds one entry per ETA that makes one parameter random and whose form was
     verified, in ETA order. Every other ETA is a latent variable of its own, read where the code reads it.
-    `etas` and `epsilons` are all effect names in order.
+    `etas` and `epsilons` are all effect names in order. `project`: of a Monolix project.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Model:
     tables: tuple[TableRequest, ...] = ()
     simulation: SimulationRequest | None = None
     prior: PriorRequest | None = None
+    project: ProjectRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
@@ -125,6 +127,8 @@ class Model:
             self.executed,
             self.data.derived,
             self.structural,
+            *self.structural.inputs,
+            *(self.data.monolix.meaning if self.data.monolix else ()),
             self.individual_parameters,
             self.observations,
             [(t.name, t.fixed, t.init if t.fixed else None) for t in self.thetas],

@@ -104,12 +104,13 @@ class ObservationModel:
         epsilons: the EPS that act on it.
         when: condition on data items that chooses its records; None: all of them.
         floor: values are known to lie above it, their density is conditional on that; None: no condition.
+        scale: of Y: the prediction is its logarithm, or its logit between two bounds (log- and logit-normal outcomes).
         censoring: records of this endpoint that are known as intervals only; `when` does not hold there.
     """
 
     name: str
     error: ResidualError
-    scale: Literal["natural", "log"] = "natural"
+    scale: Literal["natural", "log", "logit"] = "natural"
     epsilons: tuple[str, ...] = ()
     when: Expression | None = None
     floor: Expression | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 ClosedForm = Literal["one", "one_absorption", "two", "two_absorption", "three", "three_absorption", "linear"]
@@ -41,11 +41,26 @@ class Compartment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoseInput:
+    """A way by which doses enter a compartment: input `number` of the dose records (CMT). `bioavailability`, `lag`,
+    `duration` and `rate` name program variables as in `Compartment`."""
+
+    number: int
+    compartment: int
+    bioavailability: str | None = None
+    lag: str | None = None
+    duration: str | None = None
+    rate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StructuralModel:
     """Compartments and solution method; no compartments = prediction by formula.
 
     Attributes:
         compartments: in order of their numbers; empty for $PRED.
+        inputs: further inputs of doses, numbered on from the number of compartments; input n of the first so many is
+            compartment n itself, see `dose_inputs`.
         closed_form: the linear model's name when it has one; its rate constants are then the program
             variables in `rate_constants`: one (K), one_absorption (KA, K), two (K, K12, K21),
             two_absorption (KA, K, K23, K32), three (K, K12, K21, K13, K31), three_absorption (KA, K, K23, K32, K24,
@@ -59,6 +74,7 @@ class StructuralModel:
     """
 
     compartments: tuple[Compartment, ...] = ()
+    inputs: tuple[DoseInput, ...] = field(default=(), repr=False)  # not in the fingerprint of a model without any
     closed_form: ClosedForm | None = None
     rate_constants: tuple[str, ...] = ()
     flows: tuple[tuple[int, int], ...] = ()
@@ -76,12 +92,24 @@ class StructuralModel:
         return frozenset() if output is None else frozenset(n for n in (output.scale, output.bioavailability) if n)
 
     @property
+    def dose_inputs(self) -> tuple[DoseInput, ...]:
+        """All inputs in order of their numbers: the compartments', then `inputs`."""
+        own = (
+            DoseInput(
+                number=c.number,
+                compartment=c.number,
+                bioavailability=c.bioavailability,
+                lag=c.lag,
+                duration=c.duration,
+                rate=c.rate,
+            )
+            for c in self.compartments
+        )
+        return (*own, *self.inputs)
+
+    @property
     def program_names(self) -> frozenset[str]:
         """Program variables the structure itself reads: scales, lags, initial amounts, rate constants and so on."""
-        fields = (
-            name
-            for c in self.compartments
-            for name in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial)
-            if name
-        )
-        return frozenset((*fields, *self.rate_constants))
+        fields = [name for c in self.compartments for name in (c.scale, c.initial)]
+        fields += [name for i in self.dose_inputs for name in (i.bioavailability, i.lag, i.duration, i.rate)]
+        return frozenset((*(name for name in fields if name), *self.rate_constants))

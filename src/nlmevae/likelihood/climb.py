@@ -12,6 +12,7 @@ import numpy as np
 
 STEP_CAP = 2.0  # largest change of a component per step, in units of its scale
 DAMPING_START, DAMPING_DOWN, DAMPING_UP, DAMPING_STOP = 1e-3, 0.2, 20.0, 1e8
+RIDGE = 1e-10  # relative
 
 #: (z (R, d), rows (R,)) -> value (R,), gradient (R, d), positive definite curvature (R, d, d) of what is minimised;
 #: the value is inf where it is not defined.
@@ -61,10 +62,27 @@ def _step(gradient: np.ndarray, hessian: np.ndarray, damping: np.ndarray, scale:
     d = gradient.shape[1]
     diagonal = np.einsum("nii->ni", hessian)
     damped = hessian + damping[:, None, None] * diagonal[:, :, None] * np.eye(d)
-    step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+    step = -_solved(damped, gradient)
     longest = np.abs(step / scale).max(axis=1, initial=0.0)
     return step * np.minimum(1.0, STEP_CAP / np.maximum(longest, 1e-300))[:, None]
 
 
 def _decrement(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
-    return (gradient * np.linalg.solve(hessian, gradient[..., None])[..., 0]).sum(axis=1)
+    return (gradient * _solved(hessian, gradient)).sum(axis=1)
+
+
+def _solved(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """matrix^-1 vector of every row (R, d). Far from the data a curvature can be so large in some directions that it is
+    singular in its digits: such a row gets a relative ridge on its diagonal. NaN where there is no number."""
+    try:
+        return np.linalg.solve(matrix, vector[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        found = np.full(vector.shape, np.nan)
+        for row, (own, right) in enumerate(zip(matrix, vector, strict=True)):
+            for ridge in (0.0, RIDGE):
+                try:
+                    found[row] = np.linalg.solve(own + ridge * np.diag(np.diag(own)), right)
+                    break
+                except np.linalg.LinAlgError:
+                    continue
+        return found

@@ -316,7 +316,9 @@ def _pilot_moments(
 def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:
     """The joint density of some subjects only, in the order given; one may come several times."""
     view = SubjectView(joint.decoder, subjects)
-    return replace(joint, decoder=view, observed=joint.observed.at(view.observations), mean=joint.mean[subjects])
+    constant = None if joint.constant is None else joint.constant[subjects]
+    observed = joint.observed.at(view.observations)
+    return replace(joint, decoder=view, observed=observed, mean=joint.mean[subjects], constant=constant)
 
 
 @dataclass(frozen=True, slots=True)

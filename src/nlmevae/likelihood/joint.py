@@ -40,6 +40,8 @@ class JointDensity:
         mean: (N, d) prior mean of z (typical value and covariates).
         omega: (d, d) covariance of z around it, positive definite.
         structural: (s,) structural THETAs, natural scale.
+        constant: (N,) what log p(y_i | z) has besides the density of `observed`: the slopes of a transformation of
+            the values (`EventTable.log_slope`). None: nothing.
     """
 
     decoder: Decoder
@@ -49,6 +51,7 @@ class JointDensity:
     omega: np.ndarray
     structural: np.ndarray
     coefficients: np.ndarray
+    constant: np.ndarray | None = None
 
     @property
     def y(self) -> np.ndarray:
@@ -56,8 +59,8 @@ class JointDensity:
         return self.observed.y
 
     def with_values(self, y: np.ndarray) -> JointDensity:
-        """The same model for other values y (M,), all of them known."""
-        return replace(self, observed=Observed.of(y, self.observed.endpoint))
+        """The same model for other values y (M,), all of them known; the density is that on their own scale."""
+        return replace(self, observed=Observed.of(y, self.observed.endpoint), constant=None)
 
     @property
     def n_subjects(self) -> int:
@@ -88,12 +91,16 @@ class JointDensity:
         """log p(y_i, z): (..., N) for z (..., N, d) and predictions (..., M); -inf where one is not finite."""
         z = np.ascontiguousarray(z, dtype=float)
         draws = z.reshape(_n_rows(z) // self.n_subjects, *z.shape[-2:])
-        out = np.zeros(draws.shape[:2])
+        out = np.zeros(draws.shape[:2]) + self._constant
         f = np.ascontiguousarray(prediction).reshape(len(draws), len(self.y))
         for error in self.residual.numbers(self.coefficients):
             kernels.add_log_likelihood(draws, f, self.observed, self.decoder.table.ob_ptr, error, out)
         kernels.add_log_prior(draws, np.ascontiguousarray(self.mean), self.whiten, self.log_norm, out)
         return out.reshape(z.shape[:-1])
+
+    @property
+    def _constant(self) -> np.ndarray | float:
+        return 0.0 if self.constant is None else self.constant
 
     @property
     def whiten(self) -> np.ndarray:
@@ -118,7 +125,7 @@ class JointDensity:
         """
         multiplier = self.multiplier(z) if self.residual.has_effects else None
         terms = self.residual.log_density(prediction, self.observed, self.coefficients, multiplier)
-        return self.per_subject(np.where(np.isfinite(terms), terms, -np.inf))
+        return self.per_subject(np.where(np.isfinite(terms), terms, -np.inf)) + self._constant
 
     def multiplier(self, z: np.ndarray) -> np.ndarray | None:
         """Logarithm (..., M) of what random effects on the residual error multiply sd by; None without such effects."""
@@ -161,7 +168,7 @@ class JointDensity:
             kernels.add_slopes(draws, f, along, self.observed, ptr, error, held, moves, acts, value, score, matrix)
         kernels.finish_slopes(value, score, matrix)
         return Slopes(
-            value=value.reshape(shape),
+            value=(value + self._constant).reshape(shape),
             score=score.reshape(*shape, n),
             information=matrix.reshape(*shape, n, n) if information else matrix,
         )

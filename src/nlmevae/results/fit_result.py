@@ -157,7 +157,8 @@ class FitResult:
     `eta_transforms`: how each ETA enters its parameter ("identity", "log", "logit"; "" where unknown), in
     ETA order. `fingerprint`: of the model's equations. `data_ranges`: smallest and largest value in the data of times,
     doses and covariates the model reads. `encoder`: where it was asked for; it has a file of its own and is not in
-    `results.json`. `uncertainty`: None if no covariance step was asked for or the run ended before it.
+    `results.json`. `source_format`: whose names are shown to the user. `uncertainty`: None if no
+    covariance step was asked for or the run ended before it.
 
     `ofv_nonmem` = m2ll_is - n_known * log(2 pi), the scale of NONMEM's OBJ: censored observations, whose likelihood is
     a probability (F_FLAG=1), do not count.
@@ -193,6 +194,7 @@ class FitResult:
 
     data_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     fingerprint: str = ""
+    source_format: Literal["nonmem", "monolix", "python"] = "nonmem"
     encoder: SavedEncoder | None = field(default=None, repr=False)
     uncertainty: UncertaintyResult | None = None
     derived: tuple[DerivedQuantity, ...] = ()

@@ -11,7 +11,9 @@ import numpy as np
 
 from nlmevae.errors import DataError
 from nlmevae.ir import CovarianceBlock, Model, PopulationParameter, opposite_signs
+from nlmevae.results.own_names import in_own_names
 from nlmevae.results.parameter_values import ParameterValues, canonical_name
+from nlmevae.results.project_values import in_elements
 
 _NUMBERED = re.compile(r"(THETA|OMEGA|SIGMA)\([\d,]+\)")
 
@@ -40,6 +42,18 @@ def model_at(model: Model, given: ParameterValues) -> Model:
         DataError: a parameter is missing, unknown, ambiguous, outside its bounds or different from a fixed value, or
             a covariance matrix is not positive definite.
     """
+    if model.project is None:
+        return _model_at(model, given)
+    shown = model.project.shown
+    try:
+        return _model_at(model, in_elements(model, given))
+    except DataError as error:
+        raise DataError(
+            in_own_names(error.message, shown), hint=in_own_names(error.hint, shown), location=error.location
+        ) from error
+
+
+def _model_at(model: Model, given: ParameterValues) -> Model:
     elements = [*_theta_elements(model), *_elements("OMEGA", model.omega), *_elements("SIGMA", model.sigma)]
     values = _resolved(elements, given, prior=model.prior is not None)
     repeats = _repeated(model)
@@ -145,7 +159,7 @@ def _check_complete(elements: list[_Element], values: dict[str, float], given: P
             state = f"fixes it at {e.value:g}" if e.value else "has it at 0"
             raise DataError(
                 f"{e.name} is {values[e.name]:g} in {given.source}, but the model {state}",
-                hint="give the results of this model, or change the control stream",
+                hint="give the results of this model, or change the model file",
             )
 
 
@@ -154,7 +168,7 @@ def _theta_at(theta: PopulationParameter, value: float, given: ParameterValues) 
         raise DataError(
             f"{theta.label} ({theta.name}) is {value:g} in {given.source}, outside its bounds "
             f"({theta.lower:g}, {theta.upper:g})",
-            hint="give a value inside the bounds, or change them in the control stream",
+            hint="give a value inside the bounds, or change them in the model file",
         )
     return replace(theta, init=value)
 
@@ -173,7 +187,7 @@ def _blocks_at(
             place = first if n == 1 else f"the block {first} to {last}"
             raise DataError(
                 f"{place} in {given.source} is not positive definite, so the likelihood does not exist there",
-                hint="a variance estimated as 0 must be fixed at 0 in the control stream; a correlation of 1 cannot be "
+                hint="a variance estimated as 0 must be fixed at 0 in the model file; a correlation of 1 cannot be "
                 "evaluated",
             )
         yield replace(block, matrix=matrix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nlmevae.results.fit_result import Estimate, FitResult
 from nlmevae.results.likelihood_names import LABELS, METHODS
@@ -14,7 +14,7 @@ class EstimateRow:
     """One population parameter as shown.
 
     Attributes:
-        value: THETA, or the variance or covariance.
+        value: THETA, or the variance or covariance; in a Monolix project the standard deviation or correlation.
         rse_percent: standard error relative to the estimate; None where one of them is 0 or unknown.
         low, high: confidence interval of level 95 %, transformed back from the scale of estimation; None if unknown.
         sd: square root of a variance, correlation of a covariance; None for a THETA.
@@ -51,10 +51,45 @@ _METHODS = (*((method, f"-2LL ({LABELS[method]})") for method in METHODS), ("elb
 
 
 def estimate_rows(result: FitResult) -> tuple[EstimateRow, ...]:
-    """THETAs, then OMEGA, then SIGMA, in the source's order; fixed zero covariances left out."""
+    """THETAs, then OMEGA, then SIGMA, in the source's order; fixed zero covariances left out. Of a Monolix project its
+    own parameters: standard deviations and correlations by their names, no SIGMA (the sizes of errors are a, b)."""
     order = {"theta": 0, "omega": 1, "sigma": 2}
     shown = [e for e in result.estimates if not (e.row != e.column and e.fixed and e.value == 0.0)]
-    return tuple(_estimate_row(e, result) for e in sorted(shown, key=lambda e: order[e.kind]))
+    rows = sorted(shown, key=lambda e: order[e.kind])
+    if result.source_format == "monolix":
+        return tuple(_monolix_row(e, result) for e in rows if e.kind != "sigma" and e.label)
+    return tuple(_estimate_row(e, result) for e in rows)
+
+
+def _monolix_row(estimate: Estimate, result: FitResult) -> EstimateRow:
+    row = replace(_estimate_row(estimate, result), name=estimate.label)
+    if estimate.kind == "theta":
+        return row
+    known, value = result.uncertainty, row.sd
+    error = low = high = None
+    if known is not None and estimate.standard_error is not None:
+        k = known.names.index(estimate.name)
+        error = float(known.sd_standard_errors[k])
+        low, high = known.sd_intervals[k].tolist()
+    return replace(
+        row,
+        init=_initial(estimate, result),
+        value=math.nan if value is None else value,
+        standard_error=error,
+        rse_percent=100.0 * error / abs(value) if error is not None and value else None,
+        low=low,
+        high=high,
+        sd=None,
+    )
+
+
+def _initial(estimate: Estimate, result: FitResult) -> float:
+    """Standard deviation, or correlation."""
+    variance = {e.row: e.init for e in result.estimates if e.kind == estimate.kind and e.row == e.column}
+    scale = math.sqrt(variance[estimate.row] * variance[estimate.column])
+    if estimate.row == estimate.column:
+        return math.sqrt(estimate.init)
+    return estimate.init / scale if scale > 0.0 else math.nan
 
 
 def _estimate_row(estimate: Estimate, result: FitResult) -> EstimateRow:
@@ -127,7 +162,7 @@ def likelihood_rows(result: FitResult) -> tuple[LikelihoodRow, ...]:
         if value is not None:
             mc_se = value.mc_se if method == "is" else None
             rows.append(LikelihoodRow(label=label, value=value.minus_two_ll, mc_se=mc_se))
-    if result.likelihood("is") is not None:
+    if result.likelihood("is") is not None and result.source_format != "monolix":
         label = "OFV, NONMEM scale (-2LL minus n*ln(2*pi))"
         rows.append(LikelihoodRow(label=label, value=result.ofv_nonmem, mc_se=None))
     basis = result.likelihood("is") or result.likelihood("lin")

@@ -121,6 +121,7 @@ def fit_result_from(d: dict[str, Any]) -> FitResult:
     return FitResult(
         **texts,
         **tuples,
+        source_format=d.get("source_format", "nonmem"),
         thetas=array_from(d["thetas"], 1),
         status=FitStatus[d["status"]],
         seed=d["seed"],

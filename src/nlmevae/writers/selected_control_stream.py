@@ -39,6 +39,7 @@ class SelectedText:
         styles: per effect, how it was written, a key of `effect_styles.STYLES`.
         model: `text` read back.
         notes: what the user should know before running the file with NONMEM.
+        base: names in the new model of the THETAs the old one has; empty: those they had.
     """
 
     text: str
@@ -46,6 +47,7 @@ class SelectedText:
     styles: tuple[str, ...]
     model: Model
     notes: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
 
     @property
     def content(self) -> bytes:

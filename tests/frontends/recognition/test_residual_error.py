@@ -439,6 +439,19 @@ def test_a_formula_that_is_zero_at_time_zero_keeps_its_substitute():
     assert model.observations[0].error.at_zero == 1.0
 
 
+@pytest.mark.parametrize(
+    ("weight", "kind", "a", "b"),
+    [("THETA(3)", "additive", TH3, None), ("THETA(3)*IPRED", "proportional", None, TH3),
+     ("THETA(3)+THETA(4)*IPRED", "combined1", TH3, TH4),
+     ("SQRT(THETA(3)**2+(THETA(4)*IPRED)**2)", "combined2", TH3, TH4)],
+)  # fmt: skip
+def test_a_prediction_that_is_one_number_at_some_times_has_the_error_of_the_others(weight, kind, a, b):
+    """As on log scales with a floor."""
+    code = f"IF (TIME.EQ.0) THEN\nIPRED=5\nELSE\nIPRED=F\nENDIF\nW={weight}\nY=IPRED+W*EPS(1)"
+    observations = recognised(code, (1.0,), fixed_sigmas=(1,)).observations
+    assert {(o.error.kind, coefficient(o.error.a), coefficient(o.error.b)) for o in observations} == {(kind, a, b)}
+
+
 def test_a_branch_no_point_reached_is_not_taken_for_verified():
     with pytest.raises(UnsupportedError, match="not reached"):
         error_of("W=F\nIF (TIME*0.001.GT.20) W=1\nY=F+W*EPS(1)")

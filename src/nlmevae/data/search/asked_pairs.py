@@ -50,7 +50,13 @@ class AskedNames:
     def __init__(self, model: Model, spec: SearchSpec) -> None:
         self.model, self.spec = model, spec
         self.places: dict[int, Location | None] = {}
-        self.columns = [k for k, c in enumerate(model.data.columns) if c.role == "covariate"]
+        covariates = [k for k, c in enumerate(model.data.columns) if c.role == "covariate"]
+        self.where = "$INPUT"
+        if model.project is not None:  # its regressors, kinds of observation and so on are items too
+            declared = {c.item for c in model.project.covariates if not c.computed}
+            covariates = [k for k in covariates if model.data.columns[k].name in declared]
+            self.where = "the project"
+        self.columns = covariates
         self.parameters = [k for k, p in enumerate(model.individual_parameters) if p.eta not in model.zero_etas]
 
     def column(self, name: str, option: str, at: Location | None) -> int:
@@ -61,12 +67,36 @@ class AskedNames:
         """
         for k, column in enumerate(self.model.data.columns):
             if name in (column.name.upper(), (column.synonym or "").upper()):
+                self._check_one(name, [c.name for c in self.model.data.columns], option, at)
                 if column.role != "covariate":
                     raise self._no_covariate(name, column, option, at)
+                if self.model.project is not None and k not in self.columns:
+                    hint = "covariates are columns with use=covariate"
+                    raise SettingsError(f"{option}: {column.name} is no covariate", hint=hint, location=at)
                 return k
         known = [self.model.data.columns[k].name for k in self.columns]
-        hint = suggestion(name, known, "the covariates in $INPUT are") or "name the column in $INPUT"
-        raise SettingsError(f"{option}: there is no data item {name} in $INPUT", hint=hint, location=at)
+        hint = suggestion(name, known, f"the covariates in {self.where} are") or f"name the column in {self.where}"
+        if self.model.project is not None:
+            self._check_computed(name, option, at)
+        raise SettingsError(f"{option}: there is no data item {name} in {self.where}", hint=hint, location=at)
+
+    def _check_one(self, name: str, known: list[str], option: str, at: Location | None) -> None:
+        """Names of options have no case, those of a Monolix project do."""
+        same = [n for n in known if n.upper() == name]
+        if len(same) > 1 and self.model.project is not None:
+            raise SettingsError(
+                f"{option}: {' and '.join(same)} differ only in upper and lower case", hint="rename one", location=at
+            )
+
+    def _check_computed(self, name: str, option: str, at: Location | None) -> None:
+        """A covariate that [COVARIATE] computes is no data item."""
+        computed = [c.name for c in self.model.project.covariates if c.computed and c.name.upper() == name]
+        if computed:
+            raise SettingsError(
+                f"{option}: {computed[0]} is computed in [COVARIATE], and a search transforms covariates itself",
+                hint="name the column it is computed from, with --forms power for log(covariate/centre)",
+                location=at,
+            )
 
     def _no_covariate(self, name: str, column: Column, option: str, at: Location | None) -> SettingsError:
         at = at or column.at
@@ -84,8 +114,11 @@ class AskedNames:
             SettingsError: no such parameter.
             UnsupportedError: one without a random effect.
         """
+        self._check_one(name, [p.name for p in self.model.individual_parameters], option, at)
+        shown = {} if self.model.project is None else self.model.project.shown
         for k in self.parameters:
-            if self.model.individual_parameters[k].name.upper() == name:
+            own = self.model.individual_parameters[k].name
+            if name in (own.upper(), shown.get(own, own).upper()):
                 return k
         known = [self.model.individual_parameters[k].name for k in self.parameters]
         program = self.model.program.pk or self.model.program.error
@@ -94,12 +127,16 @@ class AskedNames:
             raise UnsupportedError(
                 f"{option}: {name} has no mu-referenced random effect of its own, and covariates are selected on "
                 "parameters that have one (the exact selection step compares them with the spread between subjects)",
-                hint=f"write {name} = typical value * EXP(ETA) with an $OMEGA that is not fixed to 0, or search "
-                f"{', '.join(known) or 'another parameter'}",
+                hint=f"{self._how(name)}, or search {', '.join(known) or 'another parameter'}",
                 location=at or place,
             )
         hint = suggestion(name, known, "the parameters with a random effect are") or "the model has no random effects"
         raise SettingsError(f"{option}: there is no parameter {name}", hint=hint, location=at)
+
+    def _how(self, name: str) -> str:
+        if self.model.project is not None:
+            return f"give {name} a standard deviation that is estimated (sd=omega_{name})"
+        return f"write {name} = typical value * EXP(ETA) with an $OMEGA that is not fixed to 0"
 
     def covariate_list(self, option: str) -> dict[int, bool]:
         """Columns of `covariates` or `categorical`; True for those asked by name, False for those "*" adds."""
@@ -161,7 +198,7 @@ def _product(names: AskedNames, *, anything: bool) -> dict[tuple[int, int], Aske
             "no covariates are asked for",
             hint=f"name them, covariates={items.replace(' ', '')}, or give covariates=all"
             if items
-            else "$INPUT has no covariates; name their columns there",
+            else f"{names.where} has no covariates; name their columns there",
         )
     return {
         (k, j): AskedPair(parameter=k, column=j, named=named, at=names.places.get(j))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -177,14 +178,17 @@ def _categorical(
     if any(b.form == "categorical" for b in forbidden):
         return ()
     base, name = f"{parameter.name}~{covariate.name}", f"{parameter.name}_{covariate.name}"
-    columns = [CandidateColumn(name=f"{name}_{level_name(level)}", shape="indicator", level=level) for level in levels]
+    columns = [
+        CandidateColumn(name=f"{name}_{_word(spec, covariate, level)}", shape="indicator", level=level)
+        for level in levels
+    ]
     several = len(covariate.levels) > 2
     if spec.levels == "together":
         groups = [(base, tuple(columns), pair.forced)] if columns else []
     else:
         groups = [
             (
-                f"{base}={column.level:.10g}" if several else base,
+                f"{base}={spec.level_text(covariate.name, column.level)}" if several else base,
                 (column,),
                 pair.forced and (not pair.forced_levels or column.level in pair.forced_levels),
             )
@@ -202,6 +206,11 @@ def _categorical(
         )
         for unit, members, forced in groups
     )
+
+
+def _word(spec: SearchSpec, covariate: Covariate, level: float) -> str:
+    text = spec.level_text(covariate.name, level)
+    return level_name(level) if text == f"{level:.10g}" else re.sub(r"\W", "_", text)
 
 
 def _check_categories(pair: AskedPair, covariate: Covariate, spec: SearchSpec) -> None:

@@ -106,6 +106,7 @@ def dosing_names(model: Model) -> tuple[str, ...]:
     structural = model.structural
     output = () if structural.output is None else (structural.output,)
     found = [getattr(c, f) for c in (*structural.compartments, *output) for f in fields]
+    found += [getattr(i, f) for i in structural.inputs for f in fields[1:-1]]
     return tuple(name for name in (*found, *structural.rate_constants, *model_times(model.program)) if name)
 
 
@@ -193,14 +194,20 @@ def deciding_expressions(expression: Expression) -> Iterator[Expression]:
 
 
 def conditions(statements: Sequence[Statement]) -> list[Expression]:
-    """Every condition of every IF, at any depth."""
+    """Every condition of every IF and of every choice within an expression, at any depth."""
     found: list[Expression] = []
     for statement in statements:
         if isinstance(statement, If):
             for condition, body in statement.arms:
-                found += [condition, *conditions(body)]
+                found += [condition, *_choices(condition), *conditions(body)]
             found += conditions(statement.orelse)
+        else:
+            found += _choices(statement.value)
     return found
+
+
+def _choices(expression: Expression) -> list[Expression]:
+    return [node.condition for node in expression.walk() if isinstance(node, Where)]
 
 
 @dataclass(frozen=True, slots=True)

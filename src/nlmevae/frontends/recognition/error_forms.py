@@ -38,7 +38,9 @@ def find_form(model: Model, found: ErrorPoints, kind: RecordKind | None = None) 
     """Weights as they are, else with the factor EXP(ETA) of one random effect taken out."""
     if not np.isfinite(found.f).any():
         return ErrorForm(found=found, weights={}, empty=True, kind=kind)
-    finite = np.isfinite(found.f) & np.isfinite(found.w).all(axis=0) & (found.f != 0.0)
+    finite = np.isfinite(found.f) & np.isfinite(found.w).all(axis=0)
+    if found.f[finite].any():  # else a coefficient fixed at 0 makes it 0 for all parameters
+        finite &= found.f != 0.0
     if finite.sum() < MIN_POINTS:
         return ErrorForm(found=found, weights={}, failed=0, kind=kind)
     weights, failed = _fit_all(model, found, finite, found.w)

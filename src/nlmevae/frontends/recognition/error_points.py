@@ -64,17 +64,18 @@ def sample_error_inputs(
             names = [name for c in columns for name in (c.name, c.synonym) if name]
         points.update(dict.fromkeys(names, np.zeros(N_POINTS)))
     else:
-        points.update({name: _sample_amount(model, rng) for name in names})
+        compared = compared_numbers(model.program.error) if names else {}
+        limits = sorted(v for values in compared.values() for v in values if v > 0.0)
+        points.update({name: _sample_amount(limits, rng) for name in names})
     return points
 
 
-def _sample_amount(model: Model, rng: np.random.Generator) -> np.ndarray:
-    """Positive, from 1e-8 to 1e8 (most within three decades of 5), and near every positive number the
-    observation code compares with."""
+def _sample_amount(limits: list[float], rng: np.random.Generator) -> np.ndarray:
+    """Positive, from 1e-8 to 1e8 (most within three decades of 5), and near every one of `limits`: positive numbers
+    the observation code compares with."""
     drawn = np.exp(rng.normal(1.5, 2.0, N_POINTS))
     extreme = 10.0 ** (rng.uniform(3.0, 8.0, N_POINTS) * rng.choice([-1.0, 1.0], N_POINTS))
     drawn = np.where(rng.uniform(size=N_POINTS) < 0.15, extreme, drawn)
-    limits = sorted(v for values in compared_numbers(model.program.error).values() for v in values if v > 0.0)
     if limits:
         near = rng.choice(limits, N_POINTS) * rng.choice([0.9, 1.1], N_POINTS)
         drawn = np.where(rng.uniform(size=N_POINTS) < 0.2, near, drawn)

@@ -58,12 +58,37 @@ def fit_weight(
 
 
 def _fit_form(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> Weight | None:
+    if np.ptp(f) <= _EXACT * abs(f[0]):
+        plain = _plainest(np.abs(w), abs(float(f[0])), {name: np.abs(value) for name, value in thetas.items()})
+        if plain is not None:
+            return plain
     terms = _fit(np.abs(w), np.abs(f), {name: np.abs(value) for name, value in thetas.items()})
     if terms is not None:
         return _weight("linear", terms, 1.0)
     squares = {name: value**2 for name, value in thetas.items()}
     terms = _fit(w**2, f**2, squares)
     return None if terms is None else _weight("quadratic", terms, 0.5)
+
+
+def _plainest(w: np.ndarray, f: float, thetas: dict[str, np.ndarray]) -> Weight | None:
+    """Where the prediction is one number (a floor, the value at a time), values do not tell a from b f: the one of A,
+    B f, A + B f and the root of their squares that holds with factors of 1, as codes have them."""
+    known: dict[str | None, np.ndarray] = {None: np.ones_like(w), **thetas}
+
+    def holds(value: np.ndarray) -> bool:
+        return bool(np.max(np.abs(value / w - 1.0)) <= _EXACT)
+
+    for theta, value in known.items():
+        if holds(value):
+            return Weight(form="linear", a=Term(theta, 1.0), b=None)
+        if holds(value * f):
+            return Weight(form="linear", a=None, b=Term(theta, 1.0))
+    for form, power in (("linear", 1.0), ("quadratic", 2.0)):
+        for a, first in known.items():
+            for b, second in known.items():
+                if holds((first**power + (second * f) ** power) ** (1.0 / power)):
+                    return Weight(form=form, a=Term(a, 1.0), b=Term(b, 1.0))
+    return None
 
 
 def is_variance_weight(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> bool:
@@ -90,6 +115,9 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
     matrix = np.array(columns).T
     if not np.isfinite(matrix).all():  # squares of weights near the end of the range of numbers
         return None
+    single = _one_term(matrix, keys)
+    if single is not None:
+        return {keys[single]: float(1.0 / matrix[0, single])}
     size = np.max(np.abs(matrix), axis=0)
     kept = np.flatnonzero(size > 0.0)
     for _ in range(2):  # once with everything, once with the terms that matter
@@ -103,6 +131,18 @@ def _fit(w: np.ndarray, f: np.ndarray, thetas: dict[str, np.ndarray]) -> dict[Ke
             return None
         kept, factors = kept[present], factors[present]
     return {keys[k]: float(c / size[k]) for k, c in zip(kept, factors, strict=True)}
+
+
+def _one_term(matrix: np.ndarray, keys: list[Key]) -> int | None:
+    """The column that is constant: w is one term alone. Least squares over all terms lose it where f spans more
+    decades than numbers have digits. Where f itself is constant, so are two: the additive one says it."""
+    start = matrix[0]
+    with np.errstate(all="ignore"):
+        constant = np.max(np.abs(matrix / start - 1.0), axis=0) <= _EXACT
+    found = [int(k) for k in np.flatnonzero(constant & (start != 0.0))]
+    if len(found) > 1:
+        found = [k for k in found if keys[k][0] == "a"]
+    return found[0] if len(found) == 1 else None
 
 
 def _tidy(factor: float) -> float:

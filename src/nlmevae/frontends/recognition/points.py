@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from nlmevae.frontends.recognition.dependencies import conditions
-from nlmevae.ir import Column, Compare, Model, Negate, Number, PopulationParameter, Symbol, past_flags
+from nlmevae.ir import Column, Compare, Model, Negate, Number, PopulationParameter, Symbol, assignments, past_flags
 
 ETA_SD = 0.3
 DOSE_ROLES = ("evid", "mdv", "amt", "rate", "addl", "ss", "ii")
@@ -92,10 +92,10 @@ def sample_covariate(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def compared_numbers(statements) -> dict[str, set[float]]:
-    """The numbers each name is compared with in conditions."""
+    """The numbers each name is compared with in conditions, those of `Where` too."""
     found: dict[str, set[float]] = {}
-    for condition in conditions(statements):
-        for node in condition.walk():
+    for expression in (*conditions(statements), *(a.value for a in assignments(tuple(statements)))):
+        for node in expression.walk():
             if isinstance(node, Compare):
                 for one, other in ((node.left, node.right), (node.right, node.left)):
                     number = _number(other)

@@ -13,9 +13,10 @@ from nlmevae.results.diagnostics import SubjectCovariates
 
 def appendix(contents: Contents) -> Section:
     run = contents.run
+    what = "Project" if contents.fit.source_format == "monolix" else "Control stream"
     blocks: list[Block] = [
-        Heading(text="Control stream"),
-        Listing(text=run.control_stream or "(not available)", label="The control stream that was fitted"),
+        Heading(text=what),
+        Listing(text=run.control_stream or "(not available)", label=f"The {what.lower()} that was fitted"),
     ]
     if run.parameters:
         blocks.append(
@@ -48,7 +49,7 @@ def appendix(contents: Contents) -> Section:
         Heading(text="Glossary"),
         Definitions(items=TERMS),
     ]
-    return Section(anchor="appendix", title="Control stream, data, settings, glossary", blocks=tuple(blocks))
+    return Section(anchor="appendix", title=f"{what}, data, settings, glossary", blocks=tuple(blocks))
 
 
 def _data(contents: Contents) -> Table:

@@ -22,6 +22,9 @@ def estimates(contents: Contents) -> Section:
     fit = contents.fit
     rows = estimate_rows(fit)
     blocks: list[Block] = []
+    if fit.source_format == "monolix":
+        tables = [_project(rows).without_empty_columns()] if rows else []
+        return Section(anchor="estimates", title="Parameter estimates", blocks=(*tables, *_uncertainty(contents)))
     for kind, make in (("theta", _thetas), ("omega", _omegas), ("sigma", _sigmas)):
         chosen = [row for row in rows if row.kind == kind]
         if chosen:
@@ -30,6 +33,24 @@ def estimates(contents: Contents) -> Section:
         blocks.append(Paragraph(text="The model has no parameters."))
     blocks += _uncertainty(contents)
     return Section(anchor="estimates", title="Parameter estimates", blocks=tuple(blocks))
+
+
+def _project(rows: tuple[EstimateRow, ...]) -> Table:
+    return Table(
+        caption="Population parameters of the project; omega are standard deviations. CV of log-normal parameters; "
+        "shrinkage of the conditional means on the SD scale.",
+        header=("Parameter", "Estimate", "SE", "RSE %", "95 % CI", "CV %", "Shrinkage %", "Initial", "Remark"),
+        rows=tuple(
+            (
+                row.name, cell(row.value), cell(row.standard_error, 3), _rse(row),
+                NONE if row.low is None or row.high is None else interval_cell(row.low, row.high),
+                percent_cell(row.cv_percent), percent_cell(row.shrinkage_percent), cell(row.init), row.remark,
+            )
+            for row in rows
+        ),
+        texts=(8,),
+        quiet=_fixed(list(rows)),
+    )  # fmt: skip
 
 
 def _thetas(contents: Contents, rows: list[EstimateRow]) -> Table:
@@ -148,6 +169,8 @@ def _labels(fit: FitResult, known, shown: np.ndarray) -> list[str]:
     for k in shown:
         e = by_name[known.names[k]]
         prefix = {"theta": "", "omega": "ω² ", "sigma": "σ² "}[e.kind]
+        if fit.source_format == "monolix" and e.kind == "omega":
+            prefix = "square of " if e.row == e.column else "covariance of "
         texts.append(f"{prefix}{e.label}" if e.label != e.name else e.name)
     return texts
 

@@ -102,7 +102,10 @@ def _facts(contents: Contents) -> Table:
     size = f"{counted(fit.n_subjects, 'subject')}" + (f" ({n_empty} without observations)" if n_empty else "")
     rows = [
         ("Problem", fit.problem),
-        ("Control stream", os.path.basename(fit.source_path) or fit.name),
+        (
+            "Project" if fit.source_format == "monolix" else "Control stream",
+            os.path.basename(fit.source_path) or fit.name,
+        ),
         ("Structure", run.structure),
         ("Residual error", "; ".join(run.errors)),
         ("Data", os.path.basename(fit.data_path)),

@@ -1,0 +1,1 @@
+"""Whether a project is consistent: names, levels, categories, initial values."""

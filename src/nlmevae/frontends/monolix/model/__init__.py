@@ -1,0 +1,1 @@
+"""What a project states to the parts of the model."""

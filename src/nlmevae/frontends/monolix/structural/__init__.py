@@ -1,0 +1,1 @@
+"""Macros and equations to compartments and programs."""

@@ -1,0 +1,1 @@
+"""Mlxtran text to nodes: lines, blocks, one grammar."""

@@ -1,0 +1,1 @@
+"""The files of a Monolix results folder, one module per noun."""
