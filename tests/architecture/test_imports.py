@@ -20,7 +20,9 @@ ALLOWED = {
     "data": {"errors", "ir"},
     "codegen": {"errors", "ir", "data"},
     "frontends": {"errors", "ir", "data"},
-    "comparison": {"errors", "results"},
+    "comparison": {"errors", "results", "data"},
+    "comparing": {"errors", "results", "comparison", "writers", "frontends", "estimation", "ir"},
+    "reevaluation": {"errors", "results", "comparison", "writers", "at_parameters", "pipeline"},
     "decoder": {"errors", "ir", "data", "codegen"},
     "writers": {"errors", "ir", "results", "frontends"},
     "likelihood": {"errors", "data", "decoder"},
@@ -78,6 +80,8 @@ THIRD_PARTY = {
     "profiling": set(),
     "fitted_run": set(),
     "at_parameters": set(),
+    "comparing": set(),
+    "reevaluation": set(),
     "after_fit": set(),
     "nlmevae": set(),
 }
@@ -102,7 +106,7 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress",
+        "run_arguments", "interrupts", "report", "step_progress", "compare",
     )
 }  # fmt: skip
 
