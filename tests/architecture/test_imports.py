@@ -22,6 +22,9 @@ ALLOWED = {
     "frontends": {"errors", "ir", "data"},
     "comparison": {"errors", "results", "data"},
     "comparing": {"errors", "results", "comparison", "writers", "frontends", "estimation", "ir"},
+    "stepwise": {
+        "errors", "results", "data", "codegen", "estimation", "selection", "writers", "pipeline", "frontends", "ir",
+    },
     "reevaluation": {"errors", "results", "comparison", "writers", "at_parameters", "pipeline"},
     "decoder": {"errors", "ir", "data", "codegen"},
     "writers": {"errors", "ir", "results", "frontends"},
@@ -81,6 +84,7 @@ THIRD_PARTY = {
     "fitted_run": set(),
     "at_parameters": set(),
     "comparing": set(),
+    "stepwise": {"numpy"},
     "reevaluation": set(),
     "after_fit": set(),
     "nlmevae": set(),
@@ -106,7 +110,7 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress", "compare",
+        "run_arguments", "interrupts", "report", "step_progress", "compare", "stepwise", "scm", "cossac", "samba",
     )
 }  # fmt: skip
 

@@ -43,14 +43,16 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "model", metavar="CONTROL_STREAM", help="NONMEM control stream without the effects searched for"
     )
-    _add_search_arguments(parser.add_argument_group("what is searched"))
+    add_search_arguments(parser.add_argument_group("what is searched"))
     _add_decision_arguments(parser.add_argument_group("how it is decided"))
     add_run_arguments(parser)
     add_result_arguments(parser)
     parser.set_defaults(run=run)
 
 
-def _add_search_arguments(group: argparse._ArgumentGroup) -> None:
+def add_search_arguments(group: argparse._ArgumentGroup) -> None:
+    """What the searches of all verbs have in common."""
+
     def names(option: str, metavar: str, text: str) -> None:
         group.add_argument(f"--{option}", metavar=metavar, action="append", help=text)
 
