@@ -159,6 +159,19 @@ def test_the_result_of_another_model_is_told(ours, tmp_path):
         compare_results(ours, cossac=tmp_path / "c.json")
 
 
+def test_a_run_of_another_model_is_told_by_its_parameters(ours, tmp_path):
+    (tmp_path / "run7.ext").write_text(foreign.ext_text(100.0))
+    (tmp_path / "run7.ctl").write_text(
+        "$PROBLEM other\n$INPUT ID TIME DV\n$DATA d.csv\n$PRED\nBASE = THETA(1)*EXP(ETA(1))\nY = BASE + EPS(1)\n"
+        "$THETA (0,1)\n$OMEGA 0.1\n$SIGMA 0.1\n"
+    )
+    with pytest.raises(DataError, match="it has the parameters BASE, and ours"):
+        compare_results(ours, nonmem=tmp_path / "run7.ext")
+    (tmp_path / "run7.ctl").write_text("$PROBLEM\n$PRED\nY = FOO(1)\n")
+    comparison = compare_results(ours, nonmem=tmp_path / "run7.ext")
+    assert "cannot be read, so its effects are not known" in comparison.tools[1].result.notes[-1]
+
+
 def test_names_are_told(ours, tmp_path):
     document = {**foreign.INTERCHANGE, "params": ["ka", "Vol"], "covs": ["weight", "SEX"]}
     (tmp_path / "c.json").write_text(json.dumps(document))

@@ -66,6 +66,7 @@ WRONG = [
     ({"method": "samba", "p_forward": 0.1}, "samba chooses by BICc"),
     ({"method": "scm", "p_forward": 1.5}, "p_forward is 1.5"),
     ({"method": "scm", "direction": "up"}, "direction is 'up'"),
+    ({"method": "scm", "p_backward": 0.0}, "p_backward is 0"),
     ({"method": "cossac", "direction": "forward"}, "cossac has no direction"),
     ({"method": "scm", "direction": "backward", "forms": "power,exponential"}, "some have several forms"),
 ]
@@ -75,3 +76,9 @@ WRONG = [
 def test_impossible_options_are_told_before_anything_is_fitted(options, words):
     with pytest.raises(SettingsError, match=words):
         stepwise(THEOPHYLLINE, **{"covariates": "WT", **options})
+
+
+def test_the_published_algorithm_maximises_no_likelihood(tmp_path, capsys):
+    line = ["scm", str(THEOPHYLLINE), "--covariates", "WT", "--set", "method=vae", "--out", str(tmp_path)]
+    assert main(line) == 2
+    assert "method vae does not maximise" in capsys.readouterr().err

@@ -117,6 +117,7 @@ def _with_control_stream(result: ToolResult) -> ToolResult:
     count = count_parameters(model)
     return dataclasses.replace(
         result,
+        parameters=tuple(p.name for p in model.individual_parameters),
         relations=relations,
         random_part=count.random_part,
         fixed_part=count.fixed_part,

@@ -87,6 +87,11 @@ def run_stepwise(
     from nlmevae.estimation.stepwise_runs import CandidateRuns
     from nlmevae.selection.stepwise import Effects
 
+    if settings.method != "vae+polish":
+        raise SettingsError(
+            f"a stepwise search compares maximised likelihoods, and method {settings.method} does not maximise them",
+            hint="leave method out",
+        )
     _check(method, p_forward, p_backward, direction, prepared)
     run = prepared.run
     form = latent_form(run.model, run.table)
@@ -165,6 +170,8 @@ def _search(
         return model.minus_two_ll + float(penalty[list(model.support)].sum())
 
     def choose(model: FittedCandidate) -> tuple[bool, ...]:
+        if math.isnan(model.minus_two_ll):
+            return model.support  # of a model that failed there are no samples
         return chosen_by_regression(columns, effects, penalty, model.samples)
 
     return steps.samba(runs.fit, effects, choose, criterion)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 
 from nlmevae.cli.text_table import duration, short_number, text_table
 from nlmevae.results.comparison_result import ComparedTool, ComparisonResult
@@ -56,7 +57,7 @@ def _likelihoods(comparison: ComparisonResult) -> list[str]:
     return [
         *table,
         "-2LL with the constant; differences are from nlmevae by the same method only",
-        comparison.convention,
+        *wrap(comparison.convention, 110),
     ]
 
 

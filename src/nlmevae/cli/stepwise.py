@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nlmevae.cli.run_arguments import named_settings, print_diagnostics
-from nlmevae.cli.select import add_search_arguments, search_options
+from nlmevae.cli.select import add_search_arguments, exit_code, search_options
 
 if TYPE_CHECKING:
     from nlmevae.results.stepwise_result import StepwiseMethod
@@ -81,7 +81,7 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
         print(f"warning: {warning}", file=sys.stderr)
     if not arguments.quiet:
         print(stepwise_text(result, paths=(log, *written.paths)))
-    return 0 if result.selection.fit.status.completed else 1
+    return exit_code(result.selection)
 
 
 def _tell(number: int, effects: str, minus_two_ll: float) -> None:

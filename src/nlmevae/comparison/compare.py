@@ -119,11 +119,12 @@ def _named(other: ToolResult, ours: OurResult, names: Mapping[str, str], flags: 
         replace(r, parameter=parameter(r.parameter), covariate=covariate(r.covariate)) for r in other.relations
     )
     tested = other.tested and tuple((parameter(p), covariate(c)) for p, c in other.tested)
-    return replace(other, relations=relations, tested=tested)
+    return replace(other, relations=relations, tested=tested, parameters=tuple(map(parameter, other.parameters)))
 
 
 def _check_model(other: ToolResult, ours: OurResult) -> None:
-    theirs = [p for p, _ in (*(r.pair for r in other.relations or ()), *(other.tested or ()))]
+    pairs = (*(r.pair for r in other.relations or ()), *(other.tested or ()))
+    theirs = [*other.parameters, *(p for p, _ in pairs)]
     if theirs and ours.parameters and not set(theirs) & set(ours.parameters):
         raise DataError(
             f"{other.source} is the result of another model: it has the parameters {', '.join(dict.fromkeys(theirs))}, "

@@ -45,6 +45,7 @@ def read_monolix_result(path: str | os.PathLike[str], *, project: str | os.PathL
         tool="Monolix",
         source=str(path),
         model=model.path if model else "",
+        parameters=model.parameters if model else _parameters(folder),
         relations=relations,
         likelihoods=likelihoods,
         criteria=_criteria(folder),
@@ -78,6 +79,10 @@ def _project_of(folder: Path) -> Path | None:
     beside = folder.parent / f"{folder.name}.mlxtran"
     inside = sorted(folder.glob("*.mlxtran"))
     return beside if beside.is_file() else inside[0] if len(inside) == 1 else None
+
+
+def _parameters(folder: MonolixFolder) -> tuple[str, ...]:
+    return tuple(p.name.removesuffix("_pop") for p in folder.parameters if p.name.endswith("_pop"))
 
 
 def _n_obs(folder: Path) -> int:
@@ -151,7 +156,7 @@ def _counts(
     free = [p.name for p in folder.parameters if not (p.fixed if p.fixed is not None else p.name in fixed)]
     variable = {name.removeprefix("omega_") for name in free if name.startswith("omega_")}
     variable |= set(model.with_variability) if model else set()
-    parameters = [p.name.removesuffix("_pop") for p in folder.parameters if p.name.endswith("_pop")]
+    parameters = _parameters(folder)
     random = 0
     for name in free:
         owner = next((p for p in sorted(parameters, key=len, reverse=True) if name.startswith(f"beta_{p}_")), None)

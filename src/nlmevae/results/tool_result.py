@@ -76,6 +76,7 @@ class ToolResult:
 
     Attributes:
         tool: what it is called in tables; source: the file or folder.
+        parameters: names of the model's individual parameters, () where the files do not tell.
         relations: of the final model; None where the files do not tell (an .ext names no covariates).
         tested: every (parameter, covariate) that was a candidate, None where the files do not tell.
         tests: candidate models in order, where they are listed.
@@ -90,6 +91,7 @@ class ToolResult:
     tool: str
     source: str
     model: str = ""
+    parameters: tuple[str, ...] = ()
     relations: tuple[ToolRelation, ...] | None = None
     tested: tuple[tuple[str, str], ...] | None = None
     tests: tuple[ToolTest, ...] = ()

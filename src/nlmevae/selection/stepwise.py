@@ -100,7 +100,6 @@ def scm(
     p_forward: float | None = 0.05,
     p_backward: float | None = 0.01,
     start: Support | None = None,
-    report: Callable[[Test], None] | None = None,
 ) -> Path:
     """Add effects until none is significant, then remove until all are; without one of the p-values only the other.
 
@@ -118,10 +117,7 @@ def scm(
             found = []
             for u in units:
                 fitted[u] = fit(changed(model.support, u), model)
-                test = _likelihood_ratio(step, u, model, fitted[u], effects.size[u], p_limit, backward=backward)
-                found.append(test)
-                if report is not None:
-                    report(test)
+                found.append(_likelihood_ratio(step, u, model, fitted[u], effects.size[u], p_limit, backward=backward))
             best = _best(found, backward=backward)
             tests += [replace(t, chosen=t is best) for t in found]
             supports.append(model.support if best is None else changed(model.support, best.effect))
@@ -184,8 +180,6 @@ def cossac(
     effects: Effects,
     p_values: Callable[[FittedModel], np.ndarray],
     acceptance: Acceptance,
-    *,
-    report: Callable[[Test], None] | None = None,
 ) -> Path:
     """Forward, then backward, one fit at a time.
 
@@ -210,8 +204,6 @@ def cossac(
             after = fit(changed(model.support, u), model)
             test = _decided(len(supports), u, model, after, effects.size[u], acceptance, backward=backward)
             tests.append(test)
-            if report is not None:
-                report(test)
             if test.chosen:
                 model = after
                 known = p_values(model)
