@@ -9,7 +9,8 @@ from nlmevae.cli.main import main
 from nlmevae.comparison.psn_scm import read_scm_run
 from nlmevae.comparison.rsmlx_search import read_cossac, read_samba
 from nlmevae.errors import SettingsError
-from nlmevae.stepwise import stepwise
+from nlmevae.pipeline import prepare_selection
+from nlmevae.stepwise import scm_plan, stepwise
 
 ROOT = Path(__file__).parents[1]
 THEOPHYLLINE = ROOT / "fixtures/theophylline/run_base.ctl"
@@ -82,3 +83,19 @@ def test_the_published_algorithm_maximises_no_likelihood(tmp_path, capsys):
     line = ["scm", str(THEOPHYLLINE), "--covariates", "WT", "--set", "method=vae", "--out", str(tmp_path)]
     assert main(line) == 2
     assert "method vae does not maximise" in capsys.readouterr().err
+
+
+def test_a_file_of_scm_says_what_scm_does(tmp_path):
+    text = (
+        "search_direction=backward\np_backward=0.05\ncontinuous_covariates=WT\n[test_relations]\nKA=WT\nV=WT\n"
+        "[valid_states]\ncontinuous=1,4,5\n[included_relations]\nV=WT-5\n"
+    )
+    (tmp_path / "run.scm").write_text(text)
+    prepared = prepare_selection(THEOPHYLLINE, scm_file=tmp_path / "run.scm")
+    plan = scm_plan(tmp_path / "run.scm", prepared)
+    assert (plan.p_forward, plan.p_backward, plan.direction) == (None, 0.05, "backward")
+    assert plan.start == ("V~WT:power",)
+    for more, words in (("gof=ofv", "by limits of OFV"), ("max_steps=3", "max_steps=3")):
+        (tmp_path / "run.scm").write_text(f"{more}\n{text}")
+        with pytest.raises(SettingsError, match=words):
+            scm_plan(tmp_path / "run.scm", prepared)

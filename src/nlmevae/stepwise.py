@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,49 @@ def stepwise(
     return run_stepwise(prepared, settings, method, p_forward=p_forward, p_backward=p_backward, direction=direction)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScmPlan:
+    """How a configuration file of scm decides: p-values, direction, and the effects it begins with (names)."""
+
+    p_forward: float | None
+    p_backward: float | None
+    direction: str
+    start: tuple[str, ...]
+
+
+def scm_plan(path: str | os.PathLike[str], prepared: PreparedSelection, *, linear_as: str | None = None) -> ScmPlan:
+    """
+    Raises:
+        SettingsError: the file decides by what this search does not have.
+        UnsupportedError: a relation that it begins with cannot be searched.
+    """
+    from nlmevae.data.search.asked_pairs import AskedNames
+    from nlmevae.data.search.scm_file import read_scm_file
+    from nlmevae.data.search.scm_space import included_effects
+    from nlmevae.data.search_spec import SearchSpec
+
+    scm = read_scm_file(path)
+    for what, hint in (
+        ("gof=ofv, by limits of OFV" if scm.decides_by_ofv else "", "remove gof, and give p_forward and p_backward"),
+        (f"max_steps={scm.max_steps}" if scm.max_steps else "", "remove max_steps"),
+    ):
+        if what:
+            raise SettingsError(f"{scm.path} asks for {what}, which nlmevae scm does not have", hint=hint)
+    inside = included_effects(scm, AskedNames(prepared.model, SearchSpec()), linear_as)
+    wanted = {(e.parameter, e.covariate, e.form) for e in inside}
+    start = tuple(
+        c.name
+        for c in prepared.search.space.candidates
+        if {(c.parameter.upper(), c.covariate.upper(), form) for form in (c.form, _other_name(c.form))} & wanted
+    )
+    return ScmPlan(p_forward=scm.p_forward, p_backward=scm.p_backward, direction=scm.direction, start=start)
+
+
+def _other_name(form: str) -> str:
+    """w - centre is called by the parameter's distribution."""
+    return {"linear": "exponential", "exponential": "linear"}.get(form, form)
+
+
 def run_stepwise(
     prepared: PreparedSelection,
     settings: FitSettings,
@@ -67,6 +111,7 @@ def run_stepwise(
     p_forward: float | None = None,
     p_backward: float | None = None,
     direction: str = "both",
+    start: tuple[str, ...] | None = None,
     files: SelectionFiles | None = None,
     told: Told | None = None,
 ) -> StepwiseResult:
@@ -75,6 +120,7 @@ def run_stepwise(
         p_forward, p_backward: of the likelihood-ratio test; scm: 0.05 and 0.01 where not given; cossac: BICc decides
             where they are not given.
         direction: of scm: forward, backward (from the model with all candidates) or both.
+        start: of scm: names of the effects it begins with (forced ones always).
 
     Raises:
         SettingsError: an impossible p-value or direction, or several forms of one effect in a backward search.
@@ -92,7 +138,7 @@ def run_stepwise(
             f"a stepwise search compares maximised likelihoods, and method {settings.method} does not maximise them",
             hint="leave method out",
         )
-    _check(method, p_forward, p_backward, direction, prepared)
+    _check(method, p_forward, p_backward, direction, prepared, start)
     run = prepared.run
     form = latent_form(run.model, run.table)
     decoders = Decoders.of(form, run.table, settings)
@@ -107,7 +153,8 @@ def run_stepwise(
         runs = CandidateRuns(problem, decoders, settings, told=_telling(problem, told))
         if method == "scm":
             p_forward, p_backward = _limits(p_forward, p_backward, direction)
-        path = _search(method, runs, effects, p_forward, p_backward, direction)
+        begin = _start(effects, [c.name for c in prepared.search.space.candidates], direction, start)
+        path = _search(method, runs, effects, p_forward, p_backward, begin)
         seconds = runs.seconds
         outcome = _outcome(runs, path)
     finally:
@@ -116,7 +163,12 @@ def run_stepwise(
 
 
 def _check(
-    method: str, p_forward: float | None, p_backward: float | None, direction: str, prepared: PreparedSelection
+    method: str,
+    p_forward: float | None,
+    p_backward: float | None,
+    direction: str,
+    prepared: PreparedSelection,
+    start: tuple[str, ...] | None,
 ) -> None:
     for name, value in (("p_forward", p_forward), ("p_backward", p_backward)):
         if value is not None and not 0.0 < value < 1.0:
@@ -127,7 +179,7 @@ def _check(
         raise SettingsError(f"direction is {direction!r}", hint="forward, backward and both are possible")
     if direction != "both" and method != "scm":
         raise SettingsError(f"{method} has no direction", hint="leave it out")
-    if direction == "backward" and prepared.search.space.exclusive:
+    if direction == "backward" and start is None and prepared.search.space.exclusive:
         raise SettingsError(
             "a backward search begins with all effects, and here some have several forms",
             hint="give one form of each effect",
@@ -141,13 +193,19 @@ def _limits(p_forward: float | None, p_backward: float | None, direction: str) -
     return forward, backward
 
 
+def _start(effects: Effects, names: list[str], direction: str, start: tuple[str, ...] | None) -> tuple[bool, ...]:
+    if start is None:
+        return tuple(direction == "backward" or forced for forced in effects.forced)
+    return tuple(name in start or forced for name, forced in zip(names, effects.forced, strict=True))
+
+
 def _search(
     method: StepwiseMethod,
     runs: CandidateRuns,
     effects: Effects,
     p_forward: float | None,
     p_backward: float | None,
-    direction: str,
+    start: tuple[bool, ...],
 ) -> StepPath:
     from nlmevae.estimation.conditional_samples import chosen_by_regression, correlation_p_values
     from nlmevae.selection import stepwise as steps
@@ -156,7 +214,6 @@ def _search(
     log_n = math.log(runs.problem.n_subjects)
     penalty = np.array([log_n * size for size in effects.size])
     if method == "scm":
-        start = tuple(True for _ in effects.size) if direction == "backward" else None
         return steps.scm(runs.fit, effects, p_forward=p_forward, p_backward=p_backward, start=start)
     if method == "cossac":
 

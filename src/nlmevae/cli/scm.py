@@ -17,5 +17,5 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_p_values(parser, "default: 0.05", "default: 0.01")
     parser.add_argument(
-        "--direction", choices=("forward", "backward", "both"), default="both", help="default: forward, then backward"
+        "--direction", choices=("forward", "backward", "both"), help="default: that of --scm-file, else both"
     )

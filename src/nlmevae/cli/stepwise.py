@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlmevae.cli.run_arguments import named_settings, print_diagnostics
 from nlmevae.cli.select import add_search_arguments, exit_code, search_options
 
 if TYPE_CHECKING:
+    from nlmevae.pipeline import PreparedSelection
     from nlmevae.results.stepwise_result import StepwiseMethod
 
 
@@ -73,8 +74,10 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
     print_diagnostics(prepared.diagnostics)
     files = open_stepwise_files(prepared, method, out=arguments.out, overwrite=arguments.overwrite)
     told = None if arguments.quiet else _tell
-    direction = getattr(arguments, "direction", "both")
-    result = run_stepwise(prepared, settings, method, direction=direction, files=files, told=told, **limits)
+    how = {**_decision_of_file(arguments, method, prepared), **limits}
+    if getattr(arguments, "direction", None) is not None:
+        how["direction"] = arguments.direction
+    result = run_stepwise(prepared, settings, method, files=files, told=told, **how)
     written = files.finish(result.selection)
     log = write_stepwise_file(files.folder.folder, result)
     for warning in (*result.selection.warnings, *result.selection.fit.warnings):
@@ -82,6 +85,19 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
     if not arguments.quiet:
         print(stepwise_text(result, paths=(log, *written.paths)))
     return exit_code(result.selection)
+
+
+def _decision_of_file(
+    arguments: argparse.Namespace, method: StepwiseMethod, prepared: PreparedSelection
+) -> dict[str, Any]:
+    """p-values, direction and start of a configuration file of scm, for the verb scm."""
+    if method != "scm" or arguments.scm_file is None:
+        return {}
+    from nlmevae.stepwise import scm_plan
+
+    plan = scm_plan(arguments.scm_file, prepared, linear_as=arguments.linear_as)
+    found = {"p_forward": plan.p_forward, "p_backward": plan.p_backward, "direction": plan.direction}
+    return {**{name: value for name, value in found.items() if value is not None}, "start": plan.start}
 
 
 def _tell(number: int, effects: str, minus_two_ll: float) -> None:

@@ -69,6 +69,7 @@ class ScmFile:
         model: as the file names it, "" if it does not.
         p_forward, p_backward: None where not given (PsN's own are 0.05 and 0.01).
         missing: PsN's missing_data_token.
+        max_steps: None without a limit.
         has_bounds: the file has bounds or initial estimates of coefficients.
         decides_by_ofv: gof=ofv, the limits of [ofv_forward] and [ofv_backward] count.
     """
@@ -87,6 +88,7 @@ class ScmFile:
     continuous_states: tuple[int, ...]
     categorical_states: tuple[int, ...]
     codes: tuple[StateCode, ...]
+    max_steps: str | None
     has_bounds: bool
     decides_by_ofv: bool
 
@@ -136,6 +138,7 @@ def read_scm_file(path: str | os.PathLike[str]) -> ScmFile:
         continuous_states=_states(by_section["valid_states"].get("CONTINUOUS"), (1, 2, 3)),
         categorical_states=_states(by_section["valid_states"].get("CATEGORICAL"), (1, 2)),
         codes=tuple(read_code(entry) for entry in by_section["code"].values()),
+        max_steps=settings["max_steps"].value if "max_steps" in settings else None,
         has_bounds=any(by_section[name] for name in ("lower_bounds", "upper_bounds", "inits")),
         decides_by_ofv="gof" in settings and settings["gof"].value.lower() == "ofv",
     )

@@ -166,11 +166,20 @@ def _included(scm: ScmFile, names: AskedNames, linear_as: str | None) -> tuple[l
     if scm.direction != "forward":
         message = f"{listed}: in the model from the start in scm, searched like every other relation here"
         return [], [_note("scm-included", message, "one that must stay is named with --force")]
-    forced = []
-    for inclusion in inside:
-        parameter = names.model.individual_parameters[
-            names.parameter(inclusion.parameter, "included_relations", inclusion.at)
-        ]
+    message = f"{listed}: always in the model, in that form, as scm with search_direction=forward cannot remove them"
+    return included_effects(scm, names, linear_as), [_note("scm-included", message, "")]
+
+
+def included_effects(scm: ScmFile, names: AskedNames, linear_as: str | None) -> list[EffectRequest]:
+    """Those of [included_relations], in the form of their state.
+
+    Raises:
+        UnsupportedError: a state that cannot be searched.
+    """
+    found = []
+    for inclusion in scm.included:
+        index = names.parameter(inclusion.parameter, "included_relations", inclusion.at)
+        parameter = names.model.individual_parameters[index]
         relation = ScmRelation(parameter=inclusion.parameter, covariate=inclusion.covariate, at=inclusion.at)
         one = replace(scm, continuous_states=(inclusion.state,), categorical_states=(inclusion.state,))
         states = _states(one, relation, parameter.transform)
@@ -178,9 +187,8 @@ def _included(scm: ScmFile, names: AskedNames, linear_as: str | None) -> tuple[l
         forms = [s.form for s in used if s.form is not None]
         if not forms and states:
             raise _no_state(relation, states, KINDS[parameter.transform.kind])
-        forced += [_request(relation, form) for form in forms]
-    message = f"{listed}: always in the model, in that form, as scm with search_direction=forward cannot remove them"
-    return forced, [_note("scm-included", message, "")]
+        found += [_request(relation, form) for form in forms]
+    return found
 
 
 def _centres(scm: ScmFile, effects: Sequence[EffectRequest]) -> dict[str, float | str]:
