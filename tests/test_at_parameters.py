@@ -186,7 +186,7 @@ def test_a_fit_of_such_a_stream_estimates_nothing_and_writes_its_files(evaluated
     assert np.isfinite(result.minus_two_ll)
     covariance = {".cov", ".cor", ".coi"}
     assert {p.suffix for p in evaluated.parent.glob("run.*")} == {
-        *(".ctl", ".ext", ".phi", ".shk", ".csv", ".json"),
+        *(".ctl", ".ext", ".phi", ".shk", ".shm", ".csv", ".json"),
         *covariance,
     }
     at_initial = nlmevae.likelihoods(evaluated, methods="focei")

@@ -51,7 +51,7 @@ def test_the_command_writes_one_file_of_ours_beside_the_results(finished, writte
     assert is_own_file(finished / "run1.html")
     assert sorted(p.name for p in finished.iterdir()) == [
         "data.csv", "run1.coi", "run1.cor", "run1.cov", "run1.ctl", "run1.ext", "run1.html", "run1.individuals.csv",
-        "run1.phi", "run1.results.json", "run1.shk",
+        "run1.phi", "run1.results.json", "run1.shk", "run1.shm",
     ]  # fmt: skip
 
 

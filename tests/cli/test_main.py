@@ -91,7 +91,8 @@ def estimator(monkeypatch):
 
 
 def iterations(path: Path) -> list[int]:
-    return [int(line.split()[0]) for line in path.read_text().splitlines()[2:]]
+    heads = ("TABLE", " ITERATION")
+    return [int(line.split()[0]) for line in path.read_text().splitlines() if not line.startswith(heads)]
 
 
 def test_a_fit_writes_its_files_beside_the_control_stream_and_shows_the_estimates(run, estimator, capsys):
@@ -108,9 +109,22 @@ def test_out_chooses_the_folder_and_leaves_the_models_folder_alone(run, estimato
     before = sorted(tmp_path.iterdir())
     assert main(["fit", str(run), "--out", str(tmp_path / "new" / "folder")]) == 0
     assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {
-        "run_wt.ext", "run_wt.phi", "run_wt.shk", "run_wt.individuals.csv", "run_wt.results.json",
+        "run_wt.ext", "run_wt.phi", "run_wt.shk", "run_wt.shm", "run_wt.individuals.csv", "run_wt.results.json",
     }  # fmt: skip
     assert sorted(p for p in tmp_path.iterdir() if p.name != "new") == before
+
+
+def test_a_report_in_nonmems_layout_is_written_where_it_is_asked_for(run, estimator, capsys):
+    report = run.with_suffix(".lst")
+    report.write_text("NONMEM's\n")
+    assert main(["fit", str(run)]) == 0
+    assert report.read_text() == "NONMEM's\n"
+    assert main(["fit", str(run), "--lst"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["fit", str(run), "--lst", "--overwrite"]) == 0
+    assert "NONMEM WAS NOT RUN" in report.read_text()
+    assert main(["fit", str(run)]) == 0
+    assert not report.exists()  # ours, of the run before
 
 
 @pytest.mark.parametrize(
@@ -133,7 +147,8 @@ def test_the_file_that_the_control_stream_names_is_written_once_more(run, estima
         assert str(raw) in capsys.readouterr().out
         lines = [line.split(",") for line in raw.read_text().splitlines()]
         assert (lines[0][0], lines[0][-1]) == ("ITERATION", "OBJ")
-        assert [int(line[0]) for line in lines[1:]] == iterations(run.with_suffix(".ext"))
+        numbers = [int(line[0]) for line in lines if line[0] != "ITERATION"]  # labels before each of two tables
+        assert numbers == iterations(run.with_suffix(".ext"))
     assert main(["fit", str(run), "--out", str(run.parent / "new")]) == 0
     assert (run.parent / "new" / "raw.csv").read_text() == raw.read_text()
     raw.write_text("another program's\n")

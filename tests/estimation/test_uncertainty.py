@@ -71,6 +71,40 @@ def test_the_covariance_of_a_linear_model_is_that_of_its_exact_likelihood(linear
     assert np.abs(known.covariance - exact)[np.ix_(free, free)] / scale == pytest.approx(0.0, abs=2 * MONTE_CARLO)
 
 
+def test_the_gradient_is_that_of_the_exact_likelihood():
+    problem = random_intercept_and_slope(n_subjects=20, block=True, fixed_thetas=(2,))
+    population = problem.initial
+    known = uncertainty(problem, population, linear_information(problem, population), "observed")
+    exact = central_gradient(problem, population)
+    assert known.gradient[1] == 0.0
+    estimated = known.gradient != 0
+    size = np.abs(exact[estimated])
+    assert np.abs(known.gradient - exact)[estimated] == pytest.approx(0.0, abs=MONTE_CARLO * size.max())
+
+
+def central_gradient(problem, population):
+    """Of log L by the natural parameters; off-diagonal elements move both halves of the matrix."""
+    n_theta, n_eps, n_eta = len(population.thetas), len(population.sigma), len(population.omega)
+
+    def moved(k, step):
+        thetas, sigma, omega = population.thetas.copy(), population.sigma.copy(), population.omega.copy()
+        if k < n_theta:
+            thetas[k] += step
+        elif k < n_theta + n_eps * (n_eps + 1) // 2:
+            add(sigma, k - n_theta, step)
+        else:
+            add(omega, k - n_theta - n_eps * (n_eps + 1) // 2, step)
+        return exact_minus_two_ll(problem, replace(population, thetas=thetas, sigma=sigma, omega=omega)).sum()
+
+    def add(matrix, k, step):
+        i, j = (rows[k] for rows in np.tril_indices(len(matrix)))
+        matrix[i, j] += step
+        matrix[j, i] = matrix[i, j]
+
+    n = n_theta + n_eps * (n_eps + 1) // 2 + n_eta * (n_eta + 1) // 2
+    return np.array([-0.5 * (moved(k, 1e-5) - moved(k, -1e-5)) / 2e-5 for k in range(n)])
+
+
 def test_parameters_that_are_not_estimated_have_no_standard_error():
     problem = random_intercept_and_slope(fixed_thetas=(2,))
     known = uncertainty(problem, problem.initial, linear_information(problem, problem.initial), "observed")

@@ -13,6 +13,7 @@ from nlmevae.writers.individuals_csv import write_individuals_csv
 from nlmevae.writers.phi import write_phi
 from nlmevae.writers.results_json import write_results_json
 from nlmevae.writers.shk import write_shk
+from nlmevae.writers.shm import write_shm
 from tests.helpers.results import make_result, with_uncertainty
 
 NONMEM_EXT = (
@@ -29,6 +30,7 @@ def folder_with_own_files(tmp_path) -> RunFolder:
     write_ext(folder.ext, result)
     write_phi(folder.phi, result)
     write_shk(folder.shk, result)
+    write_shm(folder.shm, result)
     write_ets(folder.ets, result.individuals)
     write_individuals_csv(folder.individuals_csv, result.individuals)
     write_results_json(folder.results_json, result)
@@ -46,6 +48,7 @@ def test_files_stand_beside_the_control_stream_or_in_the_chosen_folder(tmp_path)
         "run1.cor",
         "run1.coi",
         "run1.shk",
+        "run1.shm",
         "run1.individuals.csv",
         "run1.ets",
         "run1.encoder",

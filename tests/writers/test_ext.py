@@ -45,6 +45,28 @@ def test_the_last_iteration_has_the_same_objective_text_as_the_final_row(tmp_pat
     assert float(rows[-1000000000][-1]) == pytest.approx(40.123456789012345, abs=1e-12)
 
 
+def test_every_estimation_step_has_a_table_that_ends_at_the_final_estimates(tmp_path):
+    path = tmp_path / "run1.ext"
+    write_ext(path, make_result(), n_tables=3)
+    tables = path.read_text().split("TABLE NO.")[1:]
+    assert [table.split(":")[0].strip() for table in tables] == ["1", "2", "3"]
+    finals = [[line for line in table.splitlines() if line.startswith("  -1000000000")] for table in tables]
+    assert finals[0] == finals[1] == finals[2]
+    assert [sum(line[:13].strip() == "1" for line in table.splitlines()) for table in tables] == [1, 0, 0]
+    table = pytest.importorskip("pharmpy.model.external.nonmem.table")
+    read = table.NONMEMTableFile(path)
+    assert [t.final_ofv for t in read.tables] == pytest.approx([40.123456789012345] * 3, abs=1e-12)
+
+
+def test_the_gradient_of_the_log_likelihood_stands_in_the_last_row(tmp_path):
+    result = with_uncertainty(make_result())
+    gradient = np.array([1.5, 0.0, -2.0, 0.25, 0.0, 3.0])
+    known = dataclasses.replace(result.uncertainty, gradient=gradient)
+    rows = rows_of(written(tmp_path, estimates=result.estimates, uncertainty=known))
+    assert min(rows) == -1000000008
+    assert [float(x) for x in rows[-1000000008]] == [*gradient, 0.0]
+
+
 def test_iterations_are_on_nonmems_scale(tmp_path):
     rows = rows_of(written(tmp_path))
     assert sorted(k for k in rows if k >= 0) == [0, 1, 2, 3]

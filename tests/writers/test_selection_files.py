@@ -14,7 +14,7 @@ from tests.helpers.selection_results import make_selection
 
 PNG = b"\x89PNG....tEXtSoftware\0nlmevae...."
 PICTURES = {"trace": PNG, "support": PNG, "path": PNG}
-OF_FIT = ["ext", "phi", "shk", "individuals.csv", "ets", "results.json"]
+OF_FIT = ["ext", "phi", "shk", "shm", "individuals.csv", "ets", "results.json"]
 NAMES = ["ctl", *OF_FIT, "selection.json", "trace.png", "support.png", "path.png"]
 
 

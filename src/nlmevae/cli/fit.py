@@ -40,6 +40,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         default=[],
         help='a function of the parameters to be given with its standard error, as "LOG(2)*V/CL"; may be repeated',
     )
+    parser.add_argument("--lst", action="store_true", help="also write <run>.lst, a report in NONMEM's layout")
     add_run_arguments(parser)
     add_result_arguments(parser)
     parser.set_defaults(run=run)
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
+    from nlmevae.hosts.nmfe import Begin, prepare_report, report_notes, write_report
     from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare, with_stated_seed
 
     if arguments.report:
@@ -62,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
+    begin = Begin.now()
+    if arguments.lst:
+        prepare_report(files.folder.lst, prepared, overwrite=arguments.overwrite)
     resumption = fit_resumption(prepared, settings, files, resume=arguments.resume, every=arguments.checkpoint_every)
     print_notes(resumption.notes)
     with one_interrupt():
@@ -69,6 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     with interrupts_held():
         try:
             code = _finish(result, files, quiet=arguments.quiet)
+            if arguments.lst:
+                notes = report_notes(prepared, result)
+                write_report(files.folder.lst, prepared, result, begin=begin, warnings=notes)
         except OutputError:
             name_checkpoint(resumption)
             raise

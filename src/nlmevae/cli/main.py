@@ -23,6 +23,7 @@ from nlmevae.cli import (
     cossac,
     fit,
     likelihood,
+    nmfe,
     predict,
     profile,
     report,
@@ -53,6 +54,7 @@ _VERBS = (
     vpc,
     check,
     code,
+    nmfe,
 )
 
 

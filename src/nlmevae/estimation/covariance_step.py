@@ -153,6 +153,7 @@ def covariance_result(
         names=names,
         mc_error=known.mc_error if known is not None else np.full(n, np.nan),
         repeats=_repeats(problem.model),
+        gradient=known.gradient if known is not None else np.empty(0),
     )
 
 

@@ -10,7 +10,7 @@ c'R^-c is the same for all generalised inverses R^- if c'v = 0. Parameters that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,7 +41,8 @@ class Uncertainty:
     """covariance (P, P) of `Population.vector()`: zeros for what is not estimated, NaN for what the data do not
     determine. mc_error (P,) relative Monte-Carlo error of the standard errors. at_bound: indices of parameters that
     were held at their bound or at 0. flat: per direction without information the changes (P,) along it, flat_share its
-    observed over its complete-data information: 0, or negative where the likelihood rises along it."""
+    observed over its complete-data information: 0, or negative where the likelihood rises along it. gradient: (P,)
+    derivatives of log L, 0 for what is not estimated."""
 
     method: CovarianceMethod
     covariance: np.ndarray
@@ -49,6 +50,7 @@ class Uncertainty:
     at_bound: tuple[int, ...] = ()
     flat: tuple[np.ndarray, ...] = ()
     flat_share: tuple[float, ...] = ()
+    gradient: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def standard_errors(self) -> np.ndarray:
@@ -80,7 +82,20 @@ def uncertainty(
         at_bound=tuple(np.flatnonzero(held.parameters).tolist()),
         flat=tuple(along.T),
         flat_share=tuple(part.flat_share.tolist()),
+        gradient=natural_gradient(
+            natural_jacobian(information.coordinates, problem, population), information.scores.sum(axis=0)
+        ),
     )
+
+
+def natural_gradient(jacobian: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(P,) derivatives of log L by the parameters from those by the coordinates, scores (p,), of which the parameters
+    have the derivatives jacobian (P, p): jacobian' gradient = scores. One value that several parameters have (SAME)
+    counts once in all of them together."""
+    scale = np.linalg.norm(jacobian, axis=0)
+    scale[scale == 0.0] = 1.0
+    gradient = np.linalg.pinv((jacobian / scale).T) @ (scores / scale)
+    return np.where((jacobian != 0.0).any(axis=1), gradient, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,9 @@ from nlmevae.errors import OutputError
 #: name (PsN, pharmpy, xpose) treat it as an importance-sampling method.
 METHOD_TITLE = "Importance Sampling assisted by VAE Estimation"
 
+#: In every report (`.lst`) of ours, which has NONMEM's layout, and in none of NONMEM's.
+NOT_NONMEM = "NONMEM WAS NOT RUN"
+
 #: First key of our JSON files and the software named in our pictures; only files with it are recognised as ours.
 GENERATOR = "nlmevae"
 
@@ -62,6 +65,15 @@ class RunFolder:
         return self.folder / f"{self.stem}.shk"
 
     @property
+    def shm(self) -> Path:
+        return self.folder / f"{self.stem}.shm"
+
+    @property
+    def lst(self) -> Path:
+        """NONMEM's report; only where it is asked for."""
+        return self.folder / f"{self.stem}.lst"
+
+    @property
     def individuals_csv(self) -> Path:
         return self.folder / f"{self.stem}.individuals.csv"
 
@@ -99,7 +111,7 @@ class RunFolder:
     def files(self) -> tuple[Path, ...]:
         """Everything a run may leave: `.ets` and `.encoder` only where they are asked for, `.cov`, `.cor` and `.coi`
         only if there are standard errors."""
-        estimates = (self.ext, self.phi, self.cov, self.cor, self.coi, self.shk)
+        estimates = (self.ext, self.phi, self.cov, self.cor, self.coi, self.shk, self.shm)
         return (*estimates, self.individuals_csv, self.ets, self.encoder, self.results_json)
 
     def prepare(self, *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -121,8 +133,9 @@ class RunFolder:
         Call only after `prepare`: whatever is here then may be replaced."""
         for path in self.files:
             path.unlink(missing_ok=True)
-        if is_own_file(self.report):
-            self.report.unlink(missing_ok=True)
+        for path in (self.report, self.lst):
+            if is_own_file(path):
+                path.unlink(missing_ok=True)
 
 
 def check_replaceable(
@@ -160,12 +173,15 @@ def check_replaceable(
 
 
 def is_own_file(path: Path) -> bool:
-    """Was this file written by nlmevae? Decided by its first 400 bytes, never by its name alone."""
+    """Was this file written by nlmevae? Decided by its first 400 bytes, never by its name alone; of a report, which
+    begins with the control stream, by all of it."""
     try:
         with path.open("rb") as stream:
             head = stream.read(400).decode("utf-8", errors="replace")
     except OSError:
         return False
+    if path.suffix == ".lst":
+        return NOT_NONMEM.encode() in path.read_bytes()
     if path.suffix == ".png":
         return f"Software\0{GENERATOR}" in head
     if path.suffix == ".html":

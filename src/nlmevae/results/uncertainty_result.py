@@ -5,7 +5,7 @@ Order of all parameters, everywhere here: that of result files (THETA, SIGMA low
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Literal
 
@@ -33,6 +33,7 @@ class UncertaintyResult:
         sd_standard_errors: (P,) of the standard deviations and correlations of SIGMA and OMEGA; 0 for THETA.
         sd_intervals: (P, 2) of those, on the scales of logarithm and Fisher's z; NaN for THETA.
         eigenvalues: (E,) of the correlation matrix of the distinct parameters, ascending.
+        gradient: (P,) derivatives of log L at the estimates, 0 for what is not estimated; empty where unknown.
     """
 
     method: UncertaintyMethod
@@ -47,6 +48,7 @@ class UncertaintyResult:
     sd_intervals: np.ndarray
     eigenvalues: np.ndarray
     level: float = LEVEL
+    gradient: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def standard_errors(self) -> np.ndarray:
@@ -98,8 +100,10 @@ def uncertainty_result(
     mc_error: np.ndarray,
     repeats: np.ndarray,
     level: float = LEVEL,
+    gradient: np.ndarray | None = None,
 ) -> UncertaintyResult:
-    """Everything that follows from a covariance (P, P); `repeats` (P,) bool: another parameter's value (SAME)."""
+    """Everything that follows from a covariance (P, P); `repeats` (P,) bool: another parameter's value (SAME);
+    `gradient` (P,) of log L, where it is known."""
     errors = np.sqrt(np.diag(covariance))
     with np.errstate(invalid="ignore"):
         distinct = (errors > 0) & ~repeats
@@ -119,6 +123,7 @@ def uncertainty_result(
         sd_intervals=sd_intervals,
         eigenvalues=_eigenvalues(covariance[np.ix_(distinct, distinct)]),
         level=level,
+        gradient=np.empty(0) if gradient is None else gradient,
     )
 
 

@@ -1,7 +1,9 @@
 """The `.ext` file: NONMEM's table of iterations and final estimates, written while the fit runs.
 
-One table, titled `METHOD_TITLE`, so that readers that take the first table and readers that take the last
-agree. Rows: iterations from 0, one last iteration with the final estimates, then the special rows
+One table, titled `METHOD_TITLE`, or one for each $ESTIMATION record where there are several: one fit serves all of
+them, its iterations are in the first table, and every table ends at the final estimates, so that readers that take
+the first and readers that take the last agree. Rows: iterations from 0, one last iteration with the final estimates,
+then the special rows
 
     -1000000000  final estimates and objective
     -1000000001  standard errors                            (this and the next two only when there are any)
@@ -11,6 +13,7 @@ agree. Rows: iterations from 0, one last iteration with the final estimates, the
     -1000000005  standard errors of those                   (only when there are any)
     -1000000006  1 = fixed or structurally zero, 0 = estimated
     -1000000007  termination status
+    -1000000008  derivatives of log L (-1/2 OBJ) by the estimated parameters   (only with standard errors)
 
 The objective of the last iteration and of -1000000000 is the same text: pharmpy reads the objective as NaN
 otherwise. Units: the scale of NONMEM's OBJ, that is -2LL (-2ELBO while the VAE trains) minus
@@ -42,12 +45,15 @@ from nlmevae.writers.nonmem_layout import (
     title_line,
 )
 
-FINAL, STANDARD_ERRORS, EIGENVALUES, CONDITION, SD_CORRELATION, SD_STANDARD_ERRORS, FIXED, TERMINATION = (
-    -1000000000, -1000000001, -1000000002, -1000000003, -1000000004, -1000000005, -1000000006, -1000000007,
+FINAL, STANDARD_ERRORS, EIGENVALUES, CONDITION, SD_CORRELATION, SD_STANDARD_ERRORS, FIXED, TERMINATION, GRADIENT = (
+    -1000000000, -1000000001, -1000000002, -1000000003, -1000000004, -1000000005, -1000000006, -1000000007, -1000000008,
 )  # fmt: skip
 
 #: Iteration or number of a special row, parameters in column order, objective as text.
 ExtRow = tuple[int, np.ndarray, str]
+
+#: What the objective is.
+GOAL = "FINAL VALUE OF OBJECTIVE FUNCTION"
 
 #: NONMEM's column for "no standard error" (fixed or not estimated).
 NOT_ESTIMATED = 1e10
@@ -116,19 +122,28 @@ class ExtStream:
                 stream.close()
 
 
-def write_ext(path: Path, result: FitResult) -> None:
+def write_ext(path: Path, result: FitResult, n_tables: int = 1) -> None:
     """Write the whole `.ext` or leave the old one; OutputError if it cannot be written."""
-    write_atomically(path, ext_text(result))
+    write_atomically(path, ext_text(result, n_tables))
 
 
-def ext_text(result: FitResult) -> str:
-    """The file's content: every iteration of the trace, the final iteration, the special rows."""
+def ext_text(result: FitResult, n_tables: int = 1) -> str:
+    """The file's content: every iteration of the trace, the final iteration, the special rows; then, for every other
+    estimation step, the final iteration and the special rows."""
     labels = parameter_labels(n_theta=len(result.thetas), n_eps=len(result.sigma), n_eta=len(result.omega))
-    return "\n".join([*_head_lines(labels), *(_line(*row) for row in ext_rows(result))]) + "\n"
+    lines = []
+    for table, rows in enumerate(ext_tables(result, n_tables), 1):
+        lines += [*_head_lines(labels, table), *(_line(*row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def ext_tables(result: FitResult, n_tables: int = 1) -> list[list[ExtRow]]:
+    """The rows of every table, in order."""
+    return [ext_rows(result), *(_final_rows(result, 0) for _ in range(n_tables - 1))]
 
 
 def ext_rows(result: FitResult) -> list[ExtRow]:
-    """Every row of the table, in order."""
+    """Every row of the first table, in order."""
     rows, iteration = [], -1
     for row in result.trace:
         iteration = max(row.iteration, iteration + 1)
@@ -136,13 +151,13 @@ def ext_rows(result: FitResult) -> list[ExtRow]:
     return rows + _final_rows(result, iteration + 1)
 
 
-def ext_title() -> str:
-    """The first line."""
-    return title_line(METHOD_TITLE, goal="FINAL VALUE OF OBJECTIVE FUNCTION")
+def ext_title(table: int = 1) -> str:
+    """The first line of a table."""
+    return title_line(METHOD_TITLE, goal=GOAL, table=table)
 
 
-def _head_lines(labels: Sequence[str]) -> list[str]:
-    return [ext_title(), header_line(["ITERATION", *labels, "OBJ"])]
+def _head_lines(labels: Sequence[str], table: int = 1) -> list[str]:
+    return [ext_title(table), header_line(["ITERATION", *labels, "OBJ"])]
 
 
 def _iteration_row(iteration: int, row: TraceRow, n_obs_total: int) -> ExtRow:
@@ -168,7 +183,10 @@ def _final_rows(result: FitResult, iteration: int) -> list[ExtRow]:
         errors = _or_not_estimated(known.sd_standard_errors)
         errors[: len(result.thetas)] = 0.0
         rows.append((SD_STANDARD_ERRORS, errors, zero))
-    return [*rows, (FIXED, _fixed_flags(result), zero), (TERMINATION, codes, zero)]
+    rows += [(FIXED, _fixed_flags(result), zero), (TERMINATION, codes, zero)]
+    if known is not None and len(known.gradient):
+        rows.append((GRADIENT, known.gradient, zero))
+    return rows
 
 
 def result_vector(result: FitResult) -> np.ndarray:

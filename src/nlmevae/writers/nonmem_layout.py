@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: NONMEM's objective function leaves this out per normally distributed observation.
 LOG_2PI = 1.8378770664093453
@@ -11,10 +11,16 @@ LOG_2PI = 1.8378770664093453
 _RUN = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 Iteration2=0"
 
 
-def title_line(method: str, *, goal: str | None = None) -> str:
+def title_line(method: str, *, goal: str | None = None, table: int = 1) -> str:
     """``TABLE NO.     1: <method>: Goal Function=<goal>: Problem=1 ...``; `.phi` has no goal."""
     goal_text = f"Goal Function={goal}: " if goal else ""
-    return f"TABLE NO. {1:5d}: {method}: {goal_text}{_RUN}"
+    return f"TABLE NO. {table:5d}: {method}: {goal_text}{_RUN}"
+
+
+def each_table(method: str, lines: Sequence[str], n_tables: int) -> str:
+    """The same lines once for each estimation step, below its title."""
+    titles = (title_line(method, table=k + 1) for k in range(n_tables))
+    return "".join("\n".join([title, *lines]) + "\n" for title in titles)
 
 
 def header_line(labels: Iterable[str]) -> str:

@@ -14,27 +14,27 @@ from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.writers.atomic import write_atomically
 from nlmevae.writers.nonmem_layout import (
     LOG_2PI,
+    each_table,
     header_line,
     id_text,
     lower_triangle_indices,
     number,
     objective,
-    title_line,
 )
 
 
-def write_phi(path: Path, result: FitResult) -> None:
+def write_phi(path: Path, result: FitResult, n_tables: int = 1) -> None:
     """Write `.phi` whole or not at all; OutputError if it cannot be written."""
-    write_atomically(path, phi_text(result))
+    write_atomically(path, phi_text(result, n_tables))
 
 
-def phi_text(result: FitResult) -> str:
-    """The file's content."""
+def phi_text(result: FitResult, n_tables: int = 1) -> str:
+    """The file's content: the same table for each of the model's estimation steps."""
     d = len(result.omega)
     pairs = lower_triangle_indices(d)
     etas = [f"ETA({k + 1})" for k in range(d)]
     etcs = [f"ETC({i + 1},{j + 1})" for i, j in pairs]
-    lines = [title_line(METHOD_TITLE), header_line(["SUBJECT_NO", "ID", *etas, *etcs, "OBJ"])]
+    lines = [header_line(["SUBJECT_NO", "ID", *etas, *etcs, "OBJ"])]
     people = result.individuals
     for subject, label in enumerate(people.labels):
         observed = people.n_obs[subject] > 0
@@ -43,4 +43,4 @@ def phi_text(result: FitResult) -> str:
         own = people.minus_two_ll[subject] - people.n_known[subject] * LOG_2PI
         text = "".join(number(float(v) if observed else 0.0) for v in values)
         lines.append(f"{subject + 1:13d}{id_text(label)}{text}{objective(float(own) if observed else 0.0)}")
-    return "\n".join(lines) + "\n"
+    return each_table(METHOD_TITLE, lines, n_tables)

@@ -14,7 +14,7 @@ from nlmevae.ir import NONMEM_RAW_FORMAT, RawOutput, TableFormat
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import METHOD_TITLE, RunFolder, check_replaceable, make_folder
 from nlmevae.writers.atomic import write_atomically
-from nlmevae.writers.ext import ExtRow, ext_rows, ext_title
+from nlmevae.writers.ext import ExtRow, ext_tables, ext_title
 from nlmevae.writers.nonmem_layout import parameter_labels
 from nlmevae.writers.nonmem_table import number_text
 from nlmevae.writers.results_json import read_results_json
@@ -24,8 +24,8 @@ class RawOutputFile:
     """Where the file goes: FILE relative to the run's folder. `path` is None where there is none to write: no FILE, the
     run's `.ext` itself, a device such as /dev/null."""
 
-    def __init__(self, folder: RunFolder, request: RawOutput) -> None:
-        self._folder, self._request = folder, request
+    def __init__(self, folder: RunFolder, request: RawOutput, n_tables: int = 1) -> None:
+        self._folder, self._request, self._n_tables = folder, request, n_tables
         self.path = _path(folder, request)
 
     def prepare(
@@ -60,7 +60,7 @@ class RawOutputFile:
         """Write it; its path, if there is one. OutputError if it cannot be written."""
         if self.path is None:
             return ()
-        write_atomically(self.path, raw_output_text(result, self._request))
+        write_atomically(self.path, raw_output_text(result, self._request, self._n_tables))
         return (self.path,)
 
     def remove_previous(self) -> None:
@@ -77,7 +77,8 @@ class RawOutputFile:
         if METHOD_TITLE in text.partition("\n")[0]:
             return True
         try:
-            return text == raw_output_text(read_results_json(self._folder.results_json), self._request)
+            result = read_results_json(self._folder.results_json)
+            return text == raw_output_text(result, self._request, self._n_tables)
         except DataError:
             return False
 
@@ -90,14 +91,16 @@ def _path(folder: RunFolder, request: RawOutput) -> Path | None:
     return None if is_device or path.resolve() == folder.ext.resolve() else path
 
 
-def raw_output_text(result: FitResult, request: RawOutput) -> str:
+def raw_output_text(result: FitResult, request: RawOutput, n_tables: int = 1) -> str:
     """The file's content."""
     layout = request.format or NONMEM_RAW_FORMAT
     labels = parameter_labels(n_theta=len(result.thetas), n_eps=len(result.sigma), n_eta=len(result.omega))
-    lines = [] if request.title is False else [ext_title()]
-    if request.labels is not False:
-        lines.append(_header(["ITERATION", *labels, "OBJ"], layout))
-    return "".join(f"{line}\n" for line in (*lines, *(_line(row, layout) for row in ext_rows(result))))
+    lines = []
+    for table, rows in enumerate(ext_tables(result, n_tables), 1):
+        lines += [] if request.title is False else [ext_title(table)]
+        lines += [] if request.labels is False else [_header(["ITERATION", *labels, "OBJ"], layout)]
+        lines += [_line(row, layout) for row in rows]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _header(labels: list[str], layout: TableFormat) -> str:

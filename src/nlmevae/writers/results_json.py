@@ -197,6 +197,7 @@ def _uncertainty(d: dict[str, Any]) -> UncertaintyResult:
         names=tuple(d["names"]),
         distinct=np.array(d["distinct"], dtype=bool),
         level=number_from(d["level"]),
+        gradient=array_from(d.get("gradient", []), 1),
         **{k: array_from(d[k], ndim) for k, ndim in axes.items()},
     )
 

@@ -19,26 +19,29 @@ from nlmevae.writers.phi import write_phi
 from nlmevae.writers.raw_output import RawOutputFile
 from nlmevae.writers.results_json import write_results_json
 from nlmevae.writers.shk import write_shk
+from nlmevae.writers.shm import write_shm
 
 
-def run_writers(folder: RunFolder, result: FitResult) -> list[tuple[Path, Callable[[], None]]]:
-    """Every file of a finished fit with what writes it, `results.json` first."""
+def run_writers(folder: RunFolder, result: FitResult, n_tables: int = 1) -> list[tuple[Path, Callable[[], None]]]:
+    """Every file of a finished fit with what writes it, `results.json` first; NONMEM's files have a table for each of
+    `n_tables` estimation steps."""
     people = result.individuals
     writers: list[tuple[Path, Callable[[], None]]] = [
         (folder.results_json, lambda: write_results_json(folder.results_json, result)),
-        (folder.ext, lambda: write_ext(folder.ext, result)),
-        (folder.phi, lambda: write_phi(folder.phi, result)),
-        (folder.shk, lambda: write_shk(folder.shk, result)),
+        (folder.ext, lambda: write_ext(folder.ext, result, n_tables)),
+        (folder.phi, lambda: write_phi(folder.phi, result, n_tables)),
+        (folder.shk, lambda: write_shk(folder.shk, result, n_tables)),
+        (folder.shm, lambda: write_shm(folder.shm, result, n_tables)),
         (folder.individuals_csv, lambda: write_individuals_csv(folder.individuals_csv, people)),
     ]
     if result.uncertainty is not None and result.uncertainty.method != "none":
         writers += [
-            (folder.cov, lambda: write_cov(folder.cov, result)),
-            (folder.cor, lambda: write_cor(folder.cor, result)),
-            (folder.coi, lambda: write_coi(folder.coi, result)),
+            (folder.cov, lambda: write_cov(folder.cov, result, n_tables)),
+            (folder.cor, lambda: write_cor(folder.cor, result, n_tables)),
+            (folder.coi, lambda: write_coi(folder.coi, result, n_tables)),
         ]
     if len(people.eta_samples):
-        writers.append((folder.ets, lambda: write_ets(folder.ets, people)))
+        writers.append((folder.ets, lambda: write_ets(folder.ets, people, n_tables)))
     encoder = result.encoder
     if encoder is not None:
         writers.append((folder.encoder, lambda: write_encoder(folder.encoder, encoder)))
@@ -56,7 +59,8 @@ class RunFiles:
 
     def __init__(self, folder: RunFolder, model: Model, *, n_obs_total: int) -> None:
         self.folder = folder
-        self.raw_output = RawOutputFile(folder, model.raw_output)
+        self._n_tables = max(1, len(model.estimation))
+        self.raw_output = RawOutputFile(folder, model.raw_output, self._n_tables)
         self._stream = ExtStream(
             folder.ext,
             n_theta=len(model.thetas),
@@ -90,7 +94,7 @@ class RunFiles:
                 self._remove_previous()
         first_error: OutputError | None = None
         written = set()
-        for path, write in run_writers(self.folder, result):
+        for path, write in run_writers(self.folder, result, self._n_tables):
             try:
                 write()
                 written.add(path)

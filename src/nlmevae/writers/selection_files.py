@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlmevae.errors import MissingDependencyError, OutputError
+from nlmevae.frontends.nonmem.records import source_text, split_records
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.selection_folder import PLOTS, SelectionFolder
 from nlmevae.results.selection_result import SelectionResult
@@ -75,8 +76,9 @@ class SelectionFiles:
     def _writers(self, result: SelectionResult) -> list[tuple[Path, Callable[[], None]]]:
         folder, run = self.folder, self.folder.run
         text = result.model_text.encode("utf-8", "surrogateescape")
-        of_fit = dict(run_writers(run, result.fit))
-        of_fit[run.ext] = lambda: write_ext(run.ext, _iterations_of_the_selected_model(result.fit))
+        n_tables = _n_estimation_steps(result.model_text)
+        of_fit = dict(run_writers(run, result.fit, n_tables))
+        of_fit[run.ext] = lambda: write_ext(run.ext, _iterations_of_the_selected_model(result.fit), n_tables)
         writers: list[tuple[Path, Callable[[], None]]] = [
             (folder.selection_json, lambda: write_selection_json(folder.selection_json, result)),
             (folder.control_stream, lambda: write_atomically(folder.control_stream, text)),
@@ -98,6 +100,13 @@ class SelectionFiles:
         except Exception as error:
             return f"No plots: {type(error).__name__}: {error}"
         return ""
+
+
+def _n_estimation_steps(text: str) -> int:
+    """Of the written control stream; readers expect a table for each."""
+    if "$" not in text:
+        return 1
+    return max(1, len(split_records(source_text(text, "")).named("ESTIMATION")))
 
 
 def _iterations_of_the_selected_model(fit: FitResult) -> FitResult:

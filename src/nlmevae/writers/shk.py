@@ -14,26 +14,27 @@ import numpy as np
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.writers.atomic import write_atomically
-from nlmevae.writers.nonmem_layout import number, title_line
+from nlmevae.writers.nonmem_layout import each_table, number
 
 SMALLEST = 1e-10
 
 
-def write_shk(path: Path, result: FitResult) -> None:
+def write_shk(path: Path, result: FitResult, n_tables: int = 1) -> None:
     """Write `.shk` whole or not at all; OutputError if it cannot be written."""
-    write_atomically(path, shk_text(result))
+    write_atomically(path, shk_text(result, n_tables))
 
 
-def shk_text(result: FitResult) -> str:
-    """The file's content."""
+def shk_text(result: FitResult, n_tables: int = 1) -> str:
+    """The file's content: the same table for each of the model's estimation steps."""
     labels = "".join(name.ljust(13) for name in (f"ETA({k + 1})" for k in range(len(result.omega))))
-    lines = [title_line(METHOD_TITLE), f"TYPE          SUBPOP       {labels}".rstrip()]
-    for kind, values in enumerate(_rows(result), 1):
+    lines = [f"TYPE          SUBPOP       {labels}".rstrip()]
+    for kind, values in enumerate(shk_rows(result), 1):
         lines.append(f"{kind:13d}{1:13d}" + "".join(number(float(v)) for v in values))
-    return "\n".join(lines) + "\n"
+    return each_table(METHOD_TITLE, lines, n_tables)
 
 
-def _rows(result: FitResult) -> list[np.ndarray]:
+def shk_rows(result: FitResult) -> list[np.ndarray]:
+    """Rows TYPE 1 to 11, (n_eta,) each."""
     found, means = result.shrinkage, result.shrinkage.means
     absent = result.omega.diagonal() == 0.0
     counts = np.full(len(absent), float(found.n_subjects))

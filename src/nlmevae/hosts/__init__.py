@@ -1,0 +1,1 @@
+"""Living inside other tools: the nmfe script of NONMEM, Pharmpy."""
