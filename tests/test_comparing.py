@@ -225,6 +225,7 @@ def test_what_is_wrong_is_a_sentence(ours, tmp_path, capsys):
         ([str(ours), "--nonmem", str(ours)], "stands before the line ITERATION"),
         ([str(tmp_path / "none.json"), "--scm", str(tmp_path)], "cannot read"),
         ([str(ours), "--scm", str(tmp_path), "--names", "x"], "is not THEIRS=OURS"),
+        ([str(ours), "--scm", str(tmp_path), "--json", str(ours)], "is an input of the comparison"),
     ):
         assert main(["compare", *line]) == 2
         assert words in capsys.readouterr().err

@@ -63,6 +63,18 @@ def test_they_are_compared(folder, capsys):
     assert "missed " not in shown.replace("missed and", "").replace("missed  extra", "")
 
 
+def test_other_programs_models_are_evaluated_by_our_likelihood(folder, capsys):
+    """A run in NONMEM's layout: its OBJ is importance sampling at the same estimates, with other random numbers."""
+    line = ["compare", str(folder / "samba"), "--nonmem", str(folder / "scm" / "run_base_selected.ext"), "--reevaluate"]
+    assert main([*line, "--json", str(folder / "c.json")]) == 0
+    tool = json.loads((folder / "c.json").read_text())["tools"][1]
+    stated, ours = tool["likelihoods"]
+    assert (ours["by"], ours["method"]) == ("nlmevae", "is")
+    assert ours["minus_two_ll"] == pytest.approx(stated["minus_two_ll"], abs=0.2)
+    assert ours["bicc"] == pytest.approx(363.5, abs=0.3)
+    assert "at its estimates by nlmevae" in capsys.readouterr().out
+
+
 WRONG = [
     ({"method": "samba", "p_forward": 0.1}, "samba chooses by BICc"),
     ({"method": "scm", "p_forward": 1.5}, "p_forward is 1.5"),

@@ -224,8 +224,15 @@ def _of_selection(selection: SelectionResult, source: str) -> OurResult:
         n_known=plain.n_known,
         parameters=tuple(dict.fromkeys((*plain.parameters, *(e.parameter for e in selection.effects)))),
         covariates=tuple(dict.fromkeys(e.covariate for e in selection.effects)),
-        coefficients={(e.parameter, e.covariate, e.form): len(e.coefficients) for e in selection.effects},
+        coefficients=_coefficients(selection),
     )
+
+
+def _coefficients(selection: SelectionResult) -> dict[tuple[str, str, str], int]:
+    """Of each effect; not of a covariate whose levels are effects of their own, as another program's count then is
+    unknown."""
+    keys = [(e.parameter, e.covariate, e.form) for e in selection.effects]
+    return {key: len(e.coefficients) for key, e in zip(keys, selection.effects, strict=True) if keys.count(key) == 1}
 
 
 def _of_fit(fit: FitResult, source: str) -> OurResult:

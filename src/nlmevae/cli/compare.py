@@ -64,13 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError(
             "there is nothing to compare with", hint="give --scm, --covsearch, --cossac, --samba, --nonmem or --monolix"
         )
+    _check_outputs(arguments, [path for paths in others.values() for path in paths])
     comparison = compare_results(
         arguments.ours, names=read_names(arguments.names), ofv_method=arguments.ofv_method, **others
     )
     if arguments.reevaluate:
+        from nlmevae.cli.likelihood import LikelihoodProgress
         from nlmevae.reevaluation import reevaluated
 
-        comparison = reevaluated(comparison)
+        comparison = reevaluated(comparison, progress=None if arguments.quiet else LikelihoodProgress())
     if arguments.csv:
         write_comparison_csv(Path(arguments.csv), comparison)
     if arguments.json:
@@ -80,6 +82,21 @@ def run(arguments: argparse.Namespace) -> int:
     for flag in comparison.flags:
         print(f"warning: {flag}", file=sys.stderr)
     return 0
+
+
+def _check_outputs(arguments: argparse.Namespace, inputs: list[str]) -> None:
+    """A file that is compared is not replaced.
+
+    Raises:
+        OutputError: --csv or --json names one.
+    """
+    from nlmevae.errors import OutputError
+
+    known = {Path(path).resolve() for path in (arguments.ours, *inputs)}
+    for option in ("csv", "json"):
+        path = getattr(arguments, option)
+        if path and Path(path).resolve() in known:
+            raise OutputError(f"--{option} {path} is an input of the comparison", hint="choose another name")
 
 
 def read_names(texts: list[str]) -> dict[str, str]:
