@@ -367,6 +367,9 @@ def select(
     levels: str | None = None,
     reference: Any = None,
     settings_file: str | os.PathLike[str] | None = None,
+    scm_file: str | os.PathLike[str] | None = None,
+    mfl: str | None = None,
+    linear_as: str | None = None,
     data: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     write: bool = False,
@@ -382,6 +385,8 @@ def select(
         source: control stream or a model read earlier; effects that are in it already stay.
         covariates, categorical, parameters, effects, force, forbid, forms, centre, missing, levels, reference,
             settings_file: what is searched (`SearchSpec`; docs/covariates.md). Lists may be text with commas.
+        scm_file, mfl: what is searched, as a configuration file of PsN's scm or in Pharmpy's MFL; `linear_as`: the
+            form in place of a linear effect that has no counterpart.
         data, out, write, overwrite, resume, checkpoint_every, progress: as in `fit`; the files are those of
             ``<run>_selected``.
         settings: fields of `SelectionSettings` (criterion, audit, ...) and of `FitSettings` (method, seed, ...).
@@ -396,7 +401,7 @@ def select(
     prepared = prepare_selection(
         source, data=data, settings_file=settings_file, covariates=covariates, categorical=categorical,
         parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,
-        missing=missing, levels=levels, reference=reference,
+        missing=missing, levels=levels, reference=reference, scm_file=scm_file, mfl=mfl, linear_as=linear_as,
     )  # fmt: skip
     chosen = with_stated_seed(chosen, prepared.model, settings)
     if not write and out is None:
@@ -447,7 +452,13 @@ def make_selection_settings(options: dict[str, Any]) -> tuple[FitSettings, Selec
 
 
 def prepare_selection(
-    source: ModelSource, *, data: str | os.PathLike[str] | None = None, **options: Any
+    source: ModelSource,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    scm_file: str | os.PathLike[str] | None = None,
+    mfl: str | None = None,
+    linear_as: str | None = None,
+    **options: Any,
 ) -> PreparedSelection:
     """Read the model, its data and the covariates to be searched.
 
@@ -457,6 +468,7 @@ def prepare_selection(
     Raises:
         ModelError, DataError, SettingsError: as the readers say.
     """
+    from nlmevae.data.search.foreign_space import with_foreign_space
     from nlmevae.data.search_space import search_space
     from nlmevae.data.search_spec import SearchSpec
     from nlmevae.writers.selected_model import check_can_be_written
@@ -473,9 +485,14 @@ def prepare_selection(
             hint=f"remove {remove} to select covariates",
             location=run.model.estimation[0].at,
         )
+    path = "" if isinstance(source, Model) else str(source)
+    spec, notes = with_foreign_space(
+        spec, run.model, run.dataset, scm_file=scm_file, mfl=mfl, linear_as=linear_as, model_path=path
+    )
     search = search_space(run.model, run.dataset, run.table, spec)
     check_can_be_written(run.model, _kinds(run.model, search.space.candidates))
-    return PreparedSelection(run=run, search=search, diagnostics=(*run.diagnostics, *search.diagnostics))
+    found = (*run.diagnostics, *notes, *search.diagnostics)
+    return PreparedSelection(run=run, search=search, diagnostics=found)
 
 
 def _kinds(model: Model, candidates: Iterable[Candidate]) -> list[Candidate]:

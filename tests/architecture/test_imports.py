@@ -20,7 +20,12 @@ ALLOWED = {
     "data": {"errors", "ir"},
     "codegen": {"errors", "ir", "data"},
     "frontends": {"errors", "ir", "data"},
-    "comparison": {"errors", "results"},
+    "comparison": {"errors", "results", "data"},
+    "comparing": {"errors", "results", "comparison", "writers", "frontends", "estimation", "ir"},
+    "stepwise": {
+        "errors", "results", "data", "codegen", "estimation", "selection", "writers", "pipeline", "frontends", "ir",
+    },
+    "reevaluation": {"errors", "results", "comparison", "writers", "at_parameters", "pipeline"},
     "decoder": {"errors", "ir", "data", "codegen"},
     "writers": {"errors", "ir", "results", "frontends"},
     "likelihood": {"errors", "data", "decoder"},
@@ -83,6 +88,9 @@ THIRD_PARTY = {
     "profiling": set(),
     "fitted_run": set(),
     "at_parameters": set(),
+    "comparing": set(),
+    "stepwise": {"numpy"},
+    "reevaluation": set(),
     "after_fit": set(),
     "monolix_results": set(),
     "results_folder": set(),
@@ -110,7 +118,8 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder",
+        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder", "compare", "stepwise", "scm", "cossac",
+        "samba",
     )
 }  # fmt: skip
 

@@ -43,14 +43,16 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="control stream or Monolix project without the effects searched for"
     )
-    _add_search_arguments(parser.add_argument_group("what is searched"))
+    add_search_arguments(parser.add_argument_group("what is searched"))
     _add_decision_arguments(parser.add_argument_group("how it is decided"))
     add_run_arguments(parser)
     add_result_arguments(parser)
     parser.set_defaults(run=run)
 
 
-def _add_search_arguments(group: argparse._ArgumentGroup) -> None:
+def add_search_arguments(group: argparse._ArgumentGroup) -> None:
+    """What the searches of all verbs have in common."""
+
     def names(option: str, metavar: str, text: str) -> None:
         group.add_argument(f"--{option}", metavar=metavar, action="append", help=text)
 
@@ -72,6 +74,22 @@ def _add_search_arguments(group: argparse._ArgumentGroup) -> None:
         help="categories of a covariate enter together (default) or each on its own",
     )
     group.add_argument("--settings", metavar="FILE.toml", dest="settings_file", help="read these options from a file")
+    group.add_argument(
+        "--scm-file",
+        metavar="RUN.scm",
+        help="what a configuration file of PsN's scm searches, instead of these options",
+    )
+    group.add_argument(
+        "--mfl",
+        metavar="TEXT",
+        help="what COVARIATE statements of Pharmpy's MFL search, as in 'COVARIATE?(@IIV, @CONTINUOUS, exp, *)'",
+    )
+    group.add_argument(
+        "--linear-as",
+        choices=("exponential", "power"),
+        help="with --scm-file or --mfl: search this form in place of linear effects on log-normal parameters, which "
+        "have no exact counterpart",
+    )
 
 
 def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
@@ -138,7 +156,7 @@ def search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {
         name: ",".join(values) for name in LIST_OPTIONS if (values := getattr(arguments, name)) is not None
     }
-    for name in ("missing", "levels", "settings_file"):
+    for name in ("missing", "levels", "settings_file", "scm_file", "mfl", "linear_as"):
         if getattr(arguments, name) is not None:
             options[name] = getattr(arguments, name)
     return options
