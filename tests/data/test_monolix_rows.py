@@ -388,7 +388,7 @@ def test_designs_need_no_values(tmp_path):
 
 
 BAD = [
-    ("ID TIME AMT Y", ["1,x,100,."], DataError, "data.csv:2:3: TIME is 'x' on line 2, the time: it is no number"),
+    ("ID TIME AMT Y", ["1,x,100,."], DataError, "data.csv:2:3: TIME is 'x' on line 2, which is no number (the time)"),
     ("ID TIME AMT Y", ["1,.,100,."], DataError, "data.csv:2:3: TIME is missing on line 2"),
     ("ID TIME AMT Y", ["1,10:30,100,."], UnsupportedError, "data.csv:2:3: TIME is '10:30' on line 2: dates and clock"),
     ("ID TIME AMT Y EVID", ["1,0,100,.,1", "1,1,.,NA,0"], DataError, "data.csv:3:7: Y is 'NA' on line 3"),

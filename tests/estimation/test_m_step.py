@@ -216,3 +216,16 @@ def test_bounded_minimum_agrees_with_a_generic_optimiser():
 def test_a_theta_the_data_say_nothing_about_does_not_move():
     found = bounded_minimum(np.diag([2.0, 0.0]), np.array([1.0, 0.0]), np.full(2, -9.0), np.full(2, 9.0))
     np.testing.assert_allclose(found, [0.5, 0.0])
+
+
+def test_a_coefficient_that_acts_on_nobody_does_not_move():
+    """Rounding once made 1e141 of the coefficient of a category that no subject has."""
+    rng = np.random.default_rng(7)
+    a = rng.standard_normal((5, 5))
+    matrix = a @ a.T
+    matrix[2] = matrix[:, 2] = 0.0
+    gradient = matrix @ rng.standard_normal(5) + np.array([0.0, 0.0, 1e-17, 0.0, 0.0])
+    free = np.full(5, np.inf)
+    x = bounded_minimum(matrix, gradient, -free, free)
+    assert x[2] == 0.0
+    np.testing.assert_allclose(matrix @ x, np.where(np.arange(5) == 2, 0.0, gradient), atol=1e-10)

@@ -113,7 +113,7 @@ class ColumnReader:
             number = parse_real(text)
             if number is None or abs(number) > _LARGEST:
                 raise self.error(
-                    k, name, f"{name} is '{text}' on line {self.line(k)}, {what}: it is no number",
+                    k, name, f"{name} is '{text}' on line {self.line(k)}, which is no number ({what})",
                     'correct it, or write "." if it is missing',
                 )  # fmt: skip
             values[k] = number

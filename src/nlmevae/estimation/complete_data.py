@@ -35,7 +35,8 @@ def complete_data_program(
     residual = (target - problem.mean.mean(thetas))[seen] / sd
     design = problem.mean.base_design(thetas)[seen] / sd[:, None]
     x, latent = effects.values[seen], effects.latent
-    scale = np.sqrt(np.maximum((design**2).sum(axis=(0, 1)), np.finfo(float).tiny))
+    squares = (design**2).sum(axis=(0, 1))
+    scale = np.sqrt(np.where(squares > 0.0, squares, 1.0))
     weighted = precision @ (design / scale)
     base = np.einsum("ndq,ndr->qr", design / scale, weighted)
     cross = np.empty((len(base), len(latent)))

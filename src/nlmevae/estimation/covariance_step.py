@@ -214,6 +214,8 @@ def _sentences(problem: Problem, population: Population, known: Uncertainty, lab
             "--covariance observed does not need it."
         )
     for changes, share in zip(known.flat, known.flat_share, strict=True):
+        if not np.any(changes):  # of what is held at 0
+            continue
         sentences.append(_flat_sentence(population.vector(), changes, share, labels, known.method))
     return sentences
 
@@ -221,13 +223,13 @@ def _sentences(problem: Problem, population: Population, known: Uncertainty, lab
 def _flat_sentence(
     values: np.ndarray, changes: np.ndarray, share: float, labels: tuple[str, ...], method: CovarianceMethod
 ) -> str:
-    """Which parameters only go together, in relative changes."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(values != 0, changes / np.abs(values), 0.0)
+    """Which parameters only go together, in relative changes; of what is 0 in absolute ones."""
+    relative = changes / np.where(values != 0, np.abs(values), 1.0)
     largest = int(np.argmax(np.abs(relative)))
     relative = 0.1 * relative / (relative[largest] or 1.0)
     moved = [i for i in np.argsort(-np.abs(relative)) if abs(relative[i]) > SEEN_CHANGE * 0.1]
-    shown = _listed([f"{labels[i]} by {100 * relative[i]:+.1f} %" for i in moved])
+    amounts = [f"{100 * relative[i]:+.1f} %" if values[i] != 0 else f"{relative[i]:+.3g}" for i in moved]
+    shown = _listed([f"{labels[i]} by {amount}" for i, amount in zip(moved, amounts, strict=True)])
     if method != "cross-product" and share < -FLAT_SHARE:
         return f"-2LL still falls along a change of {shown}: the estimates are not at a maximum of the likelihood."
     together = "these changes together leave" if len(moved) > 1 else "this leaves"

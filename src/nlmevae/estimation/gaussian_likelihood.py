@@ -248,7 +248,8 @@ def normal_equations(likelihood: GaussianLikelihood, design: EffectDesign, omega
 
 def _minimum_norm(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Least-squares solution on the scale of unit diagonals: a direction without information gets 0."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
-    unit = matrix / np.outer(scale, scale)
     shape = (-1,) + (1,) * (right.ndim - 1)
-    return np.linalg.lstsq(unit, right / scale.reshape(shape), rcond=1e-11)[0] / scale.reshape(shape)
+    acts = np.diag(matrix) > 0.0  # not so: a coefficient of a category that no subject has
+    scale = np.sqrt(np.where(acts, np.diag(matrix), 1.0))
+    found = np.linalg.lstsq(matrix / np.outer(scale, scale), right / scale.reshape(shape), rcond=1e-11)[0]
+    return np.where(acts.reshape(shape), found / scale.reshape(shape), 0.0)

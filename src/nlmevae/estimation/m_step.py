@@ -136,9 +136,10 @@ def bounded_minimum(matrix: np.ndarray, gradient: np.ndarray, lower: np.ndarray,
 
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Minimum-norm solution on the scale of unit diagonals: a direction without information does not move."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
+    acts = np.diag(matrix) > 0.0  # not so: a coefficient of a category that no subject has
+    scale = np.sqrt(np.where(acts, np.diag(matrix), 1.0))
     unit = matrix / np.outer(scale, scale)
-    return np.linalg.lstsq(unit, right / scale, rcond=1e-10)[0] / scale
+    return np.where(acts, np.linalg.lstsq(unit, right / scale, rcond=1e-10)[0] / scale, 0.0)
 
 
 def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, count: np.ndarray, problem: Problem) -> np.ndarray:

@@ -63,8 +63,9 @@ class Curvature:
 
     @property
     def free(self) -> np.ndarray:
-        """(p,) bool: not held at a bound."""
-        return ~((self.lower >= 0.0) & (self.score <= 0.0) | (self.upper <= 0.0) & (self.score >= 0.0))
+        """(p,) bool: not held at a bound, and acting on some subject (not: a coefficient of a category nobody has)."""
+        acts = np.diag(self.complete) > 0.0
+        return acts & ~((self.lower >= 0.0) & (self.score <= 0.0) | (self.upper <= 0.0) & (self.score >= 0.0))
 
     @property
     def smallest_share(self) -> float:

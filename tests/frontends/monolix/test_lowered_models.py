@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nlmevae.frontends.monolix.files import model_source
 
 import nlmevae
 from nlmevae.errors import NlmevaeError
+from nlmevae.frontends.monolix.sections.files import model_source
 from nlmevae.ir import DoseInput, Transform
 from nlmevae.pipeline import prepare
 from tests.helpers.monolix_projects import project_text
