@@ -118,8 +118,8 @@ LIGHT = {
     f"nlmevae.cli.{name}"
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
-        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder", "compare", "stepwise", "scm", "cossac",
-        "samba",
+        "run_arguments", "interrupts", "report", "step_progress", "monolix_folder", "compare", "stepwise", "scm",
+        "cossac", "samba",
     )
 }  # fmt: skip
 

@@ -49,7 +49,7 @@ def model_differences(a: Model, b: Model) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Statement:
-    """What a model says, by labels. Censoring stands in code here and in columns there: `prediction_difference` has what
+    """What a model says, by labels. Censoring stands in code or in columns: `prediction_difference` has what
     both make of the data."""
 
     thetas: Mapping[str, tuple[float, float, float, bool]]
