@@ -32,7 +32,7 @@ def project_request(
             **dict(_covariances(project, effects)),
         },
         transforms=_transforms(project.individual),
-        covariates=Covariates.of(project.covariates).of_data(project.data.of("covariate")),
+        covariates=Covariates.of_project(project).of_data(project.data.of("covariate")),
     )
 
 
