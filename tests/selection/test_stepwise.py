@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -127,7 +127,7 @@ def test_scm_by_a_criterion_ends_where_no_single_change_lowers_it():
 
         path = scm(table.fit, free(4, size=(1, 2, 1, 1)), charges)
         values = [value(s) for s in path.supports]
-        assert all(b <= a for a, b in zip(values, values[1:], strict=False))
+        assert all(b <= a for a, b in pairwise(values))
         for u in range(4):
             if path.model.support[u]:
                 assert value(changed(path.model.support, u)) >= values[-1]

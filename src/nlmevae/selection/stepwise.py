@@ -2,10 +2,10 @@
 
 `scm` is stepwise covariate modelling as PsN does it (Jonsson and Karlsson, Pharm. Res. 15 (1998) 1463-1468): every
 step fits all one-effect changes, and takes the one with the smallest (forward) or largest (backward) p-value of the
-likelihood-ratio test; or, as Monolix does it, the one that lowers an information criterion most. `cossac` (Ayral et al., CPT Pharmacometrics Syst. Pharmacol. 10 (2021) 318-329) fits one change
-at a time, the one that correlation tests on samples of the conditional distribution find most promising. `samba`
-(Prague and Lavielle, CPT Pharmacometrics Syst. Pharmacol. 11 (2022) 161-172) chooses all effects at once by regressions
-of such samples on the covariates, and repeats.
+likelihood-ratio test; or, as Monolix does it, the one that lowers an information criterion most. `cossac` (Ayral et
+al., CPT Pharmacometrics Syst. Pharmacol. 10 (2021) 318-329) fits one change at a time, the one that correlation tests
+on samples of the conditional distribution find most promising. `samba` (Prague and Lavielle, CPT Pharmacometrics Syst.
+Pharmacol. 11 (2022) 161-172) chooses all effects at once by regressions of such samples on the covariates, and repeats.
 """
 
 from __future__ import annotations
