@@ -96,7 +96,7 @@ def test_one_run_and_the_three_searches_agree(covariates, n_runs, tmp_path):
         assert value["bicc"] == pytest.approx(363.493, abs=0.1), way
     others = {"scm": str(tmp_path / "scm"), "cossac": str(tmp_path / "cossac"), "samba": str(tmp_path / "samba")}
     tools = compare_results(tmp_path / "select", **others).tools
-    assert [t.n_runs for t in tools][:2] == [1, n_runs]
+    assert [t.result.n_runs for t in tools][:2] == [1, n_runs]
 
 
 def test_cossac_and_samba_are_read_in_the_exchange_format(folder):
