@@ -18,6 +18,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--criterion",
+        type=str.lower,
         choices=("lrt", "bicc", "bic", "aic", "mbic", "ebic"),
         help="what decides: the likelihood-ratio test (lrt, default), or a criterion that every step has to lower",
     )
