@@ -27,13 +27,16 @@ from nlmevae.results.stepwise_result import StepwiseMethod, StepwiseResult
 from nlmevae.results.tool_result import ToolTest
 
 if TYPE_CHECKING:
+    from nlmevae.estimation.problem import Problem
     from nlmevae.estimation.search import SearchOutcome
     from nlmevae.estimation.settings import FitSettings
     from nlmevae.estimation.stepwise_runs import CandidateRuns, FittedCandidate
-    from nlmevae.selection.stepwise import Effects
+    from nlmevae.selection.stepwise import Acceptance, Effects
     from nlmevae.selection.stepwise import Path as StepPath
     from nlmevae.writers.selection_files import SelectionFiles
 
+#: What decides in `scm`: the likelihood-ratio test, or a criterion of `selection.criterion`.
+CRITERIA = ("lrt", "bicc", "bic", "aic", "mbic", "ebic")
 #: Told after each estimated model: its number, what it is, -2LL.
 Told = Callable[[int, str, float], None]
 
@@ -44,6 +47,7 @@ def stepwise(
     *,
     p_forward: float | None = None,
     p_backward: float | None = None,
+    criterion: str | None = None,
     direction: str = "both",
     data: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -57,7 +61,8 @@ def stepwise(
     own = {name: value for name, value in options.items() if name in names}
     prepared = prepare_selection(source, data=data, **{n: v for n, v in options.items() if n not in names})
     settings = with_stated_seed(make_settings(own), prepared.model, own)
-    return run_stepwise(prepared, settings, method, p_forward=p_forward, p_backward=p_backward, direction=direction)
+    limits = {"p_forward": p_forward, "p_backward": p_backward}
+    return run_stepwise(prepared, settings, method, **limits, criterion=criterion, direction=direction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,7 @@ def run_stepwise(
     *,
     p_forward: float | None = None,
     p_backward: float | None = None,
+    criterion: str | None = None,
     direction: str = "both",
     start: tuple[str, ...] | None = None,
     files: SelectionFiles | None = None,
@@ -119,11 +125,14 @@ def run_stepwise(
     Args:
         p_forward, p_backward: of the likelihood-ratio test; scm: 0.05 and 0.01 where not given; cossac: BICc decides
             where they are not given.
+        criterion: of scm, one of `CRITERIA`: lrt (default), or what every step has to lower; samba and cossac know
+            BICc only.
         direction: of scm: forward, backward (from the model with all candidates) or both.
         start: of scm: names of the effects it begins with (forced ones always).
 
     Raises:
-        SettingsError: an impossible p-value or direction, or several forms of one effect in a backward search.
+        SettingsError: an impossible p-value, criterion or direction, or several forms of one effect in a backward
+            search.
         KeyboardInterrupt: Ctrl-C.
     """
     from nlmevae.codegen.latent_form import latent_form
@@ -139,6 +148,7 @@ def run_stepwise(
             hint="leave method out",
         )
     _check(method, p_forward, p_backward, direction, prepared, start)
+    criterion = _criterion(method, criterion, p_forward, p_backward)
     run = prepared.run
     form = latent_form(run.model, run.table)
     decoders = Decoders.of(form, run.table, settings)
@@ -151,15 +161,16 @@ def run_stepwise(
             exclusive=prepared.search.space.exclusive,
         )
         runs = CandidateRuns(problem, decoders, settings, told=_telling(problem, told))
-        if method == "scm":
+        if method == "scm" and criterion == "lrt":
             p_forward, p_backward = _limits(p_forward, p_backward, direction)
+        rule = _acceptance(problem, criterion, p_forward, p_backward)
         begin = _start(effects, [c.name for c in prepared.search.space.candidates], direction, start)
-        path = _search(method, runs, effects, p_forward, p_backward, begin)
+        path = _search(method, runs, effects, rule, direction, begin)
         seconds = runs.seconds
-        outcome = _outcome(runs, path)
+        outcome = _outcome(runs, path, criterion)
     finally:
         decoders.close()
-    return _result(prepared, outcome, path, files, method, runs.n_runs, seconds, (p_forward, p_backward))
+    return _result(prepared, outcome, path, files, method, runs.n_runs, seconds, rule, criterion)
 
 
 def _check(
@@ -186,6 +197,27 @@ def _check(
         )
 
 
+def _criterion(method: str, criterion: str | None, p_forward: float | None, p_backward: float | None) -> str:
+    """What decides; of cossac BICc if no p-value is given.
+
+    Raises:
+        SettingsError: there is no such criterion, or the method does not have it, or p-values are given beside it.
+    """
+    by_p_values = p_forward is not None or p_backward is not None
+    if criterion is None:
+        return "lrt" if method == "scm" or by_p_values else "bicc"
+    if criterion not in CRITERIA:
+        raise SettingsError(f"criterion is {criterion!r}", hint=f"{', '.join(CRITERIA)} are possible")
+    if method != "scm":
+        raise SettingsError(f"{method} has no choice of criteria", hint="leave criterion out")
+    if criterion != "lrt" and by_p_values:
+        raise SettingsError(
+            f"p-values are given, and criterion {criterion} decides without them",
+            hint="leave p_forward and p_backward out, or the criterion",
+        )
+    return criterion
+
+
 def _limits(p_forward: float | None, p_backward: float | None, direction: str) -> tuple[float | None, float | None]:
     """PsN's 0.05 and 0.01, None for the direction that is not searched."""
     forward = None if direction == "backward" else 0.05 if p_forward is None else p_forward
@@ -199,29 +231,39 @@ def _start(effects: Effects, names: list[str], direction: str, start: tuple[str,
     return tuple(name in start or forced for name, forced in zip(names, effects.forced, strict=True))
 
 
+def _acceptance(problem: Problem, criterion: str, p_forward: float | None, p_backward: float | None) -> Acceptance:
+    """A penalty is used in a direction that has no p-value."""
+    from nlmevae.estimation.selector import penalties_of
+    from nlmevae.estimation.settings import SelectionSettings
+    from nlmevae.selection.criterion import parse_criterion
+    from nlmevae.selection.stepwise import Acceptance
+
+    charging = parse_criterion("bicc" if criterion == "lrt" else criterion)
+    penalty = penalties_of(charging, problem, SelectionSettings())
+    return Acceptance(penalty=tuple(penalty.tolist()), p_forward=p_forward, p_backward=p_backward)
+
+
 def _search(
     method: StepwiseMethod,
     runs: CandidateRuns,
     effects: Effects,
-    p_forward: float | None,
-    p_backward: float | None,
+    rule: Acceptance,
+    direction: str,
     start: tuple[bool, ...],
 ) -> StepPath:
     from nlmevae.estimation.conditional_samples import chosen_by_regression, correlation_p_values
     from nlmevae.selection import stepwise as steps
 
     columns = runs.problem.effects
-    log_n = math.log(runs.problem.n_subjects)
-    penalty = np.array([log_n * size for size in effects.size])
+    penalty = np.array(rule.penalty)
     if method == "scm":
-        return steps.scm(runs.fit, effects, p_forward=p_forward, p_backward=p_backward, start=start)
+        return steps.scm(runs.fit, effects, rule, direction=direction, start=start)
     if method == "cossac":
 
         def p_values(model: FittedCandidate) -> np.ndarray:
             return correlation_p_values(columns, model.support, model.samples, model.mean)
 
-        acceptance = steps.Acceptance(penalty=tuple(penalty), p_forward=p_forward, p_backward=p_backward)
-        return steps.cossac(runs.fit, effects, p_values, acceptance)
+        return steps.cossac(runs.fit, effects, p_values, rule)
 
     def criterion(model: FittedCandidate) -> float:
         return model.minus_two_ll + float(penalty[list(model.support)].sum())
@@ -246,8 +288,9 @@ def _telling(problem: Any, told: Told | None) -> Callable[[int, FittedCandidate]
     return tell
 
 
-def _outcome(runs: CandidateRuns, path: StepPath) -> SearchOutcome:
-    """The final model as the outcome of a search that made no integer programs."""
+def _outcome(runs: CandidateRuns, path: StepPath, criterion: str) -> SearchOutcome:
+    """The final model as the outcome of a search that made no integer programs; its whole models are compared by BICc
+    where p-values decided."""
     from dataclasses import replace
 
     from nlmevae.estimation.search import SearchOutcome
@@ -255,7 +298,7 @@ def _outcome(runs: CandidateRuns, path: StepPath) -> SearchOutcome:
     from nlmevae.estimation.settings import SelectionSettings
     from nlmevae.estimation.stages import Stages
 
-    selection = SelectionSettings(criterion="bicc", resamples=0)
+    selection = SelectionSettings(criterion="bicc" if criterion == "lrt" else criterion, resamples=0)
     estimation = path.model.estimation
     support = np.array(path.model.support)
     rows = tuple(replace(row, support=support) for row in estimation.trace)
@@ -276,7 +319,8 @@ def _result(
     method: StepwiseMethod,
     n_runs: int,
     seconds: float,
-    limits: tuple[float | None, float | None],
+    rule: Acceptance,
+    criterion: str,
 ) -> StepwiseResult:
     from nlmevae.estimation.search import fit_of_selected
     from nlmevae.estimation.search_evidence import Evidence
@@ -314,8 +358,9 @@ def _result(
         selection=selection,
         tests=tests,
         steps=steps,
-        p_forward=limits[0],
-        p_backward=limits[1],
+        criterion=criterion,
+        p_forward=rule.p_forward,
+        p_backward=rule.p_backward,
         n_runs=n_runs,
         seconds=seconds,
     )

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -60,19 +60,19 @@ def test_every_model_comes_from_its_parent():
 
 def test_p_values_count_coefficients():
     """Six units of -2LL are significant for one coefficient, not for three."""
-    assert scm(Table((6.0,)).fit, free(1), p_backward=None).model.support == (True,)
-    assert scm(Table((6.0,)).fit, free(1, size=(3,)), p_backward=None).model.support == (False,)
+    assert scm(Table((6.0,)).fit, free(1), direction="forward").model.support == (True,)
+    assert scm(Table((6.0,)).fit, free(1, size=(3,)), direction="forward").model.support == (False,)
 
 
 def test_an_effect_that_lost_its_worth_is_removed():
     table = Table((9.0, 20.0), bonus={(0, 1): -8.0})
-    path = scm(table.fit, free(2), p_forward=0.5)
+    path = scm(table.fit, free(2), Acceptance(p_forward=0.5, p_backward=0.01))
     assert path.model.support == (False, True)
     assert path.supports[-2:] == ((False, True), (False, True))
 
 
 def test_a_removal_that_lowers_the_likelihood_goes_first_and_has_no_p_value():
-    path = scm(Table((-1.0, 3.0)).fit, free(2), p_forward=None, start=(True, True))
+    path = scm(Table((-1.0, 3.0)).fit, free(2), direction="backward", start=(True, True))
     first = [t for t in path.tests if t.step == 1]
     assert [t.chosen for t in first] == [True, False]
     assert math.isnan(first[0].p_value)
@@ -102,6 +102,35 @@ def test_scm_ends_where_no_single_change_counts():
             if end.support[u]:
                 after = table.fit(changed(end.support, u), end)
                 assert chi2.sf(after.minus_two_ll - end.minus_two_ll, 1) < 0.01
+
+
+def test_scm_by_a_criterion_takes_what_lowers_it_most():
+    """Not what lowers -2LL most: three coefficients for 9 units are charged 7.5, one for 6 units 2.5."""
+    charges = Acceptance(penalty=(7.5, 2.5, 2.5))
+    path = scm(Table((9.0, 6.0, 2.4)).fit, free(3, size=(3, 1, 1)), charges)
+    assert path.supports == (
+        (False, False, False), (False, True, False), (True, True, False), (True, True, False), (True, True, False),
+    )  # fmt: skip
+    assert [(t.effect, t.goal) for t in path.tests if t.chosen] == [(1, 2.5), (0, 7.5)]
+    assert [(t.effect, t.goal, t.drop) for t in path.tests if t.backward] == [(0, -7.5, -9.0), (1, -2.5, -6.0)]
+
+
+def test_scm_by_a_criterion_ends_where_no_single_change_lowers_it():
+    """Against the definition, on random tables with interactions; no step raises the criterion."""
+    rng = np.random.default_rng(6)
+    charges = Acceptance(penalty=(2.5, 5.0, 2.5, 2.5))
+    for _ in range(30):
+        table = Table(tuple(rng.exponential(4.0, 4)), bonus={(0, 1): rng.normal(0, 3), (2, 3): rng.normal(0, 3)})
+
+        def value(support, table=table):
+            return table.fit(support, None).minus_two_ll + sum(np.array(charges.penalty)[list(support)])
+
+        path = scm(table.fit, free(4, size=(1, 2, 1, 1)), charges)
+        values = [value(s) for s in path.supports]
+        assert all(b <= a for a, b in pairwise(values))
+        for u in range(4):
+            if path.model.support[u]:
+                assert value(changed(path.model.support, u)) >= values[-1]
 
 
 def test_cossac_fits_one_change_at_a_time_in_the_order_of_the_tests():

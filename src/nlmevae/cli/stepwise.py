@@ -75,8 +75,7 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
     files = open_stepwise_files(prepared, method, out=arguments.out, overwrite=arguments.overwrite)
     told = None if arguments.quiet else _tell
     how = {**_decision_of_file(arguments, method, prepared), **limits}
-    if getattr(arguments, "direction", None) is not None:
-        how["direction"] = arguments.direction
+    how |= {n: v for n in ("direction", "criterion") if (v := getattr(arguments, n, None)) is not None}
     result = run_stepwise(prepared, settings, method, files=files, told=told, **how)
     written = files.finish(result.selection)
     log = write_stepwise_file(files.folder.folder, result)
@@ -90,13 +89,15 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
 def _decision_of_file(
     arguments: argparse.Namespace, method: StepwiseMethod, prepared: PreparedSelection
 ) -> dict[str, Any]:
-    """p-values, direction and start of a configuration file of scm, for the verb scm."""
+    """p-values (unless a criterion is asked for), direction and start of a configuration file of scm, for `scm`."""
     if method != "scm" or arguments.scm_file is None:
         return {}
     from nlmevae.stepwise import scm_plan
 
     plan = scm_plan(arguments.scm_file, prepared, linear_as=arguments.linear_as)
-    found = {"p_forward": plan.p_forward, "p_backward": plan.p_backward, "direction": plan.direction}
+    found = {"direction": plan.direction}
+    if arguments.criterion in (None, "lrt"):
+        found |= {"p_forward": plan.p_forward, "p_backward": plan.p_backward}
     return {**{name: value for name, value in found.items() if value is not None}, "start": plan.start}
 
 

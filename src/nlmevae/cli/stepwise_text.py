@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nlmevae.cli.text_table import duration, short_number, text_table
 from nlmevae.results.stepwise_result import StepwiseResult
+from nlmevae.selection.criterion import title_of
 
 _NAMES = {"scm": "Stepwise covariate modelling", "cossac": "COSSAC", "samba": "SAMBA"}
 
@@ -21,12 +22,22 @@ def _head(result: StepwiseResult) -> list[str]:
     fit = result.selection.fit
     value = fit.likelihood("is")
     lines = [f"{_NAMES[result.method]}: {result.n_runs} models estimated in {duration(result.seconds)}"]
+    lines.append(f"Criterion: {_criterion(result)}")
     lines.append(f"Final model: {', '.join(result.selection.support) or 'no effects'}")
     if value is not None:
         lines.append(f"-2LL {value.minus_two_ll:.2f} (importance sampling), BICc {value.bicc:.2f}")
     if not fit.status.completed:
         lines.append(fit.message or fit.status.sentence)
     return lines
+
+
+def _criterion(result: StepwiseResult) -> str:
+    if result.criterion != "lrt":
+        return f"{title_of(result.criterion)}, which a change has to lower"
+    limits = (("to add", result.p_forward), ("to keep", result.p_backward))
+    given = ", ".join(f"p < {p:g} {what}" for what, p in limits if p is not None)
+    rest = "" if result.method == "scm" else "".join(f"; {what} BICc" for what, p in limits if p is None)
+    return f"likelihood-ratio test, {given}{rest}"
 
 
 def _tests(result: StepwiseResult) -> list[str]:

@@ -16,6 +16,11 @@ from nlmevae.results.tool_result import ToolEstimate, ToolLikelihood, ToolRelati
 
 #: PsN's states; a file's [code] may give them another meaning.
 STATES = {2: "linear", 3: "hockey-stick", 4: "exponential", 5: "power"}
+#: What the log of our own scm begins with (`writers.stepwise_files`).
+_OURS = re.compile(
+    r"nlmevae scm: criterion (\w+); (\d+) models estimated in ([\d.]+) s; OFV by (importance sampling)\n"
+    r"nlmevae scm: searched (.*)\n"
+)
 _OF_META = re.compile(
     r"^\s*(start_time|finish_time|logfile|linearize|command_line|search_direction):\s*(.+?)\s*$", re.MULTILINE
 )
@@ -41,11 +46,14 @@ def read_scm_run(path: str | os.PathLike[str], *, config: str | os.PathLike[str]
             hint="give the log of a finished run",
         )
     settings = _Settings(config or _config(folder, meta))
+    ours = _OURS.match(_text(log))
+    if ours is not None:
+        settings.pairs |= {p + c: (p, c) for p, c in (pair.split("~") for pair in ours[5].split())}
     names = _Names(steps, settings)
     tests = tuple(_test(k, step, row, names) for k, step in enumerate(steps, 1) for row in step.rows)
-    relations, notes = _final(steps, tests, settings, names)
+    relations, notes = _final(steps, tests, settings, names, whole=ours is not None)
     value = _final_value(steps)
-    likelihoods, estimates, ext, found = _final_model(folder, steps, value)
+    likelihoods, estimates, ext, found = _final_model(folder, steps, value, "" if ours is None else "is")
     direction = settings.direction or meta.get("search_direction", "")
     if direction in ("both", "backward") and not any(step.backward for step in steps):
         notes.append(
@@ -54,7 +62,7 @@ def read_scm_run(path: str | os.PathLike[str], *, config: str | os.PathLike[str]
     if meta.get("linearize") == "1":
         notes.append("the search is on a linearised model: its OFV is not that of the model itself")
     return ToolResult(
-        tool="PsN scm",
+        tool="PsN scm" if ours is None else _title(ours[1]),
         source=str(path),
         model=settings.model,
         relations=relations,
@@ -63,12 +71,17 @@ def read_scm_run(path: str | os.PathLike[str], *, config: str | os.PathLike[str]
         likelihoods=likelihoods,
         criteria={} if math.isnan(value) else {"OFV": value},
         estimates=estimates,
-        n_runs=len(tests) + 1,
-        seconds=_seconds(meta),
+        n_runs=len(tests) + 1 if ours is None else int(ours[2]),
+        seconds=_seconds(meta) if ours is None else float(ours[3]),
         control_stream=control_stream_beside(ext) if ext else "",
         parameters_file=ext,
         notes=(*notes, *names.notes, *found),
     )
+
+
+def _title(criterion: str) -> str:
+    """Of our own search: two by different criteria are told apart."""
+    return f"SCM ({criterion})"
 
 
 def _log(place: Path, meta: dict[str, str]) -> Path:
@@ -195,9 +208,10 @@ def _test(step: int, block: ScmStep, row: ScmRow, names: _Names) -> ToolTest:
 
 
 def _final(
-    steps: Sequence[ScmStep], tests: Sequence[ToolTest], settings: _Settings, names: _Names
+    steps: Sequence[ScmStep], tests: Sequence[ToolTest], settings: _Settings, names: _Names, *, whole: bool
 ) -> tuple[tuple[ToolRelation, ...] | None, list[str]]:
-    """Relations of the final model: those after the last step that lists them, else those it began with."""
+    """Relations of the final model: those after the last step that lists them, else those it began with. `whole`: the
+    log was written after the search."""
     notes = []
     included = next((s.included for s in reversed(steps) if s.included is not None), None)
     if included is None and settings.pairs:
@@ -205,7 +219,7 @@ def _final(
     if included is None:
         return None, ["the log lists no relations, and there is no configuration file that names those of the start"]
     last = steps[-1]
-    if last.chosen is not None:
+    if last.chosen is not None and not whole:
         notes.append(
             "the last step in the log still changed the model: if the run was stopped, its choice is not final"
         )
@@ -240,10 +254,10 @@ def _final_value(steps: Sequence[ScmStep]) -> float:
 
 
 def _final_model(
-    folder: Path, steps: Sequence[ScmStep], value: float
+    folder: Path, steps: Sequence[ScmStep], value: float, method: str
 ) -> tuple[tuple[ToolLikelihood, ...], tuple[ToolEstimate, ...], str, tuple[str, ...]]:
     """Likelihood, estimates, .ext and notes, from final_models/ or the m1 folder of the last choice if they were
-    kept."""
+    kept; `method` of the log's OFV, "" where it does not tell."""
     for path in _ext_files(folder, steps):
         if not path.is_file():
             continue
@@ -251,13 +265,13 @@ def _final_model(
         objective = table.final().objective
         if not math.isnan(value) and abs(objective - value) > 0.01:
             return (
-                _likelihood(value, ""),
+                _likelihood(value, method),
                 (),
                 "",
                 (f"{path} has the OFV {objective:.3f}, not the log's: it is not used",),
             )
         return _likelihood(objective, method_name(table.method)), estimates, str(path), ()
-    return _likelihood(value, ""), (), "", ()
+    return _likelihood(value, method), (), "", ()
 
 
 def _likelihood(value: float, method: str) -> tuple[ToolLikelihood, ...]:

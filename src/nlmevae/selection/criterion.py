@@ -103,6 +103,11 @@ def _for_number(n_candidates: np.ndarray | int, expected: float) -> np.ndarray:
     return np.maximum(2.0 * np.log(np.maximum(n_candidates, 1) / expected), 0.0)
 
 
+def title_of(kind: str) -> str:
+    """As it is written in text: ``bicc`` -> BICc; what has no other name as it is."""
+    return _TITLES.get(kind, kind.upper())
+
+
 def parse_criterion(text: str) -> Criterion:
     """ "bicc", "bic", "aic", "lrt:0.01", "ebic", "mbic"; capitals do not matter.
 

@@ -2,10 +2,10 @@
 
 `scm` is stepwise covariate modelling as PsN does it (Jonsson and Karlsson, Pharm. Res. 15 (1998) 1463-1468): every
 step fits all one-effect changes, and takes the one with the smallest (forward) or largest (backward) p-value of the
-likelihood-ratio test. `cossac` (Ayral et al., CPT Pharmacometrics Syst. Pharmacol. 10 (2021) 318-329) fits one change
-at a time, the one that correlation tests on samples of the conditional distribution find most promising. `samba`
-(Prague and Lavielle, CPT Pharmacometrics Syst. Pharmacol. 11 (2022) 161-172) chooses all effects at once by regressions
-of such samples on the covariates, and repeats.
+likelihood-ratio test; or, as Monolix does it, the one that lowers an information criterion most. `cossac` (Ayral et
+al., CPT Pharmacometrics Syst. Pharmacol. 10 (2021) 318-329) fits one change at a time, the one that correlation tests
+on samples of the conditional distribution find most promising. `samba` (Prague and Lavielle, CPT Pharmacometrics Syst.
+Pharmacol. 11 (2022) 161-172) chooses all effects at once by regressions of such samples on the covariates, and repeats.
 """
 
 from __future__ import annotations
@@ -93,15 +93,38 @@ def changed(support: Support, effect: int) -> Support:
     return tuple(not s if u == effect else s for u, s in enumerate(support))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """By p-values of the likelihood-ratio test where they are given, else by a penalty (n,) for each effect: what a
+    criterion charges, which falls where -2LL falls by more."""
+
+    penalty: tuple[float, ...] = ()
+    p_forward: float | None = None
+    p_backward: float | None = None
+
+    def p_limit(self, *, backward: bool) -> float | None:
+        return self.p_backward if backward else self.p_forward
+
+    def goal(self, u: int, df: int, *, backward: bool) -> float:
+        """What the drop of -2LL has to exceed: of a removal, minus what the effect must be worth (PsN's signs)."""
+        p_value = self.p_limit(backward=backward)
+        worth = self.penalty[u] if p_value is None else float(chi2.isf(p_value, df))
+        return -worth if backward else worth
+
+
+#: PsN's.
+BY_P_VALUES = Acceptance(p_forward=0.05, p_backward=0.01)
+
+
 def scm(
     fit: Fit,
     effects: Effects,
+    acceptance: Acceptance = BY_P_VALUES,
     *,
-    p_forward: float | None = 0.05,
-    p_backward: float | None = 0.01,
+    direction: str = "both",
     start: Support | None = None,
 ) -> Path:
-    """Add effects until none is significant, then remove until all are; without one of the p-values only the other.
+    """Add effects until none is worth it, then remove until all are; or ``forward``, ``backward`` only.
 
     All forms of an effect that is out are tried side by side (PsN's parallel_states); a form that is in is not
     exchanged for another.
@@ -109,16 +132,13 @@ def scm(
     model = fit(effects.start if start is None else start, None)
     tests: list[Test] = []
     supports = [model.support]
-    for backward, p_limit in ((False, p_forward), (True, p_backward)):
-        while p_limit is not None:
+    for backward in (False, True):
+        while direction in ("both", "backward" if backward else "forward"):
             step = len(supports)
             units = effects.removable(model.support) if backward else effects.addable(model.support)
-            fitted = {}
-            found = []
-            for u in units:
-                fitted[u] = fit(changed(model.support, u), model)
-                found.append(_likelihood_ratio(step, u, model, fitted[u], effects.size[u], p_limit, backward=backward))
-            best = _best(found, backward=backward)
+            fitted = {u: fit(changed(model.support, u), model) for u in units}
+            found = [_tested(step, u, model, fitted[u], effects.size[u], acceptance, backward=backward) for u in units]
+            best = _best(found, by_p_value=acceptance.p_limit(backward=backward) is not None, backward=backward)
             tests += [replace(t, chosen=t is best) for t in found]
             supports.append(model.support if best is None else changed(model.support, best.effect))
             if best is None:
@@ -127,15 +147,13 @@ def scm(
     return Path(model=model, tests=tuple(tests), supports=tuple(supports))
 
 
-def _likelihood_ratio(
-    step: int, u: int, before: FittedModel, after: FittedModel, df: int, p_limit: float, *, backward: bool
+def _tested(
+    step: int, u: int, before: FittedModel, after: FittedModel, df: int, acceptance: Acceptance, *, backward: bool
 ) -> Test:
-    """PsN's signs: the drop of a removal is negative and has to stay above minus the quantile."""
-    quantile = float(chi2.isf(p_limit, df)) if p_limit < 1.0 else 0.0
+    """A model that failed is never taken: its -2LL is NaN."""
+    goal = acceptance.goal(u, df, backward=backward)
     drop = before.minus_two_ll - after.minus_two_ll
     gain = -drop if backward else drop
-    p_value = float(chi2.sf(gain, df)) if gain >= 0.0 else math.nan
-    goal = -quantile if backward else quantile
     return Test(
         step=step,
         backward=backward,
@@ -144,35 +162,22 @@ def _likelihood_ratio(
         new=after.minus_two_ll,
         goal=goal,
         df=-df if backward else df,
-        p_value=p_value,
+        p_value=float(chi2.sf(gain, df)) if gain >= 0.0 else math.nan,
         significant=bool(drop > goal),
     )
 
 
-def _best(tests: list[Test], *, backward: bool) -> Test | None:
-    """Of those that count: forward the smallest p-value, backward the largest (a removal that lowers -2LL has none and
-    goes first); equal ones by the drop."""
+def _best(tests: list[Test], *, by_p_value: bool, backward: bool) -> Test | None:
+    """Of those that count: by p-values forward the smallest, backward the largest (a removal that lowers -2LL has none
+    and goes first), equal ones by the drop; by a criterion the one that lowers it most."""
     usable = [t for t in tests if t.significant and math.isfinite(t.drop)]
     if not usable:
         return None
+    if not by_p_value:
+        return max(usable, key=lambda t: t.drop - t.goal)
     if backward:
         return max(usable, key=lambda t: (2.0 if math.isnan(t.p_value) else t.p_value, t.drop))
     return min(usable, key=lambda t: (t.p_value, -t.drop))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
-    """By a penalty (n,) for each effect, or by p-values of the likelihood-ratio test, if these are given."""
-
-    penalty: tuple[float, ...]
-    p_forward: float | None = None
-    p_backward: float | None = None
-
-    def goal(self, u: int, df: int, *, backward: bool) -> float:
-        """What the drop of -2LL has to exceed."""
-        p_value = self.p_backward if backward else self.p_forward
-        worth = self.penalty[u] if p_value is None else float(chi2.isf(p_value, df))
-        return -worth if backward else worth
 
 
 def cossac(
@@ -202,36 +207,15 @@ def cossac(
             if (known[u] <= SMALLEST_BACKWARD) if backward else not known[u] < LARGEST_FORWARD:
                 break
             after = fit(changed(model.support, u), model)
-            test = _decided(len(supports), u, model, after, effects.size[u], acceptance, backward=backward)
-            tests.append(test)
-            if test.chosen:
+            test = _tested(len(supports), u, model, after, effects.size[u], acceptance, backward=backward)
+            tests.append(replace(test, chosen=test.significant))
+            if test.significant:
                 model = after
                 known = p_values(model)
             else:
                 refused.add(u)
             supports.append(model.support)
     return Path(model=model, tests=tuple(tests), supports=tuple(supports))
-
-
-def _decided(
-    step: int, u: int, before: FittedModel, after: FittedModel, df: int, acceptance: Acceptance, *, backward: bool
-) -> Test:
-    goal = acceptance.goal(u, df, backward=backward)
-    drop = before.minus_two_ll - after.minus_two_ll
-    gain = -drop if backward else drop
-    taken = bool(drop > goal)
-    return Test(
-        step=step,
-        backward=backward,
-        effect=u,
-        base=before.minus_two_ll,
-        new=after.minus_two_ll,
-        goal=goal,
-        df=-df if backward else df,
-        p_value=float(chi2.sf(gain, df)) if gain >= 0.0 else math.nan,
-        significant=taken,
-        chosen=taken,
-    )
 
 
 def samba(

@@ -26,11 +26,14 @@ def write_stepwise_file(folder: Path, result: StepwiseResult) -> Path:
 
 
 def scm_log_text(result: StepwiseResult) -> str:
-    """The steps in PsN's layout. OFV is -2LL by importance sampling without n log(2 pi), as NONMEM's would be."""
+    """The steps in PsN's layout, after two lines on what that has no place for. OFV is -2LL by importance sampling
+    without n log(2 pi), as NONMEM's would be. Where a criterion decides, the rows are those of gof=ofv: the drop has to
+    exceed what it charges for the effect."""
     fit = result.selection.fit
     constant = fit.n_known * math.log(2.0 * math.pi)
     states = {(e.parameter, e.covariate, e.name): _STATES[e.form] for e in result.selection.effects}
-    lines: list[str] = []
+    by_p_value = result.criterion == "lrt"
+    lines = _head(result)
     included = _included(result, result.steps[0] if result.steps else ())
     forward_before = False
     for step, group in groupby(result.tests, key=lambda t: t.step):
@@ -39,46 +42,63 @@ def scm_log_text(result: StepwiseResult) -> str:
         if backward and forward_before:
             lines += ["", "-" * 20, "Forward search done. Starting backward search inside forward top level directory"]
         forward_before = not backward
-        lines += [f"Model directory {'backward' if backward else 'forward'}_step{step}/m1", "", _header(backward)]
-        lines += [_row(t, states[t.parameter, t.covariate, t.state], constant) for t in tests]
+        lines += [
+            f"Model directory {'backward' if backward else 'forward'}_step{step}/m1",
+            "",
+            _header(backward, by_p_value),
+        ]
+        lines += [_row(t, states[t.parameter, t.covariate, t.state], constant, by_p_value) for t in tests]
         chosen = next((t for t in tests if t.chosen), None)
         word = "backward" if backward else "forward"
-        limit = result.p_backward if backward else result.p_forward
         name = "--" if chosen is None else _relation(chosen, states)
         lines += ["", f"Parameter-covariate relation chosen in this {word} step: {name}"]
-        lines.append(f"{'CRITERION':<23s}PVAL {'>' if backward else '<'} {limit:g}")
+        lines.append(f"{'CRITERION':<23s}{_rule(result, backward=backward)}")
         if chosen is not None:
             (included.discard if backward else included.add)((chosen.parameter, chosen.covariate, chosen.state))
             lines.append(f"{'BASE_MODEL_OFV':<20s}{chosen.base - constant:12.5f}")
             lines.append(f"{'CHOSEN_MODEL_OFV':<20s}{chosen.new - constant:12.5f}")
-            lines.append("Relations included after this step:")
-            lines += _list(result, included, states)
+        lines.append("Relations included after this step:")
+        lines += _list(result, included, states)
         lines += ["-" * 20, ""]
     return "\n".join(lines) + "\n"
 
 
-def _header(backward: bool) -> str:
+def _head(result: StepwiseResult) -> list[str]:
+    """`comparison.psn_scm` reads them."""
+    pairs = dict.fromkeys((e.parameter, e.covariate) for e in result.selection.effects)
+    return [
+        f"nlmevae scm: criterion {result.criterion}; {result.n_runs} models estimated in {result.seconds:.3f} s; "
+        "OFV by importance sampling",
+        "nlmevae scm: searched " + " ".join(f"{p}~{c}" for p, c in pairs),
+        "",
+    ]
+
+
+def _rule(result: StepwiseResult, *, backward: bool) -> str:
+    limit = result.p_backward if backward else result.p_forward
+    return f"{result.criterion} falls" if limit is None else f"PVAL {'>' if backward else '<'} {limit:g}"
+
+
+def _header(backward: bool, by_p_value: bool) -> str:
     sign = "INSIGNIFICANT" if backward else "SIGNIFICANT"
-    return (
-        f"{'MODEL':<16s}{' TEST ':>6s}{'BASE OFV':>12s}{'NEW OFV':>12s}{'TEST OFV (DROP)':>24s}{'GOAL':>8s}{'dDF':>8s}"
-        f"{' ' + sign:>15s}{'PVAL':>5s}"
-    )
+    columns = f"{'MODEL':<16s}{' TEST ':>6s}{'BASE OFV':>12s}{'NEW OFV':>12s}{'TEST OFV (DROP)':>24s}{'GOAL':>8s}"
+    return columns + (f"{'dDF':>8s}{' ' + sign:>15s}{'PVAL':>5s}" if by_p_value else f"   {sign:>13s}")
 
 
-def _row(test: ToolTest, state: int, constant: float) -> str:
+def _row(test: ToolTest, state: int, constant: float, by_p_value: bool) -> str:
     name = f"{test.parameter}{test.covariate}-{1 if test.backward else state}"
     failed = math.isnan(test.new)
     new = "    FAILED" if failed else f"{test.new - constant:12.5f}"
     drop = " " * 17 + "FAILED" if failed else f"{test.drop:21.5f}"
+    sign = "YES!  " if test.significant else ""
+    numbers = f"{test.base - constant:12.5f} {new}{drop}  >{test.goal:10.5f}"
+    if not by_p_value:
+        return f"{name:<16s}{' OFV ':>6s}{numbers}{sign:>14s}".rstrip()
     if math.isnan(test.p_value):
         p_value = f"{999 if failed else 9999:9.0f}"
     else:
         p_value = f"{test.p_value:<9.6f}" if test.p_value >= 5e-7 else f"{test.p_value:<9.2e}"
-    sign = "YES!  " if test.significant else ""
-    return (
-        f"{name:<16s}{' PVAL ':>6s}{test.base - constant:12.5f} {new}{drop}  >{test.goal:10.5f}{test.df or 0:5d}"
-        f"{sign:>14s}{p_value}"
-    )
+    return f"{name:<16s}{' PVAL ':>6s}{numbers}{test.df or 0:5d}{sign:>14s}{p_value}"
 
 
 def _relation(test: ToolTest, states: dict[tuple[str, str, str], int]) -> str:
@@ -120,6 +140,7 @@ def interchange_text(result: StepwiseResult) -> str:
         "covs": covs,
         "locked": [[e.parameter, e.covariate] for e in effects if e.forced],
         "ll_method": "importanceSampling",
+        "criterion": result.criterion,
         "n_runs": result.n_runs,
         "seconds": result.seconds,
         "final": 1,
