@@ -1,0 +1,84 @@
+"""Report entries of individual parameters, covariates, outcomes and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nlmevae.ir import Model
+from nlmevae_translators.report import Entry
+
+_FORMS = {
+    "identity": "normal: MU_{n} + ETA({n})",
+    "log": "logNormal: EXP(MU_{n} + ETA({n}))",
+    "logit": "logitNormal: the inverse logit of MU_{n} + ETA({n})",
+}
+_ERRORS = {
+    "additive": "constant: W = a",
+    "proportional": "proportional: W = b*IPRED",
+    "combined1": "combined1: W = a + b*IPRED",
+    "combined2": "combined2: W = SQRT(a**2 + (b*IPRED)**2)",
+}
+
+
+def construct_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Entry, ...], list[str]]:
+    """Entries, and comments for the head of the stream."""
+    entries = [*_parameters(model, names), *_outcomes(model)]
+    comments = []
+    for covariate in model.project.covariates if model.project is not None else ():
+        spelled = names.get(covariate.item)
+        if not covariate.categories or spelled is None:
+            continue
+        codes = ", ".join(f"{k} = {label}" for k, label in enumerate(covariate.categories))
+        comments.append(_short(f"{spelled}: {codes}"))
+        entries.append(
+            Entry(construct=f"covariate {covariate.name}", kind="rule", reason=f"categories as numbers: {codes}")
+        )
+    if any(block.same_as is not None for block in model.omega):
+        entries.append(
+            Entry(construct="variability between occasions", kind="rule", reason="one ETA per occasion, $OMEGA SAME")
+        )
+    return tuple(entries), comments
+
+
+def _short(comment: str) -> str:
+    plain = comment.encode("ascii", "replace").decode()
+    return plain if len(plain) < 150 else f"{plain[:146]} ..."
+
+
+def _parameters(model: Model, names: Mapping[str, str]) -> list[Entry]:
+    return [
+        Entry(
+            construct=f"{p.name}",
+            kind="rule",
+            reason=_FORMS[p.transform.kind].format(n=p.eta[4:-1])
+            + (f" with {', '.join(names.get(c, c) for c in p.covariates)} in MU" if p.covariates else ""),
+            source=p.at,
+        )
+        for p in model.individual_parameters
+    ]
+
+
+def _outcomes(model: Model) -> list[Entry]:
+    scales = model.data.monolix.scales if model.data.monolix is not None else ()
+    found = []
+    for k, observation in enumerate(model.observations):
+        power = " with the power c" if observation.error.power is not None else ""
+        reason = _ERRORS[observation.error.kind] + power + ", Y = IPRED + W*EPS with $SIGMA 1 FIX"
+        if observation.scale == "log" or (k < len(scales) and scales[k].kind == "log"):
+            reason += "; logNormal: DV is the logarithm of the values and IPRED of the prediction, so that -2LL differs "
+            reason += "by 2 sum log(y)"
+        if observation.censoring:
+            reason += "; censored records: F_FLAG = 1 and PHI"
+        found.append(Entry(construct=f"outcome {observation.name}", kind="rule", reason=reason))
+    return found
+
+
+def name_entries(renamed: Mapping[str, str]) -> list[tuple[Entry, str]]:
+    """An entry and a comment for each name that is not only written in capitals."""
+    return [
+        (
+            Entry(construct=f"name {name}", kind="rule", reason=f"{spelled}: NM-TRAN's names are capitals, 20 at most"),
+            _short(f"{spelled} is {name}"),
+        )
+        for name, spelled in renamed.items()
+    ]

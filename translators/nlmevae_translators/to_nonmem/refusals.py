@@ -1,0 +1,65 @@
+"""What a control stream with a data set cannot say, or says in a way that this translator does not write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nlmevae.data.dataset import Dataset
+from nlmevae.ir import Model
+from nlmevae_translators.report import Entry
+
+
+def refusals(model: Model, dataset: Dataset) -> tuple[Entry, ...]:
+    """Constructs that stop the conversion, with what to do instead."""
+    return (*_outcomes(model, dataset), *_doses(model, dataset))
+
+
+def _refused(construct: str, reason: str, source=None) -> Entry:
+    return Entry(construct=construct, kind="refused", reason=reason, source=source)
+
+
+def _outcomes(model: Model, dataset: Dataset) -> Iterator[Entry]:
+    rows = model.data.monolix
+    for scale, observation in zip(rows.scales if rows else (), model.observations, strict=False):
+        if scale.kind == "logit":
+            yield _refused(
+                f"distribution=logitNormal of {observation.name}",
+                "no translation is written: transform the values and the prediction, and use distribution=normal",
+            )
+        if scale.kind == "log" and _not_positive(dataset):
+            yield _refused(
+                f"distribution=logNormal of {observation.name}",
+                "a value that is not positive has no logarithm: leave it out, or use distribution=normal",
+            )
+
+
+def _not_positive(dataset: Dataset) -> bool:
+    return bool((dataset.column("DV")[dataset.mdv == 0] <= 0.0).any())
+
+
+def _doses(model: Model, dataset: Dataset) -> Iterator[Entry]:
+    n = len(model.structural.compartments)
+    dosed = np.isin(dataset.evid, (1, 4))
+    used = {int(c) for c in np.unique(dataset.column("CMT")[dosed])} if n else set()
+    for entry in model.structural.inputs:
+        if entry.number in used:
+            name = model.structural.compartments[entry.compartment - 1].name
+            yield _refused(
+                f"a second way of doses into {name}",
+                "a NONMEM compartment has one F, one ALAG and one D: give the doses a compartment of their own in the "
+                "project, or the same p, Tlag and Tk0",
+            )
+    rows = model.data.monolix
+    for dose in rows.transit if rows else ():
+        yield _refused(
+            f"absorption(adm={dose.administration}, Ktr, Mtt)",
+            "NONMEM's equations have no time and amount of the last dose by themselves: write the transit "
+            "compartments as equations",
+        )
+    if dataset.emptied is not None and dataset.emptied.any():
+        yield _refused(
+            "empty or reset of compartments",
+            "no translation is written: use records with EVID 3 or 4, or CMT < 0, in the data",
+        )
