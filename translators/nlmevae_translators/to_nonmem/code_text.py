@@ -36,7 +36,7 @@ _OPERATORS = {"+": (" + ", _SUM), "-": (" - ", _SUM), "*": ("*", _PRODUCT), "/":
 
 def number_text(value: float) -> str:
     """The shortest text that is this double; whole numbers without a point."""
-    if value == int(value) and abs(value) < 1e15:
+    if value == int(value) and abs(value) < 1e9:  # Fortran's whole numbers end at 2**31
         return str(int(value))
     return repr(value).upper()
 
@@ -138,13 +138,13 @@ class CodeWriter:
     def _number(self, node: Expression, value: float) -> tuple[str, int]:
         if value != value or value in (float("inf"), float("-inf")):
             raise UnsupportedError("a number that is not finite", hint="correct the model", location=node.at)
-        return (number_text(value), _ATOM) if value >= 0.0 else (number_text(value), _SUM)
+        return number_text(value), (_ATOM if value >= 0.0 else _SUM)
 
     def _binary(self, operator: str, left: Expression, right: Expression) -> tuple[str, int]:
         sign, level = _OPERATORS[operator]
-        if operator == "/" and isinstance(left, Number) and isinstance(right, Number):
-            # 1/2 is 0.5 whatever is done with whole numbers
-            return f"{_with_point(left.value)}/{_with_point(right.value)}", level
+        if isinstance(left, Number) and isinstance(right, Number):
+            # 1/2 is 0.5, and large products are large, whatever is done with whole numbers
+            return f"{_with_point(left.value)}{sign}{_with_point(right.value)}", level
         first = self._bound(left, level + 1 if operator == "**" else level)
         return f"{first}{sign}{self._bound(right, level + 1)}", level
 
@@ -169,7 +169,8 @@ class CodeWriter:
                 parts = []
                 for side in (left, right):
                     text = self._condition(side)
-                    parts.append(text if isinstance(side, Compare) else f"({text})")
+                    mixed = isinstance(side, Logical) and side.operator != operator
+                    parts.append(f"({text})" if mixed or isinstance(side, Not) else text)
                 return _LOGICAL[operator].join(parts)
             case Not(Compare(operator, left, right)):
                 return self._condition(Compare(_OPPOSITE[operator], left, right))

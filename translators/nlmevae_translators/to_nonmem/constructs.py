@@ -65,7 +65,9 @@ def _outcomes(model: Model) -> list[Entry]:
         power = " with the power c" if observation.error.power is not None else ""
         reason = _ERRORS[observation.error.kind] + power + ", Y = IPRED + W*EPS with $SIGMA 1 FIX"
         if observation.scale == "log" or (k < len(scales) and scales[k].kind == "log"):
-            reason += "; logNormal: DV is the logarithm of the values and IPRED of the prediction, so that -2LL differs "
+            reason += (
+                "; logNormal: DV is the logarithm of the values and IPRED of the prediction, so that -2LL differs "
+            )
             reason += "by 2 sum log(y)"
         if observation.censoring:
             reason += "; censored records: F_FLAG = 1 and PHI"

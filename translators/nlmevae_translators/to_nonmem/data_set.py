@@ -68,10 +68,14 @@ def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: fro
     columns |= _values(model, dataset, columns, observed, kind)
     censoring = columns.get("CENS", np.zeros(len(kind)))
     censored = {int(k): _kinds(censoring[observed & (kind == k)]) for k in np.unique(kind[observed])}
+    if model.structural.compartments:
+        columns |= _without_stops(model, columns)
     kept = _kept(model, columns, read, censored, several=len(model.epsilons) > 1)
     table = np.column_stack([columns[item] for item in kept])
     if not model.structural.compartments:
         table = table[observed]  # a formula has no state that other records could change
+    elif dataset.emptied is not None:
+        table = _with_switches(table, kept, dataset.emptied)
     items = tuple((item, names.get(item, item)) for item in kept)
     return DataSet(items=items, values=table, ids=ids, censored=censored)
 
@@ -107,6 +111,26 @@ def _values(
         found["CENS"] = code
         found["LIMIT"] = np.where(code == BETWEEN, low, np.nan)
     return found
+
+
+def _without_stops(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Doses of nothing into an input that no NONMEM compartment has only stop the integrator: a record does, too."""
+    stop = columns["CMT"] > len(model.structural.compartments)
+    zero = {name: np.where(stop, 0.0, columns[name]) for name in ("AMT", "RATE", "CMT")}
+    return {**zero, "EVID": np.where(stop, 2.0, columns["EVID"])}
+
+
+def _with_switches(table: np.ndarray, items: Sequence[str], emptied: np.ndarray) -> np.ndarray:
+    """A compartment that is emptied is turned off (CMT < 0), by which its amount becomes 0, and at once on again."""
+    cmt = list(items).index("CMT")
+    rows = []
+    for row, number in zip(table, emptied, strict=True):
+        for value in (-number, number) if number else ():
+            rows.append(row.copy())
+            rows[-1][cmt] = value
+        if not number:
+            rows.append(row)
+    return np.array(rows)
 
 
 def _kinds(censoring: np.ndarray) -> tuple[float, ...]:

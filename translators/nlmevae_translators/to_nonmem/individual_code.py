@@ -1,8 +1,8 @@
 """MU referencing: h(P) = MU_k + ETA(k) in code that NONMEM's EM methods recognise.
 
-    P = THETA*EXP(s + ETA)      MU = LOG(THETA) + s     P = EXP(MU + ETA)
-    P = THETA + s + ETA         MU = THETA + s          P = MU + ETA
-    P = h^-1(g + s + ETA)       MU = g + s              P = h^-1(MU + ETA)
+P = THETA*EXP(s + ETA)      MU = LOG(THETA) + s     P = EXP(MU + ETA)
+P = THETA + s + ETA         MU = THETA + s          P = MU + ETA
+P = h^-1(g + s + ETA)       MU = g + s              P = h^-1(MU + ETA)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """$ERROR: the outcomes, with the probability of an interval where records are censored.
 
-    IPRED, W as in the project; Y = IPRED + W*EPS(k), and with F_FLAG = 1 where CENS says so
-    below DV              Y = PHI((DV - IPRED)/W)
-    between LIMIT and DV  Y = PHI((DV - IPRED)/W) - PHI((LIMIT - IPRED)/W)
-    above DV              Y = 1 - PHI((DV - IPRED)/W)
+IPRED, W as in the project; Y = IPRED + W*EPS(k), and with F_FLAG = 1 where CENS says so
+below DV              Y = PHI((DV - IPRED)/W)
+between LIMIT and DV  Y = PHI((DV - IPRED)/W) - PHI((LIMIT - IPRED)/W)
+above DV              Y = 1 - PHI((DV - IPRED)/W)
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from nlmevae_translators.to_nonmem.data_set import ABOVE, BELOW, BETWEEN
 _FLAG = "=F_FLAG"
 
 
-def with_censoring(
-    statements: Sequence[Statement], censored: Mapping[int, Sequence[float]]
-) -> tuple[Statement, ...]:
+def with_censoring(statements: Sequence[Statement], censored: Mapping[int, Sequence[float]]) -> tuple[Statement, ...]:
     """The statements with the code of censored records in place of every assignment to Y.
 
     Args:

@@ -85,18 +85,19 @@ def omega_lines(model: Model) -> list[Line]:
         if block.same_as is not None:
             lines += plain([f"$OMEGA BLOCK({len(block.names)}) SAME ; {', '.join(block.labels)}"])
         else:
-            lines += _block(block)
+            lines += _block(block, repeated=any(other.same_as == k for other in model.omega))
     return lines
 
 
-def _block(block: CovarianceBlock) -> list[Line]:
+def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
     labels = block.labels or block.names
     fixed = " FIX" if block.fixed else ""
     if len(block.names) == 1:
         entry = Entry(
             construct=labels[0], kind="rule", reason="standard deviation: its square in $OMEGA", source=block.at
         )
-        return stating([f"$OMEGA {variance_text(block.matrix[0][0])}{fixed} ; {labels[0]}"], entry)
+        head = "$OMEGA BLOCK(1)" if repeated else "$OMEGA"  # SAME repeats a BLOCK
+        return stating([f"{head} {variance_text(block.matrix[0][0])}{fixed} ; {labels[0]}"], entry)
     entry = Entry(
         construct=f"correlation of {', '.join(labels)}",
         kind="rule",

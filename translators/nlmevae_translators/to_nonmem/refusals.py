@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.ir import Model
+from nlmevae.ir import DoseInput, Model, Number, assignments
 from nlmevae_translators.report import Entry
 
 
@@ -44,22 +44,16 @@ def _doses(model: Model, dataset: Dataset) -> Iterator[Entry]:
     dosed = np.isin(dataset.evid, (1, 4))
     used = {int(c) for c in np.unique(dataset.column("CMT")[dosed])} if n else set()
     for entry in model.structural.inputs:
-        if entry.number in used:
+        if entry.number in used and not brings_nothing(model, entry):
             name = model.structural.compartments[entry.compartment - 1].name
             yield _refused(
                 f"a second way of doses into {name}",
                 "a NONMEM compartment has one F, one ALAG and one D: give the doses a compartment of their own in the "
                 "project, or the same p, Tlag and Tk0",
             )
-    rows = model.data.monolix
-    for dose in rows.transit if rows else ():
-        yield _refused(
-            f"absorption(adm={dose.administration}, Ktr, Mtt)",
-            "NONMEM's equations have no time and amount of the last dose by themselves: write the transit "
-            "compartments as equations",
-        )
-    if dataset.emptied is not None and dataset.emptied.any():
-        yield _refused(
-            "empty or reset of compartments",
-            "no translation is written: use records with EVID 3 or 4, or CMT < 0, in the data",
-        )
+
+
+def brings_nothing(model: Model, entry: DoseInput) -> bool:
+    """Its doses are multiplied by 0: they are there to stop the integrator."""
+    values = [a.value for a in assignments(model.program.pk) if a.target == entry.bioavailability]
+    return bool(values) and all(isinstance(v, Number) and v.value == 0.0 for v in values)

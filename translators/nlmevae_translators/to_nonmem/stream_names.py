@@ -15,7 +15,7 @@ _TAKEN = """
     IPRED W CENS DVID MU SC S0 SO F0 FO TAD EVID NPRED PREDI NRES NWRES RESI WRESI CPRED CPREDI CRES CRESI CWRES CWRESI
     EPRED ERES EWRES NPDE NPD IPREDI IRES IWRES CIPREDI CIRES CIWRES CIPRED ETAS LAST FIRST ALL DROP SKIP ALPHA_ NONE
 """
-_INDEXED = re.compile(r"(S|F|R|D|ALAG|A|P|E|G|DA|DP|HH|ETA|THETA|EPS|ERR|MU_|XVID|DADT|A_0|L|COM|DAT)\d*\Z")
+_INDEXED = re.compile(r"(S|F|R|D|ALAG|A|P|E|G|DA|DP|HH|ETA|THETA|EPS|ERR|MU_\w*|XVID|DADT|A_0|L|COM|DAT)\d*\Z")
 
 
 def is_reserved(name: str) -> bool:
@@ -57,7 +57,7 @@ class StreamNames:
         found, number = base, 1
         while found in self._taken or is_reserved(found) or (self._avoid and self._avoid.match(found)):
             number += 1
-            ending = "_V" if number == 2 else f"_V{number}"
+            ending = "X" if number == 2 else f"X{number}"
             found = base[: LONGEST - len(ending)] + ending
         self._taken.add(found)
         return found

@@ -89,7 +89,7 @@ def structure_statements(model: Model, structure: Structure, names: StreamNames)
             (f"F{c.number}", c.bioavailability), (f"ALAG{c.number}", c.lag), (f"D{c.number}", c.duration),
             (f"R{c.number}", c.rate), (f"S{c.number}", c.scale), (f"A_0({c.number})", c.initial),
         )  # fmt: skip
-        found += [Assign(f"={name}", Symbol(variable)) for name, variable in fields if variable is not None]
+        found += [Assign(f"={name}", Symbol(variable)) for name, variable in fields if variable not in (None, name)]
     return tuple(found)
 
 
@@ -133,7 +133,5 @@ def structure_entries(model: Model, structure: Structure) -> tuple[Entry, ...]:
                     Entry(construct=f"{what} of {c.name}", kind="rule", reason=f"{name}{c.number} is assigned in $PK")
                 )
         if c.initial is not None:
-            found.append(
-                Entry(construct=f"{c.name}_0", kind="rule", reason=f"A_0({c.number}) is assigned in $PK")
-            )
+            found.append(Entry(construct=f"{c.name}_0", kind="rule", reason=f"A_0({c.number}) is assigned in $PK"))
     return tuple(found)

@@ -45,9 +45,7 @@ def to_nonmem(model: Model, project: object = None) -> tuple[dict[str, str], tup
         ModelError, DataError: the project's data cannot be read, or its code holds what no control stream says.
     """
     if model.data.monolix is None:
-        raise UnsupportedError(
-            f"{model.source.path} is no Monolix project", hint="give a .mlxtran file", location=None
-        )
+        raise UnsupportedError(f"{model.source.path} is no Monolix project", hint="give a .mlxtran file", location=None)
     dataset = read_dataset(model)
     refused = refusals(model, dataset)
     if refused:
@@ -58,7 +56,7 @@ def to_nonmem(model: Model, project: object = None) -> tuple[dict[str, str], tup
     files = {f"{stem}.ctl": text, f"{stem}.csv": written.data.text}
     if written.data.ids:
         files[f"{stem}_ids.csv"] = written.data.id_text
-    return files, (*entries, *_data_entries(written.data, dataset, stem))
+    return files, (*entries, *_data_entries(model, written.data, dataset, stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def _wrapped(head: str, words: Sequence[str]) -> list[Line]:
     return plain(lines)
 
 
-def _data_entries(data: DataSet, dataset: Dataset, stem: str) -> tuple[Entry, ...]:
+def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> tuple[Entry, ...]:
     target = f"{stem}.csv:1"
     found = [
         Entry(
@@ -177,6 +175,26 @@ def _data_entries(data: DataSet, dataset: Dataset, stem: str) -> tuple[Entry, ..
             target=target,
         )
     ]
+    rows = model.data.monolix
+    for dose in rows.transit if rows is not None else ():
+        found.append(
+            Entry(
+                construct=f"Ktr, Mtt of adm={dose.administration}",
+                kind="rule",
+                reason="time and amount of the last dose are data items that $DES reads; NONMEM's integrator is not "
+                "stopped on the way of a dose as Monolix' doses are here: check that TOL resolves it",
+                target=target,
+            )
+        )
+    if dataset.emptied is not None and dataset.emptied.any():
+        found.append(
+            Entry(
+                construct="empty",
+                kind="rule",
+                reason="records with EVID 2 turn the compartment off (CMT < 0), which empties it, and at once on again",
+                target=target,
+            )
+        )
     if data.ids:
         found.append(
             Entry(

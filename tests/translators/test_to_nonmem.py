@@ -1,0 +1,232 @@
+"""Monolix projects as control streams: read back they are the same model and predict the same."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlmevae import pipeline
+from nlmevae_translators.to_nonmem import to_nonmem
+from tests.helpers.reference_projects import NAMES, stage
+from tests.helpers.round_trip import RoundTrip, round_trip
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+TWINS = sorted(path.parent.name for path in (FIXTURES / "twins").glob("*/project.mlxtran"))
+#: Of predictions: rounding of EXP(LOG(x) + s) against x*EXP(s).
+ROUNDING = 1e-9
+
+
+def check(trip: RoundTrip) -> None:
+    assert trip.differences() == []
+    assert trip.prediction_difference() < ROUNDING
+    check_text(trip)
+
+
+def check_text(trip: RoundTrip) -> None:
+    """NM-TRAN's limits, and a place for every entry."""
+    assert all(len(line) < 160 for line in trip.text.splitlines())
+    assert all(len(name) <= 20 and name == name.upper() for name in trip.data[0])
+    lines = {name: text.splitlines() for name, text in trip.files.items()}
+    for entry in trip.entries:
+        name, number = entry.target.rsplit(":", 1)
+        assert 1 <= int(number) <= len(lines[name])
+    assert {entry.kind for entry in trip.entries} <= {"lossless", "rule"}
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_twins_are_the_same_model(case, tmp_path):
+    check(round_trip(FIXTURES / "twins" / case / "project.mlxtran", tmp_path))
+
+
+def test_the_project_fixture_is_the_same_model(tmp_path):
+    check(round_trip(FIXTURES / "monolix_project" / "theophylline.mlxtran", tmp_path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_projects_are_the_same_model(name, tmp_path):
+    check(round_trip(stage(name, tmp_path).path, tmp_path))
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_pharmpy_parses_what_is_written(case, tmp_path):
+    pharmpy = pytest.importorskip("pharmpy.model")
+    from pharmpy.modeling import has_mu_reference
+
+    trip = round_trip(FIXTURES / "twins" / case / "project.mlxtran", tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = pharmpy.Model.parse_model(tmp_path / "project.ctl")
+        assert len(model.dataset) == len(trip.data) - 1
+        assert has_mu_reference(model)
+    assert len(model.random_variables.etas.names) == len(trip.project.etas)
+
+
+def test_a_stream_of_the_simplest_project(tmp_path):
+    trip = round_trip(FIXTURES / "twins" / "oral_lag" / "project.mlxtran", tmp_path)
+    lines = trip.text.splitlines()
+    assert "$SUBROUTINES ADVAN2 TRANS1" in lines
+    assert "  MU_1 = LOG(THETA(1))" in lines
+    assert trip.data[0][:3] == ["ID", "TIME", "DV"]
+
+
+MODEL = "PK:\nCc = pkmodel(V, Cl)\n\nOUTPUT:\noutput = Cc\n"
+INDIVIDUAL = """input = {V_pop, omega_V, Cl_pop, omega_Cl}
+DEFINITION:
+V = {distribution=logNormal, typical=V_pop, sd=omega_V}
+Cl = {distribution=logNormal, typical=Cl_pop, sd=omega_Cl}"""
+PARAMETERS = """V_pop = {value=30}
+Cl_pop = {value=4}
+a = {value=0.3}
+omega_V = {value=0.3}
+omega_Cl = {value=0.2}"""
+CONTENT = """ID = {use=identifier}
+TIME = {use=time}
+AMT = {use=amount}
+Y = {use=observation, name=y, type=continuous}"""
+
+
+def written(
+    folder: Path, rows: list[str], *, header: str = "ID,TIME,AMT,Y", content: str = "", model: str = MODEL,
+    names: str = "V, Cl", individual: str = INDIVIDUAL, outcome: str = "normal, prediction=Cc, errorModel=constant(a)",
+    parameters: str = "", covariate: str = "", errors: str = "a",
+) -> Path:  # fmt: skip
+    """A small project and its data."""
+    (folder / "data.csv").write_text("\n".join([header, *rows]) + "\n")
+    text = (
+        f"<DATAFILE>\n[FILEINFO]\nfile='data.csv'\ndelimiter=comma\nheader={{{header.replace(',', ', ')}}}\n"
+        f"[CONTENT]\n{CONTENT}\n{content}\n<MODEL>\n{covariate}\n[INDIVIDUAL]\n{individual}\n"
+        f"[LONGITUDINAL]\ninput = {{{errors}, {names}}}\n{model}\nDEFINITION:\ny = {{distribution={outcome}}}\n"
+        f"<FIT>\ndata=y\nmodel=y\n<PARAMETER>\n{PARAMETERS}\n{parameters}\n"
+        "<MONOLIX>\n[TASKS]\npopulationParameters()\n[SETTINGS]\nGLOBAL:\nexportpath='run'\n"
+    )
+    (folder / "small.mlxtran").write_text(text)
+    return folder / "small.mlxtran"
+
+
+ROWS = ["1,0,100,.", "1,1,.,3.1", "1,6,.,1.9", "2,0,120,.", "2,2,.,3.3", "2,8,.,1.1"]
+
+
+def test_log_normal_outcomes_are_written_as_logarithms(tmp_path):
+    trip = round_trip(written(tmp_path, ROWS, outcome="logNormal, prediction=Cc, errorModel=constant(a)"), tmp_path)
+    check(trip)
+    assert "$ERROR (ONLY OBSERVATIONS)" in trip.text
+    assert float(trip.data[2][2]) == np.log(3.1)
+
+
+def test_logit_normal_outcomes_are_refused(tmp_path):
+    outcome = "logitNormal, min=0, max=100, prediction=Cc, errorModel=constant(a)"
+    files, entries = to_nonmem(pipeline.read_model(written(tmp_path, ROWS, outcome=outcome)))
+    assert files == {}
+    assert [e.kind for e in entries] == ["refused"]
+    assert "use distribution=normal" in entries[0].reason
+
+
+def test_names_of_subjects_become_numbers(tmp_path):
+    rows = [row.replace("1,", "anna,", 1) if row[0] == "1" else row.replace("2,", "007,", 1) for row in ROWS]
+    trip = round_trip(written(tmp_path, rows), tmp_path)
+    check(trip)
+    assert trip.files["small_ids.csv"].splitlines() == ["ID,LABEL", '1,"anna"', '2,"007"']
+    assert [row[0] for row in trip.data[1:]] == ["1", "1", "1", "2", "2", "2"]
+
+
+def test_names_nonmem_reserves_and_names_that_differ_by_case_are_changed(tmp_path):
+    individual = INDIVIDUAL.replace("V_pop", "v_pop", 0) + (
+        "\nF = {distribution=normal, typical=F_pop, no-variability}"
+        "\nv = {distribution=normal, typical=v_pop, no-variability}"
+        "\na_name_that_is_much_too_long_for_it = {distribution=normal, typical=n_pop, no-variability}"
+    )
+    individual = individual.replace("omega_Cl}", "omega_Cl, F_pop, v_pop, n_pop}", 1)
+    model = (
+        "EQUATION:\nk = Cl/V\nPK:\ndepot(target=Ac)\nEQUATION:\nddt_Ac = -k*Ac\n"
+        "Cc = F*Ac/V + v + a_name_that_is_much_too_long_for_it\nOUTPUT:\noutput = Cc\n"
+    )
+    path = written(
+        tmp_path, ROWS, individual=individual, model=model, names="V, Cl, F, v, a_name_that_is_much_too_long_for_it",
+        parameters="F_pop = {value=1}\nv_pop = {value=0.1}\nn_pop = {value=0.2}",
+    )  # fmt: skip
+    trip = round_trip(path, tmp_path)
+    check(trip)
+    renamed = {entry.construct for entry in trip.entries if entry.construct.startswith("name ")}
+    assert renamed == {"name F", "name v", "name a_name_that_is_much_too_long_for_it"}
+    assert "; FX is F" in trip.text
+
+
+CENSORED = ["1,0,100,.,0,.", "1,1,.,3.1,0,.", "1,6,.,1.9,-1,.", "1,9,.,0.5,1,.", "1,12,.,0.5,1,0.1"]
+CENSORED += ["2,0,120,.,0,.", "2,2,.,3.3,0,.", "2,8,.,0.5,1,.", "2,9,.,0.7,-1,2"]
+CENS = "CENS = {use=censored}\nLIMIT = {use=limit}"
+
+
+@pytest.mark.parametrize("distribution", ["normal", "logNormal"])
+def test_every_kind_of_censoring(distribution, tmp_path):
+    outcome = f"{distribution}, prediction=Cc, errorModel=constant(a)"
+    path = written(tmp_path, CENSORED, header="ID,TIME,AMT,Y,CENS,LIMIT", content=CENS, outcome=outcome)
+    trip = round_trip(path, tmp_path)
+    check(trip)
+    assert "METHOD=SAEM INTERACTION LAPLACE" in trip.text
+
+
+def test_occasions_are_effects_with_one_variance(tmp_path):
+    individual = INDIVIDUAL.replace("sd=omega_V}", "varlevel={id, id*OCC}, sd={omega_V, gamma_V}}").replace(
+        "omega_V,", "omega_V, gamma_V,", 1
+    )
+    rows = ["1,0,100,.,1", "1,1,.,3.1,1", "1,6,.,1.9,2", "2,0,120,.,1", "2,2,.,3.3,1", "2,8,.,1.1,2"]
+    path = written(
+        tmp_path, rows, header="ID,TIME,AMT,Y,OCC", content="OCC = {use=occasion}", individual=individual,
+        parameters="gamma_V = {value=0.1}",
+    )  # fmt: skip
+    trip = round_trip(path, tmp_path)
+    check(trip)
+    assert "$OMEGA BLOCK(1) 0.01 ; gamma_V\n$OMEGA BLOCK(1) SAME ; gamma_V" in trip.text
+
+
+def test_two_inputs_into_one_compartment_are_refused(tmp_path):
+    model = (
+        "PK:\ncompartment(cmt=1, volume=V, concentration=Cc)\nelimination(cmt=1, Cl)\niv(adm=1, cmt=1)\n"
+        "iv(adm=2, cmt=1, p=0.5)\nOUTPUT:\noutput = Cc\n"
+    )
+    rows = ["1,0,100,.,1", "1,1,.,3.1,.", "1,6,50,.,2", "2,0,120,.,1", "2,2,.,3.3,."]
+    path = written(
+        tmp_path, rows, header="ID,TIME,AMT,Y,ADM", content="ADM = {use=administration}", model=model,
+    )  # fmt: skip
+    files, entries = to_nonmem(pipeline.read_model(path))
+    assert files == {}
+    assert [e.kind for e in entries] == ["refused"]
+
+
+EMPTY = (
+    "PK:\ncompartment(cmt=1, amount=Ac, volume=V, concentration=Cc)\nelimination(cmt=1, Cl)\n"
+    "compartment(cmt=2, amount=Ad)\ntransfer(from=2, to=1, kt=1.5)\niv(adm=1, cmt=2)\n"
+    "empty(adm=2, target=Ac)\nOUTPUT:\noutput = Cc\n"
+)
+
+
+def test_emptied_compartments_are_turned_off_and_on(tmp_path):
+    rows = ["1,0,100,.,1", "1,1,.,3.1,.", "1,3,1,.,2", "1,4,.,1,.", "2,0,120,.,1", "2,2,.,3.3,."]
+    path = written(tmp_path, rows, header="ID,TIME,AMT,Y,ADM", content="ADM = {use=administration}", model=EMPTY)
+    trip = round_trip(path, tmp_path)
+    check(trip)
+    cmt = trip.data[0].index("CMT")
+    assert [row[cmt] for row in trip.data[1:6]] == ["2", "0", "-1", "1", "0"]
+
+
+def test_doses_through_transit_compartments(tmp_path):
+    model = "PK:\nCc = pkmodel(ka, Mtt, Ktr, V, Cl)\n\nOUTPUT:\noutput = Cc\n"
+    individual = INDIVIDUAL.replace("omega_Cl}", "omega_Cl, ka_pop, Mtt_pop, Ktr_pop}", 1) + "".join(
+        f"\n{n} = {{distribution=logNormal, typical={n}_pop, no-variability}}" for n in ("ka", "Mtt", "Ktr")
+    )
+    path = written(
+        tmp_path, ROWS, model=model, individual=individual, names="ka, Mtt, Ktr, V, Cl",
+        parameters="ka_pop = {value=1.5}\nMtt_pop = {value=2}\nKtr_pop = {value=3}",
+    )  # fmt: skip
+    check(round_trip(path, tmp_path))
+
+
+def test_combined2_and_a_power_of_the_prediction(tmp_path):
+    path = written(
+        tmp_path, ROWS, outcome="normal, prediction=Cc, errorModel=combined2c(a, b, c)",
+        parameters="b = {value=0.2}\nc = {value=0.8}", errors="a, b, c",
+    )  # fmt: skip
+    check(round_trip(path, tmp_path))
