@@ -108,12 +108,17 @@ class CodeWriter:
         """Lines that compute the conditional parts of `value`, and `value` with their names in their places."""
         lines: list[str] = []
 
+        known: dict[Where, Symbol] = {}
+
         def plain(node: Expression) -> Expression:
             if isinstance(node, Where):
+                if node in known:
+                    return known[node]
                 helper = self.fresh(target.replace("MU_", "COV") if target.startswith("MU_") else f"{target}_C")
                 self.helpers.append(helper)
                 lines.extend(self._branches(helper, node, indent))
-                return Symbol(f"={helper}")
+                known[node] = Symbol(f"={helper}")
+                return known[node]
             return with_children(node, tuple(plain(child) for child in node.children()))
 
         return lines, plain(value)
@@ -142,9 +147,14 @@ class CodeWriter:
 
     def _binary(self, operator: str, left: Expression, right: Expression) -> tuple[str, int]:
         sign, level = _OPERATORS[operator]
+        if operator in ("+", "-") and right == Number(0.0):
+            return self._text(left)
+        if operator == "+" and left == Number(0.0):
+            return self._text(right)
         if isinstance(left, Number) and isinstance(right, Number):
             # 1/2 is 0.5, and large products are large, whatever is done with whole numbers
-            return f"{_with_point(left.value)}{sign}{_with_point(right.value)}", level
+            last = self._bound(right, level + 1) if operator == "**" else _with_point(right.value)
+            return f"{_with_point(left.value)}{sign}{last}", level
         first = self._bound(left, level + 1 if operator == "**" else level)
         return f"{first}{sign}{self._bound(right, level + 1)}", level
 
@@ -153,12 +163,13 @@ class CodeWriter:
         return text if own >= level else f"({text})"
 
     def _call(self, function: str, arguments: Sequence[Expression]) -> str:
-        texts = [self._text(a)[0] for a in arguments]
-        x = f"({texts[0]})"
+        # Fortran's functions take no whole numbers, or only among themselves
+        texts = [_with_point(a.value) if isinstance(a, Number) else self._text(a)[0] for a in arguments]
+        x = texts[0]
         if function == "TANH":  # NM-TRAN has no hyperbolic functions
-            return f"(1 - 2/(EXP(2*{x}) + 1))"
+            return f"(1 - 2/(EXP(2*({x})) + 1))"
         if function in ("SINH", "COSH"):
-            return f"((EXP({x}) {'-' if function == 'SINH' else '+'} EXP(-{x}))/2)"
+            return f"((EXP({x}) {'-' if function == 'SINH' else '+'} EXP(-({x})))/2)"
         return f"{function}({', '.join(texts)})"
 
     def _condition(self, node: Expression) -> str:
@@ -237,4 +248,4 @@ def _breakable(line: str, k: int) -> bool:
         return True
     if line[k] in "*/" and line[k - 1] not in "*/" and line[k + 1] != "*":
         return True
-    return line[k] == "." and line[k : k + 5] in (".AND.", ".OR.(") or line[k : k + 4] == ".OR."
+    return line.startswith((".AND.", ".OR."), k)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nlmevae.ir import Model
+from nlmevae.ir import IndividualParameter, Model
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.parameter_records import effect_numbers
 
 _FORMS = {
     "identity": "normal: MU_{n} + ETA({n})",
@@ -20,9 +21,14 @@ _ERRORS = {
 }
 
 
-def construct_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Entry, ...], list[str]]:
+def plain_text(text: str) -> str:
+    """NONMEM reads ASCII."""
+    return text.encode("ascii", "replace").decode()
+
+
+def covariate_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Entry, ...], list[str]]:
     """Entries, and comments for the head of the stream."""
-    entries = [*_parameters(model, names), *_outcomes(model)]
+    entries = []
     comments = []
     for covariate in model.project.covariates if model.project is not None else ():
         spelled = names.get(covariate.item)
@@ -41,24 +47,29 @@ def construct_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Ent
 
 
 def _short(comment: str) -> str:
-    plain = comment.encode("ascii", "replace").decode()
-    return plain if len(plain) < 150 else f"{plain[:146]} ..."
+    return plain_text(comment if len(comment) < 150 else f"{comment[:146]} ...")
 
 
-def _parameters(model: Model, names: Mapping[str, str]) -> list[Entry]:
+def parameter_entries(model: Model, names: Mapping[str, str]) -> list[tuple[IndividualParameter, Entry]]:
+    """Every random individual parameter with its entry."""
+    numbers = effect_numbers(model.omega)
     return [
-        Entry(
-            construct=f"{p.name}",
-            kind="rule",
-            reason=_FORMS[p.transform.kind].format(n=p.eta[4:-1])
-            + (f" with {', '.join(names.get(c, c) for c in p.covariates)} in MU" if p.covariates else ""),
-            source=p.at,
+        (
+            p,
+            Entry(
+                construct=p.name,
+                kind="rule",
+                reason=_FORMS[p.transform.kind].format(n=numbers[p.eta][4:-1])
+                + (f" with {', '.join(names.get(c, c) for c in p.covariates)} in MU" if p.covariates else ""),
+                source=p.at,
+            ),
         )
         for p in model.individual_parameters
     ]
 
 
-def _outcomes(model: Model) -> list[Entry]:
+def outcome_entries(model: Model) -> list[Entry]:
+    """One entry per outcome."""
     scales = model.data.monolix.scales if model.data.monolix is not None else ()
     found = []
     for k, observation in enumerate(model.observations):

@@ -25,6 +25,18 @@ def stating(texts: Sequence[str], *entries: Entry) -> list[Line]:
     return [Line(text, entries if k == 0 else ()) for k, text in enumerate(texts)]
 
 
+def attached(lines: Sequence[Line], entries: Iterable[tuple[str, Entry]]) -> list[Line]:
+    """The lines, with every entry at the first assignment to its variable (of several with one name at the next)."""
+    found = list(lines)
+    taken: set[int] = set()
+    for name, entry in entries:
+        places = [k for k, line in enumerate(found) if line.text.strip().startswith(f"{name} = ")]
+        place = next((k for k in places if k not in taken), places[0] if places else 0)
+        taken.add(place)
+        found[place] = Line(found[place].text, (*found[place].entries, entry))
+    return found
+
+
 def placed(lines: Sequence[Line], file: str) -> tuple[str, tuple[Entry, ...]]:
     """The text, and the entries with their places in `file`."""
     entries = tuple(

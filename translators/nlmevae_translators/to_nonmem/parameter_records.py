@@ -14,6 +14,10 @@ from nlmevae_translators.to_nonmem.lines import Line, plain, stating
 SMALL_START = 1e-4
 
 
+def _comment(label: str) -> str:
+    return label.encode("ascii", "replace").decode()
+
+
 def variance_text(value: float) -> str:
     """Squares and products of what the project states: the last digit is rounding."""
     return number_text(float(f"{value:.15g}"))
@@ -42,7 +46,7 @@ def theta_lines(model: Model) -> list[Line]:
             construct=theta.label, kind="rule" if _moved(theta) else "lossless", reason=_theta_reason(theta),
             source=theta.at,
         )  # fmt: skip
-        lines += stating([f"  {_theta(theta):<{width}} ; {theta.label}"], entry)
+        lines += stating([f"  {_theta(theta):<{width}} ; {_comment(theta.label)}"], entry)
     return lines
 
 
@@ -83,7 +87,7 @@ def omega_lines(model: Model) -> list[Line]:
     for k in effect_order(model.omega):
         block = model.omega[k]
         if block.same_as is not None:
-            lines += plain([f"$OMEGA BLOCK({len(block.names)}) SAME ; {', '.join(block.labels)}"])
+            lines += plain([f"$OMEGA BLOCK({len(block.names)}) SAME ; {_comment(', '.join(block.labels))}"])
         else:
             lines += _block(block, repeated=any(other.same_as == k for other in model.omega))
     return lines
@@ -97,7 +101,7 @@ def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
             construct=labels[0], kind="rule", reason="standard deviation: its square in $OMEGA", source=block.at
         )
         head = "$OMEGA BLOCK(1)" if repeated else "$OMEGA"  # SAME repeats a BLOCK
-        return stating([f"{head} {variance_text(block.matrix[0][0])}{fixed} ; {labels[0]}"], entry)
+        return stating([f"{head} {variance_text(block.matrix[0][0])}{fixed} ; {_comment(labels[0])}"], entry)
     entry = Entry(
         construct=f"correlation of {', '.join(labels)}",
         kind="rule",
@@ -107,13 +111,13 @@ def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
     lines = stating([f"$OMEGA BLOCK({len(labels)}){fixed}"], entry)
     for i, label in enumerate(labels):
         values = " ".join(variance_text(v) for v in block.matrix[i][: i + 1])
-        lines.append(Line(f"  {values} ; {label}"))
+        lines.append(Line(f"  {values} ; {_comment(label)}"))
     return lines
 
 
 def sigma_lines(model: Model) -> list[Line]:
     return plain(
-        f"$SIGMA {number_text(block.matrix[0][0])} FIX ; residual error of {name}"
+        f"$SIGMA {number_text(block.matrix[0][0])} FIX ; residual error of {_comment(name)}"
         for block, name in zip(model.sigma, _outcomes(model), strict=True)
     )
 

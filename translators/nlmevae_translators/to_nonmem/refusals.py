@@ -13,11 +13,19 @@ from nlmevae_translators.report import Entry
 
 def refusals(model: Model, dataset: Dataset) -> tuple[Entry, ...]:
     """Constructs that stop the conversion, with what to do instead."""
-    return (*_outcomes(model, dataset), *_doses(model, dataset))
+    return (*_effects(model), *_outcomes(model, dataset), *_doses(model, dataset))
 
 
 def _refused(construct: str, reason: str, source=None) -> Entry:
     return Entry(construct=construct, kind="refused", reason=reason, source=source)
+
+
+def _effects(model: Model) -> Iterator[Entry]:
+    if not model.etas:
+        yield _refused(
+            "a project without variability",
+            "NONMEM's population methods estimate random effects: give a parameter a standard deviation",
+        )
 
 
 def _outcomes(model: Model, dataset: Dataset) -> Iterator[Entry]:

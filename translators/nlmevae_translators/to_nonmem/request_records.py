@@ -18,9 +18,7 @@ def request_lines(model: Model, *, censored: bool, parameters: Sequence[str]) ->
     """
     laplace = " LAPLACE" if censored else ""
     steps = [f"$ESTIMATION METHOD=IMP INTERACTION{laplace} EONLY=1 ISAMPLE=1000 NITER=5 PRINT=1"]
-    if not model.etas:
-        steps = ["$ESTIMATION METHOD=0 MAXEVAL=9999"]
-    elif not model.evaluates_only:
+    if not model.evaluates_only:
         seed = f" SEED={model.seed}" if model.seed else ""
         saem = f"$ESTIMATION METHOD=SAEM INTERACTION{laplace} NBURN=500 NITER=200 ISAMPLE=3 CTYPE=3{seed} PRINT=50"
         steps = [saem, steps[0]]
@@ -34,7 +32,7 @@ def request_lines(model: Model, *, censored: bool, parameters: Sequence[str]) ->
     if model.covariance is not None and not model.covariance.omitted:
         entry = Entry(construct="fim", kind="rule", reason=f"$COVARIANCE MATRIX={model.covariance.matrix or 'R'}")
         lines += stating([f"$COVARIANCE MATRIX={model.covariance.matrix or 'R'} UNCONDITIONAL PRINT=E"], entry)
-    lines += plain([f"$TABLE ID TIME MDV IPRED {'CWRES NPDE ' if model.etas else ''}NOPRINT ONEHEADER FILE=sdtab"])
+    lines += plain(["$TABLE ID TIME MDV IPRED CWRES NPDE NOPRINT ONEHEADER FILE=sdtab"])
     return lines + plain(_parameter_table(parameters))
 
 

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nlmevae.frontends.nonmem.linear_models import LINEAR
-from nlmevae.ir import Assign, Binary, Expression, Model, Statement, StructuralModel, Symbol
+from nlmevae.ir import (
+    Assign,
+    Binary,
+    Expression,
+    Model,
+    Statement,
+    StructuralModel,
+    Symbol,
+    assignments,
+    names_assigned,
+    names_read,
+)
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_nonmem.stream_names import StreamNames
 
@@ -22,12 +34,18 @@ class Structure:
 
     Attributes:
         advan: None for a model without compartments ($PRED).
-        rates: rate constant as PREDPP calls it -> the program variables whose sum it is.
+        trans: of the built-in models.
+        called: program variable -> what PREDPP calls it, of the built-in models.
+        rates: rate constant as PREDPP calls it -> the program variables whose sum it is; those that $PK assigns.
+        dropped: rate constants that PREDPP computes itself from what it is given.
         equations: the right-hand side is written in $DES.
     """
 
     advan: int | None
+    trans: int = 1
+    called: Mapping[str, str] = field(default_factory=dict)
     rates: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    dropped: frozenset[str] = frozenset()
     equations: bool = False
     digits: int = DIGITS
 
@@ -37,20 +55,20 @@ class Structure:
 
     @property
     def record(self) -> str:
-        tail = f" TOL={self.digits}" if self.equations else " TRANS1"
+        tail = f" TOL={self.digits}" if self.equations else f" TRANS{self.trans}"
         return f"$SUBROUTINES ADVAN{self.advan}{tail}"
 
 
-def structure_of(structural: StructuralModel) -> Structure:
+def structure_of(model: Model) -> Structure:
     """ADVAN1 to 4, 11, 12 where the system is one of them, ADVAN5 where it is linear, else ADVAN13."""
+    structural = model.structural
     if not structural.compartments:
         return Structure(advan=None)
     if structural.closed_form is None or any(c.initial for c in structural.compartments):
         return Structure(advan=13, equations=True, digits=_digits(structural))
     for advan, linear in LINEAR.items():
         if structural.closed_form == linear.closed_form and structural.flows == linear.flows:
-            named = zip(linear.rates, structural.rate_constants, strict=True)
-            return Structure(advan=advan, rates=tuple((name, (rate,)) for name, rate in named))
+            return _built_in(model, advan, dict(zip(linear.rates, structural.rate_constants, strict=True)))
     n = len(structural.compartments)
     between = "T" if n > 8 else ""  # K121 may be 1 to 21 or 12 to 1
     rates: dict[str, tuple[str, ...]] = {}
@@ -66,24 +84,66 @@ def _digits(structural: StructuralModel) -> int:
     return next((k for k in range(1, 16) if 10.0**-k <= structural.rtol * (1.0 + 1e-9)), DIGITS)
 
 
+def _built_in(model: Model, advan: int, rates: Mapping[str, str]) -> Structure:
+    """With clearances and volumes (TRANS4, TRANS2) where all rate constants are their quotients, else TRANS1."""
+    for trans in (4, 2):
+        called = _quotients_of(model, LINEAR[advan].trans.get(trans, ((), ()))[1], rates)
+        if called is not None:
+            computed = frozenset(rates[rate] for rate, _ in LINEAR[advan].trans[trans][1])
+            return Structure(advan=advan, trans=trans, called=called, dropped=computed)
+    called = {}
+    for name, variable in rates.items():
+        called.setdefault(variable, name)
+    return Structure(
+        advan=advan, called=called, rates=tuple((name, (v,)) for name, v in rates.items() if called[v] != name)
+    )
+
+
+def _quotients_of(model: Model, formulas: Sequence[tuple[str, str]], rates: Mapping[str, str]) -> dict[str, str] | None:
+    """Program variable -> its name in the formulas, and of the other rate constants; None where they do not fit."""
+    computed = {rates[rate] for rate, _ in formulas}
+    called = {variable: name for name, variable in rates.items() if variable not in computed}
+    others = [a for a in model.program.pk if names_assigned((a,)).isdisjoint(computed)]
+    if (
+        not formulas
+        or len(computed) < len(formulas)
+        or computed & (names_read(others) | names_read(model.program.error))
+    ):
+        return None
+    alias = {a.target: a.value.name for a in model.program.pk if isinstance(a, Assign) and isinstance(a.value, Symbol)}
+    for rate, text in formulas:
+        values = [a.value for a in assignments(model.program.pk) if a.target == rates[rate]]
+        match values:
+            case [Binary("/", Symbol(above), Symbol(below))]:
+                pairs = zip(
+                    (alias.get(above, above), alias.get(below, below)),
+                    re.sub(r"[()]", "", text).split("/"),
+                    strict=True,
+                )
+            case _:
+                return None
+        for variable, name in pairs:
+            if variable.startswith("THETA(") or called.setdefault(variable, name) != name:
+                return None
+    return called if len(set(called.values())) == len(called) else None
+
+
 def claim_rates(structure: Structure, names: StreamNames) -> None:
-    """Rate constants of the built-in models are called what PREDPP calls them; ADVAN5's names say nothing."""
-    for name, variables in structure.rates:
-        if structure.advan != 5 and variables[0] not in names.given:
-            names.claim(variables[0], name)
-        else:
-            names.claim(f"={name}", name)
+    """What PREDPP reads is called what PREDPP calls it; names of rate constants of ADVAN5 are not the user's."""
+    for variable, name in structure.called.items():
+        names.claim(variable, name)
+    for name, _ in structure.rates:
+        names.claim(f"={name}", name)
 
 
-def structure_statements(model: Model, structure: Structure, names: StreamNames) -> tuple[Statement, ...]:
+def structure_statements(model: Model, structure: Structure) -> tuple[Statement, ...]:
     """Rate constants that have no variable of their own, then F, ALAG, D, R and A_0 of the compartments."""
     found: list[Statement] = []
     for name, variables in structure.rates:
-        if structure.advan == 5 or names.given[variables[0]] != name:
-            total: Expression = Symbol(variables[0])
-            for variable in variables[1:]:
-                total = Binary("+", total, Symbol(variable))
-            found.append(Assign(f"={name}", total))
+        total: Expression = Symbol(variables[0])
+        for variable in variables[1:]:
+            total = Binary("+", total, Symbol(variable))
+        found.append(Assign(f"={name}", total))
     for c in model.structural.compartments:
         fields = (
             (f"F{c.number}", c.bioavailability), (f"ALAG{c.number}", c.lag), (f"D{c.number}", c.duration),
@@ -122,7 +182,7 @@ def structure_entries(model: Model, structure: Structure) -> tuple[Entry, ...]:
     if structure.equations:
         reason = f"{n} compartments as differential equations: ADVAN13 with $DES"
     else:
-        reason = f"{n} compartments with a closed form: ADVAN{structure.advan} TRANS1, rate constants computed in $PK"
+        reason = f"{n} compartments with a closed form: ADVAN{structure.advan} TRANS{structure.trans}"
     found = [Entry(construct="structural model", kind="rule", reason=reason)]
     for c in structural.compartments:
         for what, variable, name in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,16 +10,21 @@ from pathlib import Path
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.read import read_dataset
 from nlmevae.errors import UnsupportedError
-from nlmevae.ir import Model, Program, Statement, names_assigned, names_read
+from nlmevae.ir import Model, Statement, names_assigned, names_read
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_nonmem.code_text import CodeWriter
-from nlmevae_translators.to_nonmem.constructs import construct_entries, name_entries
+from nlmevae_translators.to_nonmem.constructs import (
+    covariate_entries,
+    name_entries,
+    outcome_entries,
+    parameter_entries,
+    plain_text,
+)
 from nlmevae_translators.to_nonmem.data_set import DataSet, data_set
-from nlmevae_translators.to_nonmem.individual_code import mu_referenced
-from nlmevae_translators.to_nonmem.lines import Line, placed, plain, stating
+from nlmevae_translators.to_nonmem.lines import Line, attached, placed, plain, stating
 from nlmevae_translators.to_nonmem.outcome_code import with_censoring
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, omega_lines, sigma_lines, theta_lines
-from nlmevae_translators.to_nonmem.program_parts import Parts, own_names
+from nlmevae_translators.to_nonmem.program_parts import Parts, parts_of, with_own_names
 from nlmevae_translators.to_nonmem.refusals import refusals
 from nlmevae_translators.to_nonmem.request_records import request_lines
 from nlmevae_translators.to_nonmem.stream_names import StreamNames
@@ -28,7 +34,6 @@ from nlmevae_translators.to_nonmem.structure_code import (
     model_record,
     structure_entries,
     structure_of,
-    structure_statements,
 )
 
 #: Items the stream calls otherwise.
@@ -50,7 +55,7 @@ def to_nonmem(model: Model, project: object = None) -> tuple[dict[str, str], tup
     refused = refusals(model, dataset)
     if refused:
         return {}, refused
-    stem = Path(model.source.path).stem
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(model.source.path).stem)  # $DATA takes no blanks
     written = _written(model, dataset, data_file=f"{stem}.csv")
     text, entries = placed(written.lines, f"{stem}.ctl")
     files = {f"{stem}.ctl": text, f"{stem}.csv": written.data.text}
@@ -66,39 +71,18 @@ class _Written:
 
 
 def _written(model: Model, dataset: Dataset, *, data_file: str) -> _Written:
-    structure = structure_of(model.structural)
-    parts = _parts(model)
+    structure = structure_of(model)
+    parts = parts_of(model, structure)
     read = frozenset().union(*(names_read(p) for p in (parts.pk, parts.des, parts.error)))
     names = _names(model, structure, parts)
-    items = [c.name for c in model.data.columns if c.role == "covariate" and c.name in read and c.name not in _ITEMS]
-    names.give(items)
-    given = {**names.given, **effect_numbers(model.omega), **_ITEMS}
-    data = data_set(model, dataset, given, read)
-    parts = replace(parts, error=with_censoring(parts.error, data.censored))
-    names.give(_assigned(parts))
-    own = own_names(parts, names)
-    code = _code(model, structure, parts, names, given | names.given | effect_numbers(model.omega), own)
-    head = _head(model, structure, data, data_file, names)
-    censored = any(data.censored.values())
-    shown = [names.given[p.name] for p in model.individual_parameters if p.name in names.given]
+    names.give(c.name for c in model.data.columns if c.role == "covariate" and c.name in read)
+    data = data_set(model, dataset, names.given, read)
+    parts, own = with_own_names(replace(parts, error=with_censoring(parts.error, data.censored)), names)
+    code = _code(model, structure, parts, names, own)
+    shown = [names.given[p.name] for p in model.individual_parameters]
     tail = [*theta_lines(model), *omega_lines(model), *sigma_lines(model)]
-    tail += request_lines(model, censored=censored, parameters=shown)
-    return _Written((*head, *code, *tail), data)
-
-
-def _parts(model: Model) -> Parts:
-    """The programs with MU referencing; a model without compartments has $PRED alone."""
-    program = model.program if not model.structural.compartments else _needed(model)
-    if not model.structural.compartments:
-        return Parts(error=mu_referenced(program.error))
-    return Parts(pk=mu_referenced(program.pk), des=program.des, error=program.error)
-
-
-def _needed(model: Model) -> Program:
-    """Without equations where the structure has a closed form."""
-    if structure_of(model.structural).equations:
-        return model.program
-    return replace(model.program, des=())
+    tail += request_lines(model, censored=any(data.censored.values()), parameters=shown)
+    return _Written((*_head(model, structure, data, data_file, names), *code, *tail), data)
 
 
 def _names(model: Model, structure: Structure, parts: Parts) -> StreamNames:
@@ -122,30 +106,34 @@ def _assigned(parts: Parts) -> list[str]:
 
 
 def _code(
-    model: Model, structure: Structure, parts: Parts, names: StreamNames, given: Mapping[str, str],
-    own: Mapping[str, Mapping[str, str]],
-) -> list[Line]:  # fmt: skip
+    model: Model, structure: Structure, parts: Parts, names: StreamNames, own: Mapping[str, Mapping[str, str]]
+) -> list[Line]:
+    """$PK, $DES and $ERROR, or $PRED; the entries of parameters and outcomes stand with their assignments."""
+    effects = effect_numbers(model.omega)
+
     def record(head: str, statements: Sequence[Statement], section: str) -> list[Line]:
-        writer = CodeWriter(names={**given, **own[section]}, fresh=names.fresh)
+        writer = CodeWriter(names={**names.given, **effects, **own[section]}, fresh=names.fresh)
         return plain([head, *writer.statements(statements)])
 
+    parameters = [(names.given[p.name], entry) for p, entry in parameter_entries(model, names.given)]
+    outcomes = [("Y", entry) for entry in outcome_entries(model)]
     if structure.advan is None:
-        return record("$PRED", parts.error, "error")
-    pk = (*parts.pk, *structure_statements(model, structure, names))
-    lines = record("$PK", pk, "pk")
+        return attached(record("$PRED", parts.error, "error"), [*parameters, *outcomes])
+    lines = attached(record("$PK", parts.pk, "pk"), parameters)
     if structure.equations:
         lines += record("$DES", parts.des, "des")
     logged = any(s.kind == "log" for s in (model.data.monolix.scales if model.data.monolix else ()))
     # at dose records the prediction may be 0, which has no logarithm
-    return lines + record("$ERROR (ONLY OBSERVATIONS)" if logged else "$ERROR", parts.error, "error")
+    head = "$ERROR (ONLY OBSERVATIONS)" if logged else "$ERROR"
+    return lines + attached(record(head, parts.error, "error"), outcomes)
 
 
 def _head(model: Model, structure: Structure, data: DataSet, data_file: str, names: StreamNames) -> list[Line]:
-    problem = " ".join((model.problem or model.name).split())[:70]
+    problem = plain_text(" ".join((model.problem or model.name).split()))[:70]
     renamed = names.renamed()
     lines = plain([f"$PROBLEM {problem or model.name}"])
     lines += [line for entry, comment in name_entries(renamed) for line in stating([f"; {comment}"], entry)]
-    entries, comments = construct_entries(model, names.given)
+    entries, comments = covariate_entries(model, names.given)
     lines += plain(f"; {comment}" for comment in comments)
     lines += _wrapped("$INPUT", [name for _, name in data.items])
     lines += stating([f"$DATA {data_file} IGNORE=@"], *entries)
@@ -170,8 +158,8 @@ def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> t
         Entry(
             construct=f"data {Path(dataset.path).name}",
             kind="rule",
-            reason=f"{len(data.values)} records; doses that ADDL, SS and several routes imply are records of their own, "
-            "and a regressor that changes holds its old value up to a record with EVID 2",
+            reason=f"{len(data.values)} records; doses that ADDL, SS and several routes imply are records of their "
+            "own, and a regressor that changes holds its old value up to a record with EVID 2",
             target=target,
         )
     ]
