@@ -82,9 +82,13 @@ def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: fro
 
 def _ids(labels: Sequence[str]) -> dict[str, int]:
     """Numbers for labels that are no plain positive numbers, or too long to be printed in tables."""
-    if all(label.isascii() and label.isdigit() and str(int(label)) == label and len(label) < 8 for label in labels):
+    if all(_is_plain(label) for label in labels):
         return {}
     return {label: number for number, label in enumerate(labels, 1)}
+
+
+def _is_plain(label: str) -> bool:
+    return label.isascii() and label.isdigit() and str(int(label)) == label and label != "0" and len(label) < 8
 
 
 def _values(

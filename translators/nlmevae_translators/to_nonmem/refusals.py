@@ -30,21 +30,27 @@ def _effects(model: Model) -> Iterator[Entry]:
 
 def _outcomes(model: Model, dataset: Dataset) -> Iterator[Entry]:
     rows = model.data.monolix
-    for scale, observation in zip(rows.scales if rows else (), model.observations, strict=False):
+    for number, scale in enumerate(rows.scales if rows else (), 1):
+        outcome = _outcome_name(model, number)
         if scale.kind == "logit":
             yield _refused(
-                f"distribution=logitNormal of {observation.name}",
+                f"distribution=logitNormal of {outcome}",
                 "no translation is written: transform the values and the prediction, and use distribution=normal",
             )
-        if scale.kind == "log" and _not_positive(dataset):
+        if scale.kind == "log" and _not_positive(dataset, number):
             yield _refused(
-                f"distribution=logNormal of {observation.name}",
+                f"distribution=logNormal of {outcome}",
                 "a value that is not positive has no logarithm: leave it out, or use distribution=normal",
             )
 
 
-def _not_positive(dataset: Dataset) -> bool:
-    return bool((dataset.column("DV")[dataset.mdv == 0] <= 0.0).any())
+def _outcome_name(model: Model, number: int) -> str:
+    return next((o.name for o in model.observations if f"EPS({number})" in o.epsilons), f"outcome {number}")
+
+
+def _not_positive(dataset: Dataset, number: int) -> bool:
+    own = (dataset.mdv == 0) & (dataset.column("YTYPE") == number)
+    return bool((dataset.column("DV")[own] <= 0.0).any())
 
 
 def _doses(model: Model, dataset: Dataset) -> Iterator[Entry]:

@@ -110,7 +110,10 @@ def _quotients_of(model: Model, formulas: Sequence[tuple[str, str]], rates: Mapp
         or computed & (names_read(others) | names_read(model.program.error))
     ):
         return None
-    alias = {a.target: a.value.name for a in model.program.pk if isinstance(a, Assign) and isinstance(a.value, Symbol)}
+    targets = [a.target for a in assignments(model.program.pk)]
+    single = {s.target: s.value for s in model.program.pk if isinstance(s, Assign) and targets.count(s.target) == 1}
+    # V = V1 of library models
+    alias = {x: y.name for x, y in single.items() if isinstance(y, Symbol) and y.name in single}
     for rate, text in formulas:
         values = [a.value for a in assignments(model.program.pk) if a.target == rates[rate]]
         match values:
@@ -123,7 +126,7 @@ def _quotients_of(model: Model, formulas: Sequence[tuple[str, str]], rates: Mapp
             case _:
                 return None
         for variable, name in pairs:
-            if variable.startswith("THETA(") or called.setdefault(variable, name) != name:
+            if variable not in single or called.setdefault(variable, name) != name:
                 return None
     return called if len(set(called.values())) == len(called) else None
 
