@@ -16,12 +16,12 @@ import sys
 from collections.abc import Sequence
 
 from nlmevae import __version__
-from nlmevae.cli import check, code, fit, likelihood, predict, profile, report, select, simulate, tables, vpc
+from nlmevae.cli import check, code, convert, fit, likelihood, predict, profile, report, select, simulate, tables, vpc
 from nlmevae.errors import NlmevaeError
 
 DONE, UNFINISHED, BAD_INPUT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 130
 
-_VERBS = (fit, select, predict, profile, report, likelihood, tables, simulate, vpc, check, code)
+_VERBS = (fit, select, predict, profile, report, likelihood, tables, simulate, vpc, check, code, convert)
 
 
 def build_parser() -> argparse.ArgumentParser:
