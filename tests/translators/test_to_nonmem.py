@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from nlmevae import pipeline
+from nlmevae.cli.main import main
+from nlmevae_translators.convert import convert
 from nlmevae_translators.to_nonmem import to_nonmem
 from tests.helpers.reference_projects import NAMES, stage
 from tests.helpers.round_trip import RoundTrip, round_trip
@@ -330,3 +332,44 @@ def test_what_is_written_does_not_change(case):
     """After a change on purpose: write the new texts there and read them."""
     files, _ = to_nonmem(pipeline.read_model(FIXTURES / "twins" / case / "project.mlxtran"))
     assert files["project.ctl"] == (GOLDEN / f"{case}.ctl").read_text()
+
+
+@pytest.mark.parametrize("case", ["censored", "zero_order", "parent_metabolite", "direct_effect"])
+def test_the_proof_holds(case):
+    conversion = convert(FIXTURES / "twins" / case / "project.mlxtran", to="nonmem")
+    assert conversion.report.proof.holds
+    assert conversion.report.exit_code == 0
+    assert conversion.main == "project.ctl"
+
+
+@pytest.mark.parametrize("distribution", ["normal", "logNormal"])
+def test_the_proof_holds_for_logarithms_and_effects_that_start_at_zero(distribution, tmp_path):
+    rows = ["1,0,100,.,m", "1,1,.,3.1,m", "2,0,120,.,f", "2,2,.,3.3,f"]
+    individual = INDIVIDUAL.replace("omega_Cl}", "omega_Cl, SEX, beta_V_SEX_m}", 1).replace(
+        "DEFINITION:", "SEX = {type=categorical, categories={'f', 'm'}}\nDEFINITION:"
+    )
+    individual = individual.replace("sd=omega_V}", "covariate=SEX, coefficient={0, beta_V_SEX_m}, sd=omega_V}")
+    path = written(
+        tmp_path, rows, header="ID,TIME,AMT,Y,SEX", content="SEX = {use=covariate, type=categorical}",
+        covariate="[COVARIATE]\ninput = SEX\nSEX = {type=categorical, categories={'f', 'm'}}", individual=individual,
+        outcome=f"{distribution}, prediction=Cc, errorModel=constant(a)", parameters="beta_V_SEX_m = {value=0}",
+    )  # fmt: skip
+    conversion = convert(path, to="nonmem")
+    assert conversion.report.proof.holds
+    assert "; SEX: 0 = f, 1 = m" in conversion.files["small.ctl"]
+    assert "0.0001   ; beta_V_SEX_m" in conversion.files["small.ctl"]
+
+
+def test_the_command_writes_a_stream_that_is_checked_without_notes_on_its_language(tmp_path, capsys):
+    project = FIXTURES / "twins" / "oral_lag" / "project.mlxtran"
+    assert main(["convert", str(project), "--to", "nonmem", "--out", str(tmp_path)]) == 0
+    assert "are the same" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "project.ctl")]) == 0
+
+
+def test_a_refused_project_writes_nothing(tmp_path, capsys):
+    outcome = "logitNormal, min=0, max=100, prediction=Cc, errorModel=constant(a)"
+    path = written(tmp_path, ROWS, outcome=outcome)
+    assert main(["convert", str(path), "--to", "nonmem", "--out", str(tmp_path / "new")]) == 2
+    assert "nothing is written" in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()

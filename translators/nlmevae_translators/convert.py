@@ -113,9 +113,10 @@ def prove_nonmem(run: PreparedRun) -> Proof:
 
 
 def _compared(one: PreparedRun, two: PreparedRun, effects: dict[str, str]) -> Proof:
+    """The stream has the logarithms of log-normal outcomes as its values, so that the densities are those of them."""
     from nlmevae_translators.proof import compare
 
-    return compare(one, two, effects)
+    return compare(replace(one, table=replace(one.table, ob_scale=None)), two, effects)
 
 
 def _to_monolix(run: PreparedRun, name: str, *, proof: bool) -> Conversion:
