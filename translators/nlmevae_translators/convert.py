@@ -1,0 +1,197 @@
+"""Convert a model file to the other language: read, write, read back, compare."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nlmevae.errors import NlmevaeError, OutputError, SettingsError
+from nlmevae.ir import Model
+from nlmevae.pipeline import prepare, read_model
+from nlmevae.prepared_run import PreparedRun
+from nlmevae_translators.report import Conversion, Entry, Proof, Report
+from nlmevae_translators.to_monolix.write import STEADY_DOSES, Written, to_monolix
+from nlmevae_translators.to_nonmem import to_nonmem
+from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, start
+
+Language = Literal["mlxtran", "nonmem"]
+LANGUAGES: tuple[Language, ...] = ("mlxtran", "nonmem")
+#: Doses before a steady-state dose that are tried until the predictions agree.
+_STEADY_TRIALS = (20, 50, STEADY_DOSES, 200, 500)
+
+
+def convert(
+    path: str | os.PathLike[str],
+    to: Language = "mlxtran",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    from_results: Any = None,
+    data: str | os.PathLike[str] | None = None,
+    allow_lossy: bool = False,
+    proof: bool = True,
+    overwrite: bool = False,
+) -> Conversion:
+    """The model of one language as files of the other, with a report of what became of every construct.
+
+    Args:
+        path: NONMEM control stream or Monolix project.
+        to: "mlxtran" or "nonmem".
+        out: write the files into this folder (created if missing); None: write nothing.
+        from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, CSV of name,value.
+        data: read this data file instead of the one the model names.
+        allow_lossy: also return and write files of a conversion in which something is refused, where that is possible.
+        proof: read both back and compare their predictions; a difference is an error and nothing is written.
+        overwrite: replace files that are there.
+
+    Raises:
+        ModelError, DataError: the model or its data cannot be read.
+        SettingsError, OutputError: a wrong argument; a file that is there.
+    """
+    if to not in LANGUAGES:
+        raise SettingsError(f"{to!r} is no language to convert to", hint=f"one of {', '.join(LANGUAGES)}")
+    model = _starting_at(read_model(path), from_results)
+    language = "mlxtran" if model.source.format == "monolix" else "nonmem"
+    if language == to:
+        raise SettingsError(
+            f"{path} is in that language already",
+            hint=f"use --to {LANGUAGES[1 - LANGUAGES.index(to)]}, or give the other model",
+        )
+    if to == "nonmem":
+        conversion = _to_nonmem(prepare(model, data=data), proof=proof)
+    else:
+        conversion = _to_monolix(prepare(model, data=data), Path(path).stem, proof=proof)
+    if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
+        conversion = replace(conversion, files={})
+    if out is not None and conversion.files:
+        _write(conversion.files, Path(out), overwrite=overwrite)
+    return conversion
+
+
+def _starting_at(model: Model, results: Any) -> Model:
+    if results is None:
+        return model
+    from nlmevae.at_parameters import parameter_values
+    from nlmevae.results.model_at import model_at
+
+    return model_at(model, parameter_values(results))
+
+
+def _to_nonmem(run: PreparedRun, *, proof: bool) -> Conversion:
+    files, entries = to_nonmem(run.model)
+    made = prove_nonmem(run) if files and proof else None
+    return Conversion(files=files, report=Report(entries=entries, proof=made), main=_stream(files))
+
+
+def _stream(files: dict[str, str]) -> str:
+    return next((name for name in files if name.endswith(".ctl")), "")
+
+
+def prove_nonmem(run: PreparedRun) -> Proof:
+    """At the initial estimates NONMEM accepts, and at moved ones as in `prove_monolix`."""
+    thetas = tuple(replace(theta, init=start(theta)) for theta in run.model.thetas)
+    started = replace(run.model, thetas=thetas)
+    proofs = []
+    for model in (started, moved_model(started, seed=1)):
+        files, _ = to_nonmem(model)
+        numbers = {eta: to for eta, to in effect_numbers(model.omega).items() if eta not in model.zero_etas}
+        with tempfile.TemporaryDirectory() as folder:
+            for file, text in files.items():
+                (Path(folder) / file).write_text(text, encoding="utf-8")
+            try:
+                two = prepare(Path(folder) / _stream(files))
+                proofs.append(_compared(replace(run, model=model), two, numbers))
+            except NlmevaeError as error:
+                sentence = f"the written control stream is not executed: {error.message}"
+                proofs.append(Proof(largest=np.inf, compared=1, sentence=sentence))
+    worst = max(proofs, key=lambda p: (max(p.largest, p.density), p.compared))
+    return replace(worst, compared=sum(p.compared for p in proofs), points=sum(p.points for p in proofs))
+
+
+def _compared(one: PreparedRun, two: PreparedRun, effects: dict[str, str]) -> Proof:
+    """The stream has the logarithms of log-normal outcomes as its values, so that the densities are those of them."""
+    from nlmevae_translators.proof import compare
+
+    return compare(replace(one, table=replace(one.table, ob_scale=None)), two, effects)
+
+
+def _to_monolix(run: PreparedRun, name: str, *, proof: bool) -> Conversion:
+    written = to_monolix(run, name=name)
+    made = None
+    if written.files and proof:
+        written, made = _proved(run, name, written)
+    report = Report(entries=written.entries, proof=made)
+    return Conversion(files=written.files, report=report, main=written.main)
+
+
+def _proved(run: PreparedRun, name: str, written: Written) -> tuple[Written, Proof]:
+    """With as few steady-state doses as give the same predictions."""
+    if "steadystate" not in written.files[written.main]:
+        return written, prove_monolix(run, name, n_doses=STEADY_DOSES)
+    made = Proof()
+    for n_doses in _STEADY_TRIALS:
+        written = to_monolix(run, name=name, n_doses=n_doses)
+        made = prove_monolix(run, name, n_doses=n_doses)
+        if made.holds:
+            break
+    return written, made
+
+
+def prove_monolix(run: PreparedRun, name: str, *, n_doses: int) -> Proof:
+    """Convert at moved values of the THETAs as well: an initial estimate of 0 or 1 would hide a factor."""
+    from nlmevae_translators.proof import compare, effects_by_label
+
+    proofs = []
+    for moved in (run, replace(run, model=moved_model(run.model, seed=1))):
+        written = to_monolix(moved, name=name, n_doses=n_doses)
+        with tempfile.TemporaryDirectory() as folder:
+            for file, text in written.files.items():
+                (Path(folder) / file).write_text(text, encoding="utf-8")
+            try:
+                two = prepare(Path(folder) / written.main)
+                proofs.append(compare(moved, two, effects_by_label(two.model, written.effects)))
+            except NlmevaeError as error:
+                sentence = f"the written project is not executed: {error.message}"
+                proofs.append(Proof(largest=np.inf, compared=1, sentence=sentence))
+    worst = max(proofs, key=lambda p: (max(p.largest, p.density), p.compared))
+    return replace(worst, compared=sum(p.compared for p in proofs), points=sum(p.points for p in proofs))
+
+
+def moved_model(model: Model, *, seed: int) -> Model:
+    """The model at other values of its THETAs, inside their bounds and of the same sign."""
+    rng = np.random.default_rng(seed)
+    thetas = []
+    for theta in model.thetas:
+        shift = float(rng.uniform(0.05, 0.15)) * (1.0 if rng.random() < 0.5 else -1.0)
+        value = theta.init * (1.0 + shift) if theta.init else shift
+        inside = theta.lower < value < theta.upper
+        if not inside and np.isfinite([theta.lower, theta.upper]).all():
+            value = theta.init + 0.2 * (theta.upper - theta.init)
+            inside = theta.lower < value < theta.upper
+        thetas.append(replace(theta, init=value) if inside and not theta.fixed else theta)
+    return replace(model, thetas=tuple(thetas))
+
+
+def _write(files: dict[str, str], folder: Path, *, overwrite: bool) -> None:
+    """
+    Raises:
+        OutputError: a file is there, or cannot be written.
+    """
+    there = [name for name in files if (folder / name).exists()]
+    if there and not overwrite:
+        raise OutputError(
+            f"{folder / there[0]} exists already", hint="choose another folder with --out, or give --overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}", hint="check the folder") from None
+
+
+__all__ = ["Conversion", "Entry", "convert"]

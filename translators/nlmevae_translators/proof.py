@@ -1,0 +1,126 @@
+"""Two models are one: the same predictions and densities at the same random effects.
+
+Both texts are read back, both data sets prepared; then predictions and the log density of data and random effects of
+every subject are computed for draws of the random effects. The engine is the same for both, so nothing but the texts can
+make a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmevae.ir import Model
+from nlmevae.prepared_run import PreparedRun
+from nlmevae_translators.report import Proof
+
+#: Integrators are asked for so many digits: steps depend on how equations are written.
+RTOL = 1e-12
+DRAWS = 3
+#: Values below this share of the largest prediction count as this large.
+_SMALL = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One model at its initial estimates."""
+
+    run: PreparedRun
+    labels: tuple[str, ...]
+    order: np.ndarray
+    joint: object
+    etas: tuple[str, ...]
+
+
+def compare(
+    one: PreparedRun, two: PreparedRun, effects: Mapping[str, str], *, seed: int = 1, draws: int = DRAWS
+) -> Proof:
+    """Args:
+    effects: ETA of the first model -> the same random effect in the second.
+    """
+    sides = [_side(run) for run in (one, two)]
+    try:
+        return _compare(*sides, effects, seed, draws)
+    finally:
+        for side in sides:
+            side.joint.decoder.close()
+
+
+def effects_by_label(model: Model, labels: Mapping[str, str]) -> dict[str, str]:
+    """ETA of another model -> ETA of `model`, where `labels` has the label of its variance."""
+    own = {label: n for b in model.omega for n, label in zip(b.names, b.labels or b.names, strict=True)}
+    return {eta: own[label] for eta, label in labels.items() if label in own}
+
+
+def _side(run: PreparedRun) -> _Side:
+    from nlmevae.codegen.latent_form import latent_form
+    from nlmevae.decoder.make import make_decoder
+    from nlmevae.estimation.problem import make_problem
+
+    form = latent_form(run.model, run.table)
+    decoder = make_decoder(form, run.table, rtol=RTOL)
+    problem = make_problem(run.model, form, run.table, decoder)
+    etas = tuple(latent.eta for latent in form.latents)
+    order = np.lexsort((_values(run), run.table.ob_time, run.table.ob_subject))
+    return _Side(run, run.table.subject_labels, order, problem.joint(problem.initial), etas)
+
+
+def _values(run: PreparedRun) -> np.ndarray:
+    """What is known of each observation: the value, or where it is censored a limit."""
+    table = run.table
+    if table.ob_limits is None:
+        return table.ob_value
+    limit = np.where(np.isfinite(table.ob_limits[:, 1]), table.ob_limits[:, 1], table.ob_limits[:, 0])
+    return np.where(table.censored, limit, table.ob_value)
+
+
+def _compare(one: _Side, two: _Side, effects: Mapping[str, str], seed: int, draws: int) -> Proof:
+    reason = _unlike(one, two, effects)
+    if reason:
+        return Proof(largest=np.inf, compared=max(1, len(one.order)), points=0, sentence=reason)
+    rng = np.random.default_rng(seed)
+    observed = [k for k in range(len(one.labels)) if one.run.table.ob_ptr[k + 1] > one.run.table.ob_ptr[k]]
+    sd = np.sqrt(np.diag(one.joint.omega))
+    worst, density = 0.0, 0.0
+    for _ in range(draws):
+        eta = rng.standard_normal((len(one.labels), len(one.etas))) * np.minimum(sd, 0.5)
+        columns = [one.etas.index(next(e for e, other in effects.items() if other == name)) for name in two.etas]
+        found = []
+        for side, own in ((one, eta), (two, eta[np.ix_(observed, columns)])):
+            z = side.joint.mean + own
+            f = side.joint.predict(z)
+            found.append((f[side.order], side.joint.log_joint(z, f)))
+        (f, p), (g, q) = found
+        worst = max(worst, _difference(f, g, _SMALL * np.nanmax(np.abs(f), initial=0.0)))
+        density = max(density, _difference(p[observed], q, 1.0))
+    return Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
+
+
+def _unlike(one: _Side, two: _Side, effects: Mapping[str, str]) -> str:
+    """Why the two cannot be compared number by number; "": they can."""
+    n = [int(np.count_nonzero(np.diff(s.run.table.ob_ptr))) for s in (one, two)]
+    if n[0] != n[1] or len(two.labels) != n[1]:
+        return f"{n[0]} subjects with observations became {n[1]}"
+    if len(one.order) != len(two.order):
+        return f"{len(one.order)} observations became {len(two.order)}"
+    if set(effects) != set(one.etas) or set(effects.values()) != set(two.etas):
+        return f"random effects {', '.join(one.etas)} became {', '.join(two.etas)}"
+    times = [s.run.table.ob_time[s.order] for s in (one, two)]
+    values = [_values(s.run)[s.order] for s in (one, two)]
+    if not np.allclose(*times, rtol=1e-12, atol=1e-12):
+        return "times of observations differ"
+    if not np.allclose(*values, rtol=1e-12, atol=0.0):
+        return "values of observations differ"
+    return ""
+
+
+def _difference(a: np.ndarray, b: np.ndarray, floor: float) -> float:
+    """Largest difference relative to the larger of |a| and `floor`; what is not finite must be so in both."""
+    bad = ~np.isfinite(a)
+    if np.any(bad != ~np.isfinite(b)):
+        return np.inf
+    a, b = a[~bad], b[~bad]
+    size = np.maximum(np.abs(a), max(floor, 1e-300))
+    return float(np.max(np.abs(a - b) / size, initial=0.0))

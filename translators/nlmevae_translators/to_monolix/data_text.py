@@ -1,0 +1,181 @@
+"""The data file of the project: the records that the control stream uses, as Monolix reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nlmevae_translators.to_monolix.covariates import CovariateSection
+from nlmevae_translators.to_monolix.doses import Doses
+from nlmevae_translators.to_monolix.expression_text import number_text
+from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.regressors import Regressors
+from nlmevae_translators.to_monolix.source_data import SourceData
+
+MISSING = "."
+
+
+@dataclass(slots=True)
+class DataText:
+    """`columns`: name -> texts of the kept rows; `uses`: name -> what stands in [CONTENT]."""
+
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    uses: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, use: str, values: list[str]) -> None:
+        self.columns[name], self.uses[name] = values, use
+
+    @property
+    def csv(self) -> str:
+        rows = zip(*self.columns.values(), strict=True)
+        return "\n".join([",".join(self.columns), *(",".join(row) for row in rows)]) + "\n"
+
+
+def data_text(
+    data: SourceData,
+    doses: Doses,
+    groups: list[OutcomeGroup],
+    covariates: CovariateSection,
+    regressors: Regressors,
+    *,
+    n_doses: int,
+) -> DataText:
+    """
+    Raises:
+        Refusal: simultaneous observations need two values of one regressor.
+    """
+    table = data.run.table
+    n = len(data.subject)
+    observation = np.full(n, -1)
+    observation[table.ob_row] = np.arange(len(table.ob_row))
+    used = doses.is_dose | (observation >= 0)
+    other = np.full(n, regressors.moving) & ~used
+    kept = np.flatnonzero(used | other)
+    text = DataText()
+    labels = _labels(table.subject_labels)
+    text.add("ID", "identifier", [labels[data.subject[k]] for k in kept])
+    text.add("TIME", "time", [number_text(data.time[k]) for k in kept])
+    _add_doses(text, doses, kept, n_doses=n_doses)
+    evid = data.run.dataset.evid
+    if other.any() or np.any(evid == 4):
+        kinds = np.where(doses.is_dose, np.where(evid == 4, 3, 1), np.where(other, 2, 0))
+        text.add("EVID", "eventidentifier", [str(kinds[k]) for k in kept])
+    _add_observations(text, data, groups, observation, kept)
+    for name, values in covariates.columns.items():
+        kind = "categorical" if name in covariates.categories else "continuous"
+        text.add(name, f"covariate, type={kind}", [number_text(values[k]) for k in kept])
+    replaced = {name: _replaced(data, name, k) for k, name in enumerate(table.record_names)}
+    for name in regressors.columns:
+        values = _held(data, regressors, name, replaced, observation)
+        text.add(name, "regressor", [number_text(values[k]) for k in kept])
+    return text
+
+
+def _labels(stated: tuple[str, ...]) -> list[str]:
+    """IDs of subjects, each once: NONMEM begins a new subject where the ID changes, Monolix gathers equal ones."""
+    seen: dict[str, int] = {}
+    labels = []
+    for label in stated:
+        seen[label] = seen.get(label, 0) + 1
+        labels.append(label if seen[label] == 1 else f"{label}_{seen[label]}")
+    return labels
+
+
+def _add_doses(text: DataText, doses: Doses, kept: np.ndarray, *, n_doses: int) -> None:
+    rows, is_dose = doses.data.rows, doses.is_dose
+    if not is_dose.any():
+        return
+
+    def column(values: np.ndarray, where: np.ndarray) -> list[str]:
+        return [number_text(values[k]) if where[k] else MISSING for k in kept]
+
+    text.add("AMT", "amount", column(rows.of("amt"), is_dose))
+    if len(doses.administrations) > 1:
+        text.add("ADM", "administration", column(doses.numbers.astype(float), is_dose))
+    rate = rows.of("rate")
+    if np.any(rate[is_dose] > 0):
+        text.add("RATE", "rate", column(rate, is_dose & (rate > 0)))
+    steady, additional = rows.of("ss"), rows.of("addl")
+    if np.any(steady[is_dose] > 0):
+        text.add("SS", f"steadystate, nbdoses={n_doses}", column(steady, is_dose & (steady > 0)))
+    if np.any(additional[is_dose] > 0):
+        text.add("ADDL", "additionaldose", column(additional, is_dose & (additional > 0)))
+    if "SS" in text.columns or "ADDL" in text.columns:
+        text.add("II", "interdoseinterval", column(rows.of("ii"), is_dose & ((steady > 0) | (additional > 0))))
+
+
+def _add_observations(
+    text: DataText, data: SourceData, groups: list[OutcomeGroup], observation: np.ndarray, kept: np.ndarray
+) -> None:
+    table = data.run.table
+    values, codes, limits = table.ob_value.copy(), np.zeros(len(table.ob_value), dtype=int), None
+    if table.ob_limits is not None:
+        limits = np.full(len(values), np.nan)
+        for k in np.flatnonzero(table.censored):
+            lower, upper = table.ob_limits[k, :2]
+            codes[k], values[k], limits[k] = _censored(lower, upper)
+    kind = np.zeros(len(values), dtype=int)
+    for group in groups:
+        kind[group.rows] = group.number
+
+    def column(of) -> list[str]:
+        return [MISSING if observation[k] < 0 else of(observation[k]) for k in kept]
+
+    several = len(groups) > 1
+    names = [f"y{g.number}" for g in groups]
+    labels = ", ".join(f"'{g.number}'" for g in groups)
+    kinds = ", ".join(["continuous"] * len(groups))
+    use = f"observation, name={{{', '.join(names)}}}, yname={{{labels}}}, type={{{kinds}}}"
+    text.add("DV", use if several else "observation, name=y, type=continuous", column(lambda k: number_text(values[k])))
+    if several:
+        text.add("YTYPE", "observationtype", column(lambda k: str(kind[k])))
+    if limits is not None:
+        text.add("CENS", "censored", column(lambda k: str(codes[k])))
+        if np.isfinite(limits).any():
+            text.add("LIMIT", "limit", column(lambda k: number_text(limits[k]) if np.isfinite(limits[k]) else MISSING))
+
+
+def _censored(lower: float, upper: float) -> tuple[int, float, float]:
+    """CENS, DV and LIMIT of a value between two limits."""
+    if np.isfinite(upper):
+        return 1, upper, lower if np.isfinite(lower) else np.nan
+    return -1, lower, np.nan
+
+
+def _replaced(data: SourceData, name: str, k: int) -> np.ndarray:
+    """(n_rows,) a data item as predictions read it."""
+    values = np.array(data.values(name))
+    values[data.run.table.ob_row] = data.run.table.ob_data[:, k]
+    return values
+
+
+def _held(
+    data: SourceData, regressors: Regressors, name: str, replaced: Mapping[str, np.ndarray], observation: np.ndarray
+) -> np.ndarray:
+    """Values of a regressor; records at one time have one value."""
+    item, ahead = regressors.columns[name]
+    values = np.array(regressors.values(name, dict(replaced)))
+    start = 0
+    n = len(values)
+    for k in range(1, n + 1):
+        if k < n and data.subject[k] == data.subject[start] and data.time[k] == data.time[start]:
+            continue
+        block = slice(start, k)
+        values[block] = values[k - 1] if ahead else _one_value(data, values[block], observation[block], item, start)
+        start = k
+    return values
+
+
+def _one_value(data: SourceData, values: np.ndarray, observation: np.ndarray, item: str, row: int) -> float:
+    wanted = values[observation >= 0] if np.any(observation >= 0) else values[-1:]
+    if np.any(wanted != wanted[0]):
+        line = data.run.dataset.lines[row]
+        raise Refusal(
+            item,
+            f"observations at one time (line {line}) have different values of it, and a regressor has one",
+            data.model.data.at,
+        )
+    return float(wanted[0])

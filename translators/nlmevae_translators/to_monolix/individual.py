@@ -1,0 +1,266 @@
+"""[INDIVIDUAL]: parameters with their typical values, covariate effects and random effects.
+
+Whatever cannot be said there (other forms, covariates that change within a subject, a THETA used twice) stays in the
+model file: the THETA and the ETA become parameters of their own, which is always exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from nlmevae.errors import Location
+from nlmevae.ir import Assign, Expression, Model, PopulationParameter, Symbol, Transform, assignments
+from nlmevae_translators.report import Entry
+from nlmevae_translators.to_monolix.covariates import CovariateSection
+from nlmevae_translators.to_monolix.names import Names, is_plain
+from nlmevae_translators.to_monolix.parameter_forms import ParameterForm, forms, scaled
+from nlmevae_translators.to_monolix.population import (
+    CovariateUse,
+    Definition,
+    PopulationValue,
+    bounds_of,
+    distribution_for,
+    to_gaussian,
+    to_natural,
+)
+from nlmevae_translators.to_monolix.source_data import SourceData
+
+
+@dataclass(slots=True)
+class IndividualSection:
+    """Attributes:
+    definitions: in the order of their ETAs, then parameters without variability.
+    cuts: variable of the program -> place of its assignment and its value (names of the source, `psi:` symbols).
+    env: THETA, ETA or psi symbol -> name in the written files.
+    """
+
+    data: SourceData
+    names: Names
+    covariates: CovariateSection
+    definitions: list[Definition] = field(default_factory=list)
+    cuts: dict[str, tuple[Location | None, Expression]] = field(default_factory=dict)
+    env: dict[str, Expression] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def model(self) -> Model:
+        return self.data.model
+
+    def theta(self, name: str) -> PopulationParameter:
+        return next(t for t in self.model.thetas if t.name == name)
+
+    def variance(self, eta: str) -> tuple[float, bool]:
+        """The variance of a random effect and whether it is fixed."""
+        for block in self.model.omega:
+            if eta in block.names:
+                k = block.names.index(eta)
+                return block.matrix[k][k], block.fixed
+        raise KeyError(eta)
+
+    def add_parameter(self, form: ParameterForm) -> None:
+        """A parameter with its random effect."""
+        p = form.parameter
+        name = self._parameter_name(form)
+        typical = self._typical(form, name)
+        sd = self._sd(p.eta, name)
+        uses = self._uses(form, name)
+        self.definitions.append(
+            Definition(name=name, transform=p.transform, typical=typical, eta=p.eta, sd=sd, uses=uses, at=p.at)
+        )
+        self.cuts[p.name] = (p.at, form.value)
+        self.env[f"psi:{p.name}"] = Symbol(name)
+
+    def add_latent(self, eta: str, name: str, reason: str) -> None:
+        """A random effect as a parameter of its own, with mean 0."""
+        own = self.names.fresh(name)
+        typical = PopulationValue(f"{own}_pop", 0.0, True)
+        transform = Transform(kind="identity")
+        self.definitions.append(
+            Definition(name=own, transform=transform, typical=typical, eta=eta, sd=self._sd(eta, own))
+        )
+        self.env[eta] = Symbol(own)
+        self.entries.append(Entry(construct=eta, kind="rule", reason=reason, source=self._eta_place(eta)))
+
+    def add_constant(self, theta: PopulationParameter) -> None:
+        """A THETA that the code reads, as a parameter without variability."""
+        name = self._constant_name(theta)
+        transform, whole = distribution_for(theta)
+        self.definitions.append(
+            Definition(
+                name=name,
+                transform=transform,
+                typical=PopulationValue(f"{name}_pop", theta.init, theta.fixed),
+                at=theta.at,
+            )
+        )
+        self.env[theta.name] = Symbol(name)
+        if whole:
+            reason = f"{name}: a parameter without variability, {self.definitions[-1].distribution}"
+            self.entries.append(Entry(construct=theta.name, kind="lossless", reason=reason, source=theta.at))
+        else:
+            self._lost_bounds(theta)
+
+    def _parameter_name(self, form: ParameterForm) -> str:
+        wanted = form.parameter.name
+        if form.base is not None:
+            label = self.theta(form.base.name).label
+            if is_plain(label) and label.endswith("_pop") and len(label) > 4:
+                wanted = label[:-4]
+        return self.names.fresh(wanted)
+
+    def _constant_name(self, theta: PopulationParameter) -> str:
+        label = theta.label
+        if is_plain(label) and label.endswith("_pop") and len(label) > 4:
+            return self.names.fresh(label[:-4])
+        code = (*self.model.program.pk, *self.model.program.error)
+        holders = [a.target for a in assignments(code) if a.value == Symbol(theta.name) and is_plain(a.target)]
+        if holders:
+            return self.names.fresh(holders[0])
+        return self.names.fresh(label if is_plain(label) else f"theta{theta.name[6:-1]}")
+
+    def _typical(self, form: ParameterForm, name: str) -> PopulationValue:
+        p, base = form.parameter, form.base
+        if base is None:
+            value = to_natural(p.transform, form.constant)
+            reason = f"{name}: {form.parameter.eta} acts on a value that is fixed at {value:g}"
+            self.entries.append(Entry(construct=p.name, kind="rule", reason=reason, source=p.at))
+            return PopulationValue(f"{name}_pop", value, True)
+        theta = self.theta(base.name)
+        own_scale = base.scale == {"identity": "", "log": "log", "logit": "logit"}[p.transform.kind]
+        exact = own_scale and base.factor.value == 1.0 and form.constant == 0.0
+        gaussian = base.factor.value * _on_scale(theta.init, base.scale, p.transform) + form.constant
+        value = theta.init if exact else to_natural(p.transform, gaussian)
+        self._note_typical(form, theta, name, exact=exact)
+        return PopulationValue(f"{name}_pop", value, theta.fixed)
+
+    def _note_typical(self, form: ParameterForm, theta: PopulationParameter, name: str, *, exact: bool) -> None:
+        p = form.parameter
+        lower, upper = bounds_of(theta)
+        low, high = p.transform.lower, p.transform.upper
+        if p.transform.kind == "identity":
+            low, high = -math.inf, math.inf
+        kept = (lower <= low and upper >= high) or (p.transform.kind == "log" and lower == 0.0 and math.isinf(upper))
+        if not exact:
+            kept = math.isinf(lower) and math.isinf(upper)
+        if kept or theta.fixed:
+            how = "" if exact else f", {theta.label} on the scale of the parameter"
+            distribution = {"identity": "normal", "log": "logNormal", "logit": "logitNormal"}[p.transform.kind]
+            reason = f"{name} = {{distribution={distribution}, typical={name}_pop}}{how}"
+            kind = "lossless" if exact else "rule"
+            self.entries.append(
+                Entry(construct=f"{p.name}, {theta.name}, {p.eta}", kind=kind, reason=reason, source=p.at)
+            )
+        else:
+            self._lost_bounds(theta)
+
+    def _lost_bounds(self, theta: PopulationParameter) -> None:
+        reason = (
+            f"the bounds ({theta.lower:g}, {theta.upper:g}) of {theta.label} are not stated: Monolix has none beyond "
+            "the distribution's. The model is the same; an estimate may leave them"
+        )
+        self.entries.append(Entry(construct=theta.name, kind="lossy", reason=reason, source=theta.at))
+
+    def _sd(self, eta: str, name: str) -> PopulationValue:
+        variance, fixed = self.variance(eta)
+        return PopulationValue(f"omega_{name}", math.sqrt(variance), fixed)
+
+    def _eta_place(self, eta: str) -> Location | None:
+        return next((b.at for b in self.model.omega if eta in b.names), None)
+
+    # covariates -----------------------------------------------------------------------------------
+    def _uses(self, form: ParameterForm, name: str) -> tuple[CovariateUse, ...]:
+        grouped: dict[str, list] = {}
+        uses = []
+        for term in form.effects:
+            item = self._category_item(term.factor)
+            if item:
+                grouped.setdefault(item, []).append(term)
+            else:
+                uses.append(self._continuous(term, name, form))
+        for item, terms in grouped.items():
+            uses += self._categorical(item, terms, name, form)
+        for function in form.fixed_effects:
+            number, rest = scaled(function)
+            covariate = self.covariates.continuous(rest)
+            beta = PopulationValue(self.names.fresh(f"beta_{name}_{covariate}"), number, True)
+            uses.append(CovariateUse(covariate, (beta,)))
+            reason = f"{covariate} on {name} with the coefficient {number:g}, which is fixed"
+            self._note_effect(form, reason)
+        return tuple(uses)
+
+    def _note_effect(self, form: ParameterForm, reason: str) -> None:
+        construct = f"covariate effect on {form.parameter.name}"
+        self.entries.append(Entry(construct=construct, kind="rule", reason=reason, source=form.parameter.at))
+
+    def _category_item(self, function: Expression) -> str:
+        """The categorical item of which `function` is 1 in some categories and 0 in the others; "": none."""
+        items = function.names()
+        if len(items) != 1:
+            return ""
+        item = next(iter(items))
+        if len(self.data.categories(item)) < 2:
+            return ""
+        return item if set(self._levels(function, item)) == {0.0, 1.0} else ""
+
+    def _levels(self, function: Expression, item: str) -> list[float]:
+        """Its value in each category."""
+        values, x = self.data.of(function), self.data.values(item)
+        return [float(values[x == category][0]) for category in self.data.categories(item)]
+
+    def _categorical(self, item: str, terms: list, name: str, form: ParameterForm) -> list[CovariateUse]:
+        levels = [self._levels(t.factor, item) for t in terms]
+        per_category = list(zip(*levels, strict=True))
+        if any(sum(row) > 1.0 for row in per_category) or all(sum(row) == 1.0 for row in per_category):
+            return [self._continuous(t, name, form) for t in terms]
+        covariate = self.covariates.categorical(item)
+        made: dict[int, PopulationValue] = {}
+        coefficients: list[PopulationValue | None] = []
+        for category, row in zip(self.data.categories(item), per_category, strict=True):
+            k = next((k for k, on in enumerate(row) if on), None)
+            if k is not None and k not in made:
+                made[k] = self._beta(terms[k], 1.0, f"beta_{name}_{covariate}_{category:g}")
+            coefficients.append(None if k is None else made[k])
+        self._note_effect(form, f"categories of {covariate} on {name}; the reference is where the code adds nothing")
+        return [CovariateUse(covariate, tuple(coefficients))]
+
+    def _continuous(self, term, name: str, form: ParameterForm) -> CovariateUse:
+        number, rest = scaled(term.factor)
+        covariate = self.covariates.continuous(rest)
+        beta = self._beta(term, number, f"beta_{name}_{covariate}")
+        self._note_effect(form, f"{covariate} on {name} with the coefficient {beta.name}")
+        return CovariateUse(covariate, (beta,))
+
+    def _beta(self, term, number: float, wanted: str) -> PopulationValue:
+        theta = self.theta(term.name)
+        if is_plain(theta.label) and theta.label.startswith("beta_"):
+            wanted = theta.label
+        value = math.log(theta.init) if term.scale == "log" else theta.init
+        lower, upper = bounds_of(theta)
+        if term.scale == "log":
+            lower = -math.inf if lower <= 0.0 else lower
+        if not theta.fixed and not (math.isinf(lower) and math.isinf(upper)):
+            self._lost_bounds(theta)
+        return PopulationValue(self.names.fresh(wanted), number * value, theta.fixed)
+
+
+def _on_scale(value: float, scale: str, transform: Transform) -> float:
+    if scale == "log":
+        return math.log(value)
+    return to_gaussian(transform, value) if scale == "logit" else value
+
+
+def understood_forms(data: SourceData, needed) -> dict[str, ParameterForm]:
+    """Forms such that no THETA is used twice. `needed(cuts)`: names of the source that the code still reads."""
+    taken: set[str] = set()
+    while True:
+        found = forms(data, taken)
+        used: list[str] = [t for f in found.values() for t in f.thetas]
+        cuts = {n: (f.parameter.at, f.value) for n, f in found.items()}
+        again = {t for t in used if used.count(t) > 1} | (set(used) & needed(cuts))
+        if not again - taken:
+            return found
+        taken |= again
+
+
+__all__ = ["Assign", "IndividualSection", "understood_forms"]

@@ -1,0 +1,102 @@
+"""Residual errors as errorModel lines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from nlmevae.ir import ErrorCoefficient, ErrorPower, Model, ObservationModel
+from nlmevae_translators.report import Entry
+from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.names import Names, is_plain
+from nlmevae_translators.to_monolix.population import PopulationValue
+from nlmevae_translators.to_monolix.refusal import Refusal
+
+_KINDS = {"additive": "constant", "proportional": "proportional", "combined1": "combined1", "combined2": "combined2"}
+
+
+@dataclass(slots=True)
+class OutcomeSection:
+    """`lines` of [LONGITUDINAL] DEFINITION:, `parameters` of <PARAMETER>, by their source."""
+
+    model: Model
+    names: Names
+    lines: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    parameters: dict[tuple[str, float, str], PopulationValue] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def add(self, group: OutcomeGroup, prediction: str, *, alone: bool) -> None:
+        """One outcome.
+
+        Raises:
+            Refusal: Monolix has no such error model.
+        """
+        error, place = group.observation.error, self._place()
+        suffix = "" if alone else str(group.number)
+        self._check(group.observation)
+        letters = {"additive": "a", "proportional": "b", "combined1": "ab", "combined2": "ab"}[error.kind]
+        found = [self._coefficient(c, letter + suffix) for letter in letters for c in [getattr(error, letter)] if c]
+        kind = _KINDS[error.kind]
+        if error.power is not None:
+            found.append(self._power(error.power, "c" + suffix))
+            kind += "c"
+        name = f"y{suffix}"
+        self.outcomes.append(name)
+        arguments = ", ".join(p.name for p in found)
+        self.lines.append(f"{name} = {{distribution=normal, prediction={prediction}, errorModel={kind}({arguments})}}")
+        self._note(group.observation, f"{name}: {kind}({arguments})", place)
+
+    def _place(self):
+        return next((b.at for b in self.model.sigma), None)
+
+    def _check(self, observation: ObservationModel) -> None:
+        error, at = observation.error, self._place()
+        if error.effect is not None:
+            raise Refusal(error.effect.eta, "a random effect on the residual error has no counterpart in Monolix", at)
+        if error.correlation is not None:
+            names = " and ".join(error.correlation.names)
+            raise Refusal(f"correlation of {names}", "residual errors of one record are independent in Monolix", at)
+        if observation.floor is not None or any(c.floor is not None for c in observation.censoring):
+            raise Refusal("Y", "a likelihood conditional on values above a limit has no counterpart in Monolix", at)
+        if observation.scale == "logit":
+            raise Refusal("Y", "an outcome on the logit scale is not converted", at)
+
+    def _coefficient(self, c: ErrorCoefficient, wanted: str) -> PopulationValue:
+        key = c.parameter, abs(c.scale), "sd"
+        if key not in self.parameters:
+            self.parameters[key] = self._new(c.parameter, abs(c.scale), c.fixed, wanted, kind=c.kind)
+        return self.parameters[key]
+
+    def _power(self, p: ErrorPower, wanted: str) -> PopulationValue:
+        key = p.parameter or "", p.scale, "power"
+        if key not in self.parameters:
+            if p.parameter is None:
+                self.parameters[key] = PopulationValue(self.names.fresh(wanted), p.scale, True)
+            else:
+                self.parameters[key] = self._new(p.parameter, p.scale, p.fixed, wanted, kind="theta")
+        return self.parameters[key]
+
+    def _new(self, parameter: str, scale: float, fixed: bool, wanted: str, *, kind: str) -> PopulationValue:
+        if any(name == parameter for name, _, _ in self.parameters):
+            raise Refusal(parameter, "it is used by two residual errors with different factors", self._place())
+        if kind == "sigma":
+            for block in self.model.sigma:
+                if parameter in block.names:
+                    k = block.names.index(parameter)
+                    return PopulationValue(self.names.fresh(wanted), scale * math.sqrt(block.matrix[k][k]), fixed)
+        theta = next(t for t in self.model.thetas if t.name == parameter)
+        own = self.names.fresh(theta.label if is_plain(theta.label) and scale == 1.0 else wanted)
+        return PopulationValue(own, scale * abs(theta.init), fixed)
+
+    def _note(self, observation: ObservationModel, text: str, place) -> None:
+        error, kind = observation.error, "rule"
+        reason = f"{text}; standard deviations instead of variances"
+        if observation.scale == "log":
+            reason += "; the logarithm of the prediction is the prediction, the data stay logarithms"
+        if error.written_as == "exponential":
+            reason += "; EXP(EPS) is linear in EPS under FO and FOCE, which is the proportional error"
+        if error.at_zero is not None:
+            kind = "lossy"
+            reason += f"; at a prediction of 0 the code has {error.at_zero:g} for W, Monolix has its own rule"
+        self.entries.append(Entry(construct="residual error", kind=kind, reason=reason, source=place))

@@ -1,0 +1,198 @@
+"""What of each individual parameter [INDIVIDUAL] can say: its typical value, covariate effects, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from nlmevae.ir import Binary, Call, Expression, IndividualParameter, Model, Number, Symbol
+from nlmevae_translators.to_monolix.algebra import ZERO, add, is_number, multiply, substitute
+from nlmevae_translators.to_monolix.flatten import Flattened
+from nlmevae_translators.to_monolix.gaussian_terms import Split, Term
+from nlmevae_translators.to_monolix.names import Names
+from nlmevae_translators.to_monolix.source_data import SourceData
+
+#: A formula with more nodes is left in the model file.
+LARGEST_FORMULA = 3000
+
+
+def parameter_symbol(name: str) -> Symbol:
+    """Stands for an individual parameter in formulas of others."""
+    return Symbol(f"psi:{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterForm:
+    """h(psi) = base + constant + effects + rest + ETA.
+
+    Attributes:
+        base: the term of the THETA that is the typical value, its factor a number; None: the constant alone is.
+        effects: terms that are a THETA times a function of covariates.
+        fixed_effects: functions of covariates without a THETA.
+        rest: on the Gaussian scale, what stays in the model file; 0: nothing.
+    """
+
+    parameter: IndividualParameter
+    base: Term | None
+    constant: float
+    effects: tuple[Term, ...]
+    fixed_effects: tuple[Expression, ...]
+    rest: Expression
+
+    @property
+    def thetas(self) -> frozenset[str]:
+        """Those that [INDIVIDUAL] takes."""
+        return frozenset(t.name for t in (*self.effects, *([self.base] if self.base else [])))
+
+    @property
+    def value(self) -> Expression:
+        """psi in the names of the source and the symbol of what [INDIVIDUAL] defines."""
+        own = parameter_symbol(self.parameter.name)
+        if is_number(self.rest, 0.0):
+            return own
+        if self.parameter.transform.kind == "identity":
+            return add(own, self.rest)
+        match self.rest:
+            case Call(function="LOG", arguments=(factor,)):
+                return multiply(own, factor)
+        return multiply(own, Call("EXP", (self.rest,)))
+
+
+def formulas(model: Model) -> dict[str, Expression]:
+    """Every individual parameter as one expression of THETAs, ETAs, data items and the parameters before it."""
+    program = model.executed
+    code = (*program.pk, *program.error)
+    env: dict[str, Expression] = dict.fromkeys((*model.zero_etas, *model.epsilons), ZERO)
+    flat = Flattened(names=Names(), env=env, inline=True)
+    waiting = {p.name: p for p in model.individual_parameters}
+    found: dict[str, Expression] = {}
+    for statement in code:
+        flat.run((statement,))
+        for name in [n for n, p in waiting.items() if _assigns(statement, n, p)]:
+            value = flat.env[name]
+            del waiting[name]
+            if _small(value):
+                found[name] = value
+                flat.env[name] = parameter_symbol(name)
+        if not all(map(_small, flat.env.values())):
+            break
+    return found
+
+
+def _assigns(statement, name: str, parameter: IndividualParameter) -> bool:
+    from nlmevae.ir import assignments
+
+    return any(a.target == name and a.at == parameter.at for a in assignments((statement,)))
+
+
+def _small(value: Expression) -> bool:
+    return sum(1 for _, _ in zip(value.walk(), range(LARGEST_FORMULA + 1), strict=False)) <= LARGEST_FORMULA
+
+
+def forms(data: SourceData, taken: Collection[str]) -> dict[str, ParameterForm]:
+    """Of every parameter whose formula is understood; THETAs in `taken` are needed by the code and stay there."""
+    model = data.model
+    found = {}
+    for parameter in model.individual_parameters:
+        formula = formulas_of(model).get(parameter.name)
+        form = None if formula is None else _form(data, parameter, formula, taken)
+        if form is not None:
+            found[parameter.name] = form
+    return found
+
+
+def formulas_of(model: Model) -> Mapping[str, Expression]:
+    """`formulas`, computed once for each model."""
+    if _LAST.get("model") is not model:
+        _LAST.update(model=model, formulas=formulas(model))
+    return _LAST["formulas"]
+
+
+_LAST: dict = {}
+
+
+def _form(
+    data: SourceData, parameter: IndividualParameter, formula: Expression, taken: Collection[str]
+) -> ParameterForm | None:
+    thetas = {t.name: t for t in data.model.thetas}
+    split = Split(parameters=frozenset(thetas) | {parameter.eta}, items=data.constant_items)
+    terms = split.terms(formula, parameter.transform)
+    if terms is None:
+        return None
+    terms = [replace(t, factor=_as_number(data, t)) for t in terms]
+    own = [t for t in terms if t.name == parameter.eta]
+    if len(own) != 1 or own[0].scale or not is_number(own[0].factor, 1.0):
+        return None
+    base, constant, effects, fixed, rest = None, 0.0, [], [], []
+    for term in terms:
+        if term.name == parameter.eta:
+            continue
+        number = isinstance(term.factor, Number)
+        kept = bool(term.name) and term.name not in taken and _usable(term, thetas[term.name])
+        if term.mixed or (term.name and not kept):
+            rest.append(term)
+        elif not term.name and number:
+            constant += term.factor.value
+        elif not term.name:
+            fixed.append(term.factor)
+        elif number and base is None:
+            base = term
+        elif number or term.scale == "logit":
+            rest.append(term)
+        else:
+            effects.append(term)
+    if parameter.transform.kind == "logit" and rest:
+        return None
+    if any(parameter.eta in t.factor.names() for t in rest):
+        return None
+    return ParameterForm(
+        parameter=parameter,
+        base=base,
+        constant=constant,
+        effects=tuple(effects),
+        fixed_effects=tuple(fixed),
+        rest=_rest(rest),
+    )
+
+
+def _as_number(data: SourceData, term: Term) -> Expression:
+    """The factor; as a number where that is what it is whatever the data."""
+    if term.mixed or isinstance(term.factor, Number):
+        return term.factor
+    value = data.number(term.factor)
+    return term.factor if value is None else Number(value)
+
+
+def _usable(term: Term, theta) -> bool:
+    """Its logarithm exists for all values it may have."""
+    return term.scale == "" or (term.scale == "log" and theta.init > 0.0) or term.scale == "logit"
+
+
+def _rest(terms: list[Term]) -> Expression:
+    total: Expression = ZERO
+    for term in terms:
+        value = term.factor
+        if term.name:
+            own: Expression = Symbol(term.name)
+            own = Call("LOG", (own,)) if term.scale == "log" else own
+            value = multiply(term.factor, own)
+        total = add(total, value)
+    return total
+
+
+def scaled(function: Expression) -> tuple[float, Expression]:
+    """A function of covariates as number * function."""
+    match function:
+        case Binary(operator="*", left=Number(value=value), right=rest):
+            inner, rest = scaled(rest)
+            return value * inner, rest
+        case Binary(operator="*", left=rest, right=Number(value=value)):
+            inner, rest = scaled(rest)
+            return value * inner, rest
+        case Binary(operator="/", left=rest, right=Number(value=value)) if not isinstance(rest, Symbol):
+            inner, rest = scaled(rest)
+            return inner / value, rest
+    return 1.0, function
+
+
+__all__ = ["ParameterForm", "formulas", "forms", "parameter_symbol", "scaled", "substitute"]

@@ -1,0 +1,186 @@
+"""A model with its data -> project, model file and data file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from nlmevae.ir import Model, names_read, needed_for
+from nlmevae.prepared_run import PreparedRun
+from nlmevae_translators.report import Entry
+from nlmevae_translators.to_monolix.correlations import correlation_lines
+from nlmevae_translators.to_monolix.covariates import CovariateSection
+from nlmevae_translators.to_monolix.data_text import DataText, data_text
+from nlmevae_translators.to_monolix.doses import Doses
+from nlmevae_translators.to_monolix.flatten import Flattened
+from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
+from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
+from nlmevae_translators.to_monolix.names import Names
+from nlmevae_translators.to_monolix.notes import data_entries, request_entries
+from nlmevae_translators.to_monolix.outcomes import OutcomeSection
+from nlmevae_translators.to_monolix.population import PopulationValue
+from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.regressors import Regressors
+from nlmevae_translators.to_monolix.source_data import SourceData
+from nlmevae_translators.to_monolix.structure import StructuralText, StructureWriter
+
+#: Doses before a steady-state dose: Monolix has no steady state, this is how it comes near.
+STEADY_DOSES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+    effects: dict[str, str] = field(default_factory=dict)
+    main: str = ""
+
+
+def to_monolix(run: PreparedRun, *, name: str, n_doses: int = STEADY_DOSES) -> Written:
+    """The project `name`.mlxtran with its model and data. Where it is refused there are no files."""
+    try:
+        return _write(run, name, n_doses)
+    except Refusal as refusal:
+        return Written(entries=(refusal.entry,))
+
+
+def _write(run: PreparedRun, name: str, n_doses: int) -> Written:
+    data, names = SourceData(run), Names()
+    model = run.model
+    if model.prior is not None:
+        raise Refusal(model.prior.stated_by, f"priors are not converted: {model.prior.remedy}", model.prior.at)
+    doses = Doses(data)
+    doses.check()
+    groups = outcome_groups(data)
+    covariates = CovariateSection(data, names)
+    regressors = Regressors(data, names)
+    individual = IndividualSection(data, names, covariates)
+    _individual_level(data, individual, groups)
+    structure = StructureWriter(data, names, regressors, individual, doses, groups).write()
+    regressors.keep(structure.read)
+    outcomes = OutcomeSection(model, names)
+    for group, output in zip(groups, structure.outputs, strict=True):
+        outcomes.add(group, output, alone=len(groups) == 1)
+    lines, correlations, entries = correlation_lines(model, individual)
+    rows = data_text(data, doses, groups, covariates, regressors, n_doses=n_doses)
+    text = _project(model, name, rows, covariates, individual, lines, correlations, outcomes)
+    files = {f"{name}.mlxtran": text, f"{name}_model.txt": _model_file(model, individual, regressors, structure)}
+    files[f"{name}_data.csv"] = rows.csv
+    found = (
+        *individual.entries, *entries, *structure.entries, *outcomes.entries,
+        *data_entries(data, doses, groups, regressors, rows, n_doses), *request_entries(model),
+    )  # fmt: skip
+    effects = {d.eta: d.sd.name for d in individual.definitions if d.sd is not None}
+    return Written(files=files, entries=tuple(_placed(e, name) for e in found), effects=effects, main=f"{name}.mlxtran")
+
+
+def _placed(entry: Entry, name: str) -> Entry:
+    return entry if entry.target or entry.kind == "refused" else replace(entry, target=f"{name}.mlxtran")
+
+
+def _individual_level(data: SourceData, individual: IndividualSection, groups: list[OutcomeGroup]) -> None:
+    model = data.model
+    forms = understood_forms(data, lambda cuts: _needed(data, cuts, groups))
+    cuts = {n: (f.parameter.at, f.value) for n, f in forms.items()}
+    needed = _needed(data, cuts, groups)
+    for parameter in model.individual_parameters:
+        if parameter.name in forms:
+            individual.add_parameter(forms[parameter.name])
+    owned = {d.eta for d in individual.definitions}
+    names = {p.eta: p.name for p in model.individual_parameters}
+    errors = {o.error.effect.eta for o in model.observations if o.error.effect is not None}
+    for eta in model.etas:
+        if eta in owned or eta in model.zero_etas:
+            continue
+        if eta in errors:
+            reason = "a random effect on the residual error has no counterpart in Monolix"
+            raise Refusal(eta, reason, next((b.at for b in model.omega if eta in b.names), None))
+        wanted = f"eta_{names[eta]}" if eta in names else f"eta{eta[4:-1]}"
+        reason = (
+            "its form is none of Monolix's distributions: a parameter of its own with mean 0, which the model reads"
+        )
+        individual.add_latent(eta, wanted, reason)
+    for theta in model.thetas:
+        if theta.name in needed:
+            individual.add_constant(theta)
+    _check_errors(model, needed | {t for f in forms.values() for t in f.thetas})
+
+
+def _check_errors(model: Model, read: frozenset[str] | set[str]) -> None:
+    """A THETA of the residual error is a parameter of errorModel, which nothing else can read."""
+    for observation in model.observations:
+        for part in (observation.error.a, observation.error.b, observation.error.power):
+            if part is not None and part.parameter in read:
+                at = next((t.at for t in model.thetas if t.name == part.parameter), None)
+                raise Refusal(part.parameter, "it is part of the residual error and of the prediction", at)
+
+
+def _needed(data: SourceData, cuts, groups: list[OutcomeGroup]) -> frozenset[str]:
+    """Names of the source that structure and predictions read, with individual parameters cut off."""
+    model = data.model
+    program = model.executed
+    from nlmevae_translators.to_monolix.algebra import ZERO
+
+    env = dict.fromkeys((*model.zero_etas, *model.epsilons), ZERO)
+    flat = Flattened(names=Names(), env=env, cuts=cuts)
+    flat.run(program.pk)
+    wanted = [flat.env[n] for n in model.structural.program_names if n in flat.env]
+    flat.run(program.des)
+    wanted += [v for n, v in flat.env.items() if n.startswith("DADT(")]
+    flat.run(program.error)
+    wanted.append(flat.env.get("Y", ZERO))
+    from nlmevae_translators.to_monolix.flatten import needed_definitions
+
+    kept = needed_definitions(flat.definitions, wanted)
+    return frozenset(n for value in (*wanted, *(d.value for d in kept)) for n in value.names())
+
+
+def _model_file(model: Model, individual: IndividualSection, regressors: Regressors, structure: StructuralText) -> str:
+    inputs = [d.name for d in individual.definitions if d.name in structure.read] + list(regressors.columns)
+    lines = []
+    if model.problem:
+        lines += ["DESCRIPTION:", model.problem.strip(), ""]
+    lines += ["[LONGITUDINAL]", f"input = {{{', '.join(inputs)}}}"]
+    lines += [f"{name} = {{use=regressor}}" for name in regressors.columns]
+    return "\n".join([*lines, "", *structure.lines]) + "\n"
+
+
+def _project(
+    model: Model,
+    name: str,
+    rows: DataText,
+    covariates: CovariateSection,
+    individual: IndividualSection,
+    correlation: list[str],
+    correlations: list[PopulationValue],
+    outcomes: OutcomeSection,
+) -> str:
+    definitions = individual.definitions
+    parameters = [p for d in definitions for p in d.parameters]
+    inputs = [p.name for p in (*parameters, *correlations)]
+    used = list(dict.fromkeys(u.covariate for d in definitions for u in d.uses))
+    errors = list(outcomes.parameters.values())
+    data = outcomes.outcomes
+    listed = data[0] if len(data) == 1 else f"{{{', '.join(data)}}}"
+    parts = [
+        "<DATAFILE>", "", "[FILEINFO]", f"file='{name}_data.csv'", "delimiter = comma",
+        f"header = {{{', '.join(rows.columns)}}}", "", "[CONTENT]",
+        *(f"{column} = {{use={use}}}" for column, use in rows.uses.items()),
+        "", "<MODEL>", "", *([covariates.text] if covariates.text else []),
+        "[INDIVIDUAL]", f"input = {{{', '.join([*inputs, *used])}}}",
+        *(["", *(covariates.category_line(c) for c in used if c in covariates.categories)]),
+        "", "DEFINITION:", *(d.text for d in definitions), *correlation,
+        "", "[LONGITUDINAL]", f"input = {{{', '.join(p.name for p in errors)}}}", "",
+        f"file = '{name}_model.txt'", "", "DEFINITION:", *outcomes.lines,
+        "", "<FIT>", f"data = {listed}", f"model = {listed}",
+        "", "<PARAMETER>", *(p.text for p in dict.fromkeys((*parameters, *correlations, *errors))),
+        "", "<MONOLIX>", "", "[TASKS]", "populationParameters()",
+        "individualParameters(method = {conditionalMean, conditionalMode })",
+        *(["fim(method = StochasticApproximation)"] if model.covariance and not model.covariance.omitted else []),
+        "logLikelihood(method = ImportanceSampling)", "", "[SETTINGS]", "GLOBAL:", f"exportpath = '{name}'",
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+__all__ = ["STEADY_DOSES", "Written", "names_read", "needed_for", "to_monolix"]
