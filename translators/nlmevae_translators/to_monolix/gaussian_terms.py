@@ -188,12 +188,12 @@ def _logit_of(node: Expression, transform: Transform) -> str:
     """The name p where node is LOG((p - lower)/(upper - p)); "": it is not."""
     low, high = transform.lower, transform.upper
     match node:
-        case Call(
-            function="LOG",
-            arguments=(
-                Binary(operator="/", left=above, right=Binary(operator="-", left=Number(value=top), right=Symbol(name=p))),
-            ),
-        ) if top == high:
+        case Call(function="LOG", arguments=(Binary(operator="/", left=above, right=below),)):
+            match below:
+                case Binary(operator="-", left=Number(value=top), right=Symbol(name=p)) if top == high:
+                    pass
+                case _:
+                    return ""
             match above:
                 case Symbol(name=name) if name == p and low == 0.0:
                     return p
