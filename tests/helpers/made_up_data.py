@@ -33,6 +33,10 @@ def _item(column: Column, subject: int, k: int, time: float, *, dose: bool) -> s
             return "1" if dose else "0"
         case "amt":
             return "100" if dose else "0"
+        case "covariate" if column.name in ("AGE", "WT", "CRCL"):
+            return str(20 + 15 * subject)
+        case "covariate" if column.name == "CENS":
+            return str(int(k == 3))
         case "covariate":
             return str(1 if subject < 3 else 2)
         case _:

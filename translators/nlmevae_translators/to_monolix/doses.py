@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from nlmevae.data.events import EventKind
 from nlmevae.data.switches import compartment_numbers
 from nlmevae.ir import DoseInput
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
@@ -100,21 +101,25 @@ class Doses:
         """`read`: names that the prediction reads.
 
         Raises:
-            RefusedError: a value is observed at the time of a bolus, behind its record, in what the bolus enters.
+            RefusedError: a value is observed at the time of a bolus, behind it, in what the bolus enters.
         """
-        data = self.data
+        table, data = self.data.run.table, self.data
+        inputs = {i.number: i for i in data.model.structural.dose_inputs}
+        events = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
+        bolus = table.ev_kind == EventKind.BOLUS
         for group in groups:
             seen = {group.compartment} if "F" in read else set()
             seen |= {int(name[2:-1]) for name in read if name.startswith("A(")}
-            into = [a.number for a in self.administrations if a.input.compartment in seen and a.input.lag is None]
-            rate = data.rows.of("rate")
-            for k in data.run.table.ob_row[group.rows]:
-                same = (data.subject == data.subject[k]) & (data.time == data.time[k])
-                same &= np.isin(self.numbers, into) & (rate == 0.0) & (np.arange(len(same)) < k)
-                if same.any():
-                    line = data.run.dataset.lines[k]
-                    reason = (
+            into = [n for n, i in inputs.items() if i.compartment in seen and i.lag is None]
+            chosen = np.flatnonzero(bolus & np.isin(table.ev_cmt, into))
+            orders = {(events[e], table.ev_time[e]): table.ev_order[e] for e in chosen[::-1]}
+            for k in group.rows:
+                first = orders.get((table.ob_subject[k], table.ob_time[k]))
+                if first is not None and first < table.ob_order[k]:
+                    line = data.run.dataset.lines[table.ob_row[k]]
+                    raise RefusedError(
+                        "observation at the time of a dose",
                         f"line {line} is observed just after a bolus at the same time; Monolix predicts it just before "
-                        "it. Give the observation a later time"
+                        "the bolus. Give the observation a later time",
+                        data.model.data.at,
                     )
-                    raise RefusedError("observation at the time of a dose", reason, data.model.data.at)

@@ -50,7 +50,7 @@ class Split:
         return node.names() <= set(self.items)
 
     def _leaf(self, node: Expression, factor: Expression) -> Iterator[Term]:
-        value = multiply(factor, node)
+        value = _product(factor, node)
         yield Term("", "", value, mixed=not self._plain(value))
 
     def _logit(self, node: Expression, factor: Expression, transform: Transform) -> Iterator[Term]:
@@ -115,6 +115,14 @@ class Split:
             yield from self._sum(exponent, multiply(factor, simplified(Call("LOG", (base,)))))
         else:
             yield from self._leaf(Binary("*", exponent, Call("LOG", (base,))), factor)
+
+
+def _product(factor: Expression, node: Expression) -> Expression:
+    """factor * node, computed only in the branches of the factor that are not 0: elsewhere the node may have none."""
+    if isinstance(factor, Where):
+        then, otherwise = _product(factor.then, node), _product(factor.otherwise, node)
+        return simplified(Where(factor.condition, then, otherwise, at=factor.at))
+    return multiply(factor, node)
 
 
 def _summands(node: Expression, factor: Expression) -> Iterator[tuple[Expression, Expression]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from nlmevae.ir import (
     Binary,
     Call,
@@ -128,7 +130,7 @@ def _form(
             continue
         number = isinstance(term.factor, Number)
         kept = bool(term.name) and term.name not in taken and _usable(term, thetas[term.name])
-        if term.mixed or (term.name and not kept):
+        if term.mixed or (term.name and not kept) or not np.all(np.isfinite(data.of(term.factor))):
             rest.append(term)
         elif not term.name and number:
             constant += term.factor.value

@@ -262,7 +262,8 @@ class StructureWriter:
         if after and self.model.structural.compartments and "EQUATION:" not in system:
             lines += ["", "EQUATION:"]
         lines += self._lines(after)
-        lines += ["", "OUTPUT:", f"output = {outputs[0] if len(outputs) == 1 else '{' + ', '.join(outputs) + '}'}"]
+        shown = list(dict.fromkeys(outputs))
+        lines += ["", "OUTPUT:", f"output = {shown[0] if len(shown) == 1 else '{' + ', '.join(shown) + '}'}"]
         read = {n for d in everything if d.name in kept for n in d.value.names()} | set(words)
         return StructuralText(lines, outputs, frozenset(read), self.entries)
 
