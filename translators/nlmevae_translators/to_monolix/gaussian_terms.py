@@ -86,6 +86,8 @@ class Split:
     def _log(self, node: Expression, factor: Expression) -> Iterator[Term]:
         """Terms of factor * log(node)."""
         match node:
+            case Binary(operator=("/" | "+" | "-")) if self._plain(node):
+                yield from self._leaf(Call("LOG", (node,)), factor)
             case Binary(operator="*", left=left, right=right):
                 yield from self._log(left, factor)
                 yield from self._log(right, factor)
