@@ -16,6 +16,8 @@ from nlmevae.pipeline import prepare, read_model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae_translators.report import Conversion, Proof, Report
 from nlmevae_translators.to_monolix.write import STEADY_DOSES, Written, to_monolix
+from nlmevae_translators.to_nonmem import to_nonmem
+from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, start
 
 Language = Literal["mlxtran", "nonmem"]
 LANGUAGES: tuple[Language, ...] = ("mlxtran", "nonmem")
@@ -60,7 +62,7 @@ def convert(
             hint=f"use --to {LANGUAGES[1 - LANGUAGES.index(to)]}, or give the other model",
         )
     if to == "nonmem":
-        conversion = _to_nonmem(model, path)
+        conversion = _to_nonmem(prepare(model, data=data), proof=proof)
     else:
         conversion = _to_monolix(prepare(model, data=data), Path(path).stem, proof=proof, allow_lossy=allow_lossy)
     if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
@@ -79,10 +81,42 @@ def _starting_at(model: Model, results: Any) -> Model:
     return model_at(model, parameter_values(results))
 
 
-def _to_nonmem(model: Model, path: str | os.PathLike[str]) -> Conversion:
-    raise SettingsError(
-        f"{path} cannot be converted to NONMEM yet", hint="this version converts control streams to Monolix projects"
-    )
+def _to_nonmem(run: PreparedRun, *, proof: bool) -> Conversion:
+    files, entries = to_nonmem(run.model)
+    made = prove_nonmem(run) if files and proof else None
+    return Conversion(files=files, report=Report(entries=entries, proof=made), main=_stream(files))
+
+
+def _stream(files: dict[str, str]) -> str:
+    return next((name for name in files if name.endswith(".ctl")), "")
+
+
+def prove_nonmem(run: PreparedRun) -> Proof:
+    """At the initial estimates NONMEM accepts, and at moved ones as in `prove_monolix`."""
+    thetas = tuple(replace(theta, init=start(theta)) for theta in run.model.thetas)
+    started = replace(run.model, thetas=thetas)
+    proofs = []
+    for model in (started, moved_model(started, seed=1)):
+        files, _ = to_nonmem(model)
+        numbers = {eta: to for eta, to in effect_numbers(model.omega).items() if eta not in model.zero_etas}
+        with tempfile.TemporaryDirectory() as folder:
+            for file, text in files.items():
+                (Path(folder) / file).write_text(text, encoding="utf-8")
+            try:
+                two = prepare(Path(folder) / _stream(files))
+                proofs.append(_compared(replace(run, model=model), two, numbers))
+            except NlmevaeError as error:
+                sentence = f"the written control stream is not executed: {error.message}"
+                proofs.append(Proof(largest=np.inf, compared=1, sentence=sentence))
+    worst = max(proofs, key=lambda p: (max(p.largest, p.density), p.compared))
+    return replace(worst, compared=sum(p.compared for p in proofs), points=sum(p.points for p in proofs))
+
+
+def _compared(one: PreparedRun, two: PreparedRun, effects: dict[str, str]) -> Proof:
+    """The stream has the logarithms of log-normal outcomes as its values, so that the densities are those of them."""
+    from nlmevae_translators.proof import compare
+
+    return compare(replace(one, table=replace(one.table, ob_scale=None)), two, effects)
 
 
 def _to_monolix(run: PreparedRun, name: str, *, proof: bool, allow_lossy: bool) -> Conversion:
