@@ -148,6 +148,18 @@ def test_bounds_that_monolix_does_not_have_are_lossy(tmp_path):
     assert report.exit_code == 1
 
 
+def test_an_error_parameter_of_two_outcomes_is_lossy(tmp_path):
+    pk = PK + "\n  A_0(1) = 5"
+    error = "  IPRED = F\n  IF (WT.GT.70) IPRED = LOG(F + 1)\n  W = 0.1\n  Y = IPRED + W*EPS(1)"
+    path = stream(tmp_path, pk=pk, error=error, records="$OMEGA 0.09 0.04\n$SIGMA 1")
+    assert convert(path).report.proof.holds
+    twice = Path(FOLDER / "two_outcomes" / "run.ctl").read_text().replace("EPS(2)", "EPS(1)").replace("0.02 4", "0.02")
+    (tmp_path / "twice.ctl").write_text(twice.replace("data.csv", str(FOLDER / "two_outcomes" / "data.csv")))
+    report = convert(tmp_path / "twice.ctl").report
+    assert report.proof.holds
+    assert ["shares a parameter" in e.reason for e in report.of("lossy")] == [True]
+
+
 def test_a_prior_is_refused_and_left_out_only_where_that_is_allowed(tmp_path):
     prior = "$PRIOR NWPRI\n$THETAP 3 FIX 25 FIX\n$THETAPV BLOCK(2) FIX 0.1 0 0.1"
     path = stream(tmp_path, records=f"$OMEGA 0.09 0.04\n$SIGMA 0.01\n{prior}")

@@ -73,7 +73,7 @@ class IndividualSection:
 
     def add_latent(self, eta: str, name: str, reason: str) -> None:
         """A random effect as a parameter of its own, with mean 0."""
-        own = self.names.fresh(name)
+        own = self._own_name(name)
         typical = PopulationValue(f"{own}_pop", 0.0, True)
         transform = Transform(kind="identity")
         self.definitions.append(
@@ -103,23 +103,29 @@ class IndividualSection:
         else:
             self._lost_bounds(theta)
 
+    def _own_name(self, wanted: str) -> str:
+        """A name whose typical value and standard deviation have names of their own, too."""
+        name = self.names.fresh(wanted)
+        self.names.taken.update({f"{name}_pop".lower(), f"omega_{name}".lower()})
+        return name
+
     def _parameter_name(self, form: ParameterForm) -> str:
         wanted = form.parameter.name
         if form.base is not None:
             label = self.theta(form.base.name).label
             if is_plain(label) and label.endswith("_pop") and len(label) > 4:
                 wanted = label[:-4]
-        return self.names.fresh(wanted)
+        return self._own_name(wanted)
 
     def _constant_name(self, theta: PopulationParameter) -> str:
         label = theta.label
         if is_plain(label) and label.endswith("_pop") and len(label) > 4:
-            return self.names.fresh(label[:-4])
+            return self._own_name(label[:-4])
         code = (*self.model.program.pk, *self.model.program.error)
         holders = [a.target for a in assignments(code) if a.value == Symbol(theta.name) and is_plain(a.target)]
         if holders:
-            return self.names.fresh(holders[0])
-        return self.names.fresh(label if is_plain(label) else f"theta{theta.name[6:-1]}")
+            return self._own_name(holders[0])
+        return self._own_name(label if is_plain(label) else f"theta{theta.name[6:-1]}")
 
     def _typical(self, form: ParameterForm, name: str) -> PopulationValue:
         p, base = form.parameter, form.base

@@ -36,6 +36,7 @@ class OutcomeSection:
         error, place = group.observation.error, self._place()
         suffix = "" if alone else str(group.number)
         self._check(group.observation)
+        before = len(self.parameters)
         letters = {"additive": "a", "proportional": "b", "combined1": "ab", "combined2": "ab"}[error.kind]
         found = [self._coefficient(c, letter + suffix) for letter in letters for c in [getattr(error, letter)] if c]
         kind = _KINDS[error.kind]
@@ -46,7 +47,8 @@ class OutcomeSection:
         self.outcomes.append(name)
         arguments = ", ".join(p.name for p in found)
         self.lines.append(f"{name} = {{distribution=normal, prediction={prediction}, errorModel={kind}({arguments})}}")
-        self._note(group.observation, name, f"{kind}({arguments})", place)
+        shared = len(self.parameters) - before < len(found)
+        self._note(group.observation, name, f"{kind}({arguments})", place, shared=shared)
 
     def _place(self) -> Location | None:
         return next((b.at for b in self.model.sigma), None)
@@ -96,13 +98,18 @@ class OutcomeSection:
         own = self.names.fresh(theta.label if is_plain(theta.label) and scale == 1.0 else wanted)
         return PopulationValue(own, scale * abs(theta.init), fixed)
 
-    def _note(self, observation: ObservationModel, name: str, text: str, place: Location | None) -> None:
+    def _note(
+        self, observation: ObservationModel, name: str, text: str, place: Location | None, *, shared: bool
+    ) -> None:
         error, kind = observation.error, "rule"
         reason = f"{text}; standard deviations instead of variances"
         if observation.scale == "log":
             reason += "; the logarithm of the prediction is the prediction, the data stay logarithms"
         if error.written_as == "exponential":
             reason += "; EXP(EPS) is linear in EPS under FO and FOCE, which is the proportional error"
+        if shared:
+            kind = "lossy"
+            reason += "; it shares a parameter with another outcome, and it is not certain that Monolix allows that"
         if error.at_zero is not None:
             kind = "lossy"
             reason += f"; at a prediction of 0 the code has {error.at_zero:g} for W, Monolix has its own rule"
