@@ -14,7 +14,7 @@ from nlmevae.errors import NlmevaeError, OutputError, SettingsError
 from nlmevae.ir import Model
 from nlmevae.pipeline import prepare, read_model
 from nlmevae.prepared_run import PreparedRun
-from nlmevae_translators.report import Conversion, Entry, Proof, Report
+from nlmevae_translators.report import Conversion, Proof, Report
 from nlmevae_translators.to_monolix.write import STEADY_DOSES, Written, to_monolix
 from nlmevae_translators.to_nonmem import to_nonmem
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, start
@@ -44,7 +44,7 @@ def convert(
         out: write the files into this folder (created if missing); None: write nothing.
         from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, CSV of name,value.
         data: read this data file instead of the one the model names.
-        allow_lossy: also return and write files of a conversion in which something is refused, where that is possible.
+        allow_lossy: also return and write files where something is refused that can be left out (a prior).
         proof: read both back and compare their predictions; a difference is an error and nothing is written.
         overwrite: replace files that are there.
 
@@ -64,7 +64,7 @@ def convert(
     if to == "nonmem":
         conversion = _to_nonmem(prepare(model, data=data), proof=proof)
     else:
-        conversion = _to_monolix(prepare(model, data=data), Path(path).stem, proof=proof)
+        conversion = _to_monolix(prepare(model, data=data), Path(path).stem, proof=proof, allow_lossy=allow_lossy)
     if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
         conversion = replace(conversion, files={})
     if out is not None and conversion.files:
@@ -119,11 +119,11 @@ def _compared(one: PreparedRun, two: PreparedRun, effects: dict[str, str]) -> Pr
     return compare(replace(one, table=replace(one.table, ob_scale=None)), two, effects)
 
 
-def _to_monolix(run: PreparedRun, name: str, *, proof: bool) -> Conversion:
-    written = to_monolix(run, name=name)
+def _to_monolix(run: PreparedRun, name: str, *, proof: bool, allow_lossy: bool) -> Conversion:
+    written = to_monolix(run, name=name, allow_lossy=allow_lossy)
     made = None
     if written.files and proof:
-        written, made = _proved(run, name, written)
+        written, made = _proved(replace(run, model=replace(run.model, prior=None)), name, written)
     report = Report(entries=written.entries, proof=made)
     return Conversion(files=written.files, report=report, main=written.main)
 
@@ -134,7 +134,8 @@ def _proved(run: PreparedRun, name: str, written: Written) -> tuple[Written, Pro
         return written, prove_monolix(run, name, n_doses=STEADY_DOSES)
     made = Proof()
     for n_doses in _STEADY_TRIALS:
-        written = to_monolix(run, name=name, n_doses=n_doses)
+        again = to_monolix(run, name=name, n_doses=n_doses)
+        written = replace(again, entries=(*written.of_prior, *again.entries))
         made = prove_monolix(run, name, n_doses=n_doses)
         if made.holds:
             break
@@ -192,6 +193,3 @@ def _write(files: dict[str, str], folder: Path, *, overwrite: bool) -> None:
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror}", hint="check the folder") from None
-
-
-__all__ = ["Conversion", "Entry", "convert"]

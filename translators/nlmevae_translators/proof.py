@@ -1,8 +1,8 @@
 """Two models are one: the same predictions and densities at the same random effects.
 
 Both texts are read back, both data sets prepared; then predictions and the log density of data and random effects of
-every subject are computed for draws of the random effects. The engine is the same for both, so nothing but the texts can
-make a difference.
+every subject are computed for draws of the random effects. The engine is the same for both, so nothing but the texts
+can make a difference.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "convert",
         help="write a NONMEM control stream as a Monolix project, or the other way round",
-        description="Convert a model file and its data, say what became of every construct, and prove it: both are read "
-        "back and their predictions compared. Exit code 0: lossless or by stated rules; 1: something is lost; 2: "
+        description="Convert a model file and its data, say what became of every construct, and prove it: both are "
+        "read back and their predictions compared. Exit code 0: lossless or by stated rules; 1: something is lost; 2: "
         "refused, nothing is written.",
     )
     parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")

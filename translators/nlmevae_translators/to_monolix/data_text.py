@@ -11,7 +11,7 @@ from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.expression_text import number_text
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
-from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
 
@@ -45,7 +45,7 @@ def data_text(
 ) -> DataText:
     """
     Raises:
-        Refusal: simultaneous observations need two values of one regressor.
+        RefusedError: simultaneous observations need two values of one regressor.
     """
     table = data.run.table
     n = len(data.subject)
@@ -129,9 +129,7 @@ def _add_observations(
     labels = ", ".join(f"'{g.number}'" for g in groups)
     kinds = ", ".join(["continuous"] * len(groups))
     use = f"observation, name={{{', '.join(names)}}}, yname={{{labels}}}, type={{{kinds}}}"
-    text.add(
-        "DV", use if several else "observation, name=y, type=continuous", column(lambda k: number_text(values[k]))
-    )
+    text.add("DV", use if several else "observation, name=y, type=continuous", column(lambda k: number_text(values[k])))
     if several:
         text.add("YTYPE", "observationtype", column(lambda k: str(kind[k])))
     if limits is not None:
@@ -168,14 +166,28 @@ def _held(
         block = slice(start, k)
         values[block] = values[k - 1] if ahead else _one_value(data, values[block], observation[block], item, start)
         start = k
-    return values
+    return _filled(values, data.subject)
+
+
+def _filled(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Records that do not use the item have no value of it: that of the next one that has, else of the last."""
+    for k in range(len(values) - 2, -1, -1):
+        if np.isnan(values[k]) and subject[k] == subject[k + 1]:
+            values[k] = values[k + 1]
+    for k in range(1, len(values)):
+        if np.isnan(values[k]) and subject[k] == subject[k - 1]:
+            values[k] = values[k - 1]
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _one_value(data: SourceData, values: np.ndarray, observation: np.ndarray, item: str, row: int) -> float:
     wanted = values[observation >= 0] if np.any(observation >= 0) else values[-1:]
+    wanted = wanted[np.isfinite(wanted)]
+    if not len(wanted):
+        return np.nan
     if np.any(wanted != wanted[0]):
         line = data.run.dataset.lines[row]
-        raise Refusal(
+        raise RefusedError(
             item,
             f"observations at one time (line {line}) have different values of it, and a regressor has one",
             data.model.data.at,

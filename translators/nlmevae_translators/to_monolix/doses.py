@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from nlmevae.data.events import EventKind
 from nlmevae.data.switches import compartment_numbers
 from nlmevae.ir import DoseInput
-from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.source_data import SourceData
 
 Way = Literal["record", "duration", "rate"]
@@ -73,24 +75,51 @@ class Doses:
 
     def check(self) -> None:
         """Raises:
-        Refusal: records that have no counterpart.
+        RefusedError: records that have no counterpart.
         """
         data, at = self.data, self.data.model.data.at
         rows, evid = data.rows, data.run.dataset.evid
         if np.any(evid == 3):
-            raise Refusal("EVID=3", "a reset without a dose has no certain meaning in Monolix; use EVID=4", at)
+            raise RefusedError("EVID=3", "a reset without a dose has no certain meaning in Monolix; use EVID=4", at)
         if data.run.table.output or data.run.table.statuses:
             what = "compartments turned on and off, and the output compartment, have no counterpart"
-            raise Refusal("CMT", what, at)
+            raise RefusedError("CMT", what, at)
         steady = rows.of("ss")
         if np.any(steady > 1):
-            raise Refusal("SS=2, SS=3", "Monolix has only steady states that begin anew", at)
+            raise RefusedError("SS=2, SS=3", "Monolix has only steady states that begin anew", at)
         if np.any((steady == 1) & (rows.of("ii") == 0.0)):
-            raise Refusal("SS=1 with II=0", "Monolix has no steady state of a constant infusion", at)
+            raise RefusedError("SS=1 with II=0", "Monolix has no steady state of a constant infusion", at)
         earlier = np.zeros(len(steady), dtype=bool)
         for k in np.flatnonzero(steady == 1):
             before = (data.subject == data.subject[k]) & (np.arange(len(steady)) < k)
             earlier[k] = bool(np.any(self.is_dose & before))
         if earlier.any():
             reason = "it cancels the doses before it; in Monolix they stay. Give the period its own ID"
-            raise Refusal("SS=1 after another dose", reason, at)
+            raise RefusedError("SS=1 after another dose", reason, at)
+
+    def check_observed(self, groups: list[OutcomeGroup], read: frozenset[str]) -> None:
+        """`read`: names that the prediction reads.
+
+        Raises:
+            RefusedError: a value is observed at the time of a bolus, behind it, in what the bolus enters.
+        """
+        table, data = self.data.run.table, self.data
+        inputs = {i.number: i for i in data.model.structural.dose_inputs}
+        events = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
+        bolus = table.ev_kind == EventKind.BOLUS
+        for group in groups:
+            seen = {group.compartment} if "F" in read else set()
+            seen |= {int(name[2:-1]) for name in read if name.startswith("A(")}
+            into = [n for n, i in inputs.items() if i.compartment in seen and i.lag is None]
+            chosen = np.flatnonzero(bolus & np.isin(table.ev_cmt, into))
+            orders = {(events[e], table.ev_time[e]): table.ev_order[e] for e in chosen[::-1]}
+            for k in group.rows:
+                first = orders.get((table.ob_subject[k], table.ob_time[k]))
+                if first is not None and first < table.ob_order[k]:
+                    line = data.run.dataset.lines[table.ob_row[k]]
+                    raise RefusedError(
+                        "observation at the time of a dose",
+                        f"line {line} is observed just after a bolus at the same time; Monolix predicts it just before "
+                        "the bolus. Give the observation a later time",
+                        data.model.data.at,
+                    )

@@ -50,7 +50,7 @@ class Split:
         return node.names() <= set(self.items)
 
     def _leaf(self, node: Expression, factor: Expression) -> Iterator[Term]:
-        value = multiply(factor, node)
+        value = _product(factor, node)
         yield Term("", "", value, mixed=not self._plain(value))
 
     def _logit(self, node: Expression, factor: Expression, transform: Transform) -> Iterator[Term]:
@@ -86,6 +86,8 @@ class Split:
     def _log(self, node: Expression, factor: Expression) -> Iterator[Term]:
         """Terms of factor * log(node)."""
         match node:
+            case Binary(operator=("/" | "+" | "-")) if self._plain(node):
+                yield from self._leaf(Call("LOG", (node,)), factor)
             case Binary(operator="*", left=left, right=right):
                 yield from self._log(left, factor)
                 yield from self._log(right, factor)
@@ -115,6 +117,14 @@ class Split:
             yield from self._sum(exponent, multiply(factor, simplified(Call("LOG", (base,)))))
         else:
             yield from self._leaf(Binary("*", exponent, Call("LOG", (base,))), factor)
+
+
+def _product(factor: Expression, node: Expression) -> Expression:
+    """factor * node, computed only in the branches of the factor that are not 0: elsewhere the node may have none."""
+    if isinstance(factor, Where):
+        then, otherwise = _product(factor.then, node), _product(factor.otherwise, node)
+        return simplified(Where(factor.condition, then, otherwise, at=factor.at))
+    return multiply(factor, node)
 
 
 def _summands(node: Expression, factor: Expression) -> Iterator[tuple[Expression, Expression]]:
@@ -188,12 +198,12 @@ def _logit_of(node: Expression, transform: Transform) -> str:
     """The name p where node is LOG((p - lower)/(upper - p)); "": it is not."""
     low, high = transform.lower, transform.upper
     match node:
-        case Call(
-            function="LOG",
-            arguments=(
-                Binary(operator="/", left=above, right=Binary(operator="-", left=Number(value=top), right=Symbol(name=p))),
-            ),
-        ) if top == high:
+        case Call(function="LOG", arguments=(Binary(operator="/", left=above, right=below),)):
+            match below:
+                case Binary(operator="-", left=Number(value=top), right=Symbol(name=p)) if top == high:
+                    pass
+                case _:
+                    return ""
             match above:
                 case Symbol(name=name) if name == p and low == 0.0:
                     return p

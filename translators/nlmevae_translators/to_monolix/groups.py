@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmevae.ir import ObservationModel
+from nlmevae.ir import ObservationModel, names_read
 from nlmevae_translators.to_monolix.source_data import SourceData
 
 
@@ -32,7 +32,7 @@ def outcome_groups(data: SourceData) -> list[OutcomeGroup]:
     """In the order of observation models, then compartments."""
     table, model = data.run.table, data.model
     endpoint = np.zeros(table.n_obs_total, dtype=int) if table.ob_endpoint is None else table.ob_endpoint
-    error_reads = {name for s in (model.executed.error,) for name in _reads(s)}
+    error_reads = names_read(model.executed.error)
     compartment = table.ob_cmt if "F" in error_reads or "CMT" in error_reads else np.minimum(table.ob_cmt, 0)
     default = model.structural.default_observation if model.structural.compartments else 0
     keys = sorted({(int(e), int(c)) for e, c in zip(endpoint, compartment, strict=True)})
@@ -51,12 +51,6 @@ def outcome_groups(data: SourceData) -> list[OutcomeGroup]:
             )
         )
     return groups
-
-
-def _reads(statements) -> frozenset[str]:
-    from nlmevae.ir import names_read
-
-    return names_read(statements)
 
 
 def _known(data: SourceData, rows: np.ndarray) -> dict[str, float]:

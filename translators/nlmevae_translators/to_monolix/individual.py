@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass, field
 
 from nlmevae.errors import Location
-from nlmevae.ir import Assign, Expression, Model, PopulationParameter, Symbol, Transform, assignments
+from nlmevae.ir import Expression, Model, PopulationParameter, Symbol, Transform, assignments
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.names import Names, is_plain
-from nlmevae_translators.to_monolix.parameter_forms import ParameterForm, forms, scaled
+from nlmevae_translators.to_monolix.parameter_forms import ParameterForm, forms, formulas, scaled
 from nlmevae_translators.to_monolix.population import (
     CovariateUse,
     Definition,
@@ -80,7 +80,7 @@ class IndividualSection:
             Definition(name=own, transform=transform, typical=typical, eta=eta, sd=self._sd(eta, own))
         )
         self.env[eta] = Symbol(own)
-        self.entries.append(Entry(construct=eta, kind="rule", reason=reason, source=self._eta_place(eta)))
+        self.entries.append(Entry(construct=eta, kind="rule", reason=reason, source=self._eta_place(eta), target=own))
 
     def add_constant(self, theta: PopulationParameter) -> None:
         """A THETA that the code reads, as a parameter without variability."""
@@ -97,7 +97,9 @@ class IndividualSection:
         self.env[theta.name] = Symbol(name)
         if whole:
             reason = f"{name}: a parameter without variability, {self.definitions[-1].distribution}"
-            self.entries.append(Entry(construct=theta.name, kind="lossless", reason=reason, source=theta.at))
+            self.entries.append(
+                Entry(construct=theta.name, kind="lossless", reason=reason, source=theta.at, target=name)
+            )
         else:
             self._lost_bounds(theta)
 
@@ -124,7 +126,7 @@ class IndividualSection:
         if base is None:
             value = to_natural(p.transform, form.constant)
             reason = f"{name}: {form.parameter.eta} acts on a value that is fixed at {value:g}"
-            self.entries.append(Entry(construct=p.name, kind="rule", reason=reason, source=p.at))
+            self.entries.append(Entry(construct=p.name, kind="rule", reason=reason, source=p.at, target=name))
             return PopulationValue(f"{name}_pop", value, True)
         theta = self.theta(base.name)
         own_scale = base.scale == {"identity": "", "log": "log", "logit": "logit"}[p.transform.kind]
@@ -136,23 +138,23 @@ class IndividualSection:
 
     def _note_typical(self, form: ParameterForm, theta: PopulationParameter, name: str, *, exact: bool) -> None:
         p = form.parameter
-        lower, upper = bounds_of(theta)
-        low, high = p.transform.lower, p.transform.upper
-        if p.transform.kind == "identity":
-            low, high = -math.inf, math.inf
-        kept = (lower <= low and upper >= high) or (p.transform.kind == "log" and lower == 0.0 and math.isinf(upper))
-        if not exact:
-            kept = math.isinf(lower) and math.isinf(upper)
+        kept = self._bounds_kept(form, theta)
         if kept or theta.fixed:
             how = "" if exact else f", {theta.label} on the scale of the parameter"
             distribution = {"identity": "normal", "log": "logNormal", "logit": "logitNormal"}[p.transform.kind]
             reason = f"{name} = {{distribution={distribution}, typical={name}_pop}}{how}"
             kind = "lossless" if exact else "rule"
             self.entries.append(
-                Entry(construct=f"{p.name}, {theta.name}, {p.eta}", kind=kind, reason=reason, source=p.at)
+                Entry(construct=f"{p.name}, {theta.name}, {p.eta}", kind=kind, reason=reason, source=p.at, target=name)
             )
         else:
             self._lost_bounds(theta)
+
+    def _bounds_kept(self, form: ParameterForm, theta: PopulationParameter) -> bool:
+        """The THETA may be whatever the distribution allows its typical value to be."""
+        transform, base = form.parameter.transform, form.base
+        limits = [_scaled_limit(b, base.scale, transform) for b in bounds_of(theta)]
+        return math.isinf(limits[0]) and math.isinf(limits[1]) and base.factor.value != 0.0
 
     def _lost_bounds(self, theta: PopulationParameter) -> None:
         reason = (
@@ -186,12 +188,14 @@ class IndividualSection:
             beta = PopulationValue(self.names.fresh(f"beta_{name}_{covariate}"), number, True)
             uses.append(CovariateUse(covariate, (beta,)))
             reason = f"{covariate} on {name} with the coefficient {number:g}, which is fixed"
-            self._note_effect(form, reason)
+            self._note_effect(form, name, reason)
         return tuple(uses)
 
-    def _note_effect(self, form: ParameterForm, reason: str) -> None:
+    def _note_effect(self, form: ParameterForm, name: str, reason: str) -> None:
         construct = f"covariate effect on {form.parameter.name}"
-        self.entries.append(Entry(construct=construct, kind="rule", reason=reason, source=form.parameter.at))
+        self.entries.append(
+            Entry(construct=construct, kind="rule", reason=reason, source=form.parameter.at, target=name)
+        )
 
     def _category_item(self, function: Expression) -> str:
         """The categorical item of which `function` is 1 in some categories and 0 in the others; "": none."""
@@ -221,14 +225,16 @@ class IndividualSection:
             if k is not None and k not in made:
                 made[k] = self._beta(terms[k], 1.0, f"beta_{name}_{covariate}_{category:g}")
             coefficients.append(None if k is None else made[k])
-        self._note_effect(form, f"categories of {covariate} on {name}; the reference is where the code adds nothing")
+        self._note_effect(
+            form, name, f"categories of {covariate} on {name}; the reference is where the code adds nothing"
+        )
         return [CovariateUse(covariate, tuple(coefficients))]
 
     def _continuous(self, term, name: str, form: ParameterForm) -> CovariateUse:
         number, rest = scaled(term.factor)
         covariate = self.covariates.continuous(rest)
         beta = self._beta(term, number, f"beta_{name}_{covariate}")
-        self._note_effect(form, f"{covariate} on {name} with the coefficient {beta.name}")
+        self._note_effect(form, name, f"{covariate} on {name} with the coefficient {beta.name}")
         return CovariateUse(covariate, (beta,))
 
     def _beta(self, term, number: float, wanted: str) -> PopulationValue:
@@ -250,17 +256,26 @@ def _on_scale(value: float, scale: str, transform: Transform) -> float:
     return to_gaussian(transform, value) if scale == "logit" else value
 
 
+def _scaled_limit(bound: float, scale: str, transform: Transform) -> float:
+    """A bound of a THETA on the Gaussian scale: infinite where the distribution has the same."""
+    if scale == "" or math.isinf(bound):
+        return bound
+    if scale == "log":
+        return math.log(bound) if bound > 0.0 else -math.inf
+    if bound <= transform.lower:
+        return -math.inf
+    return math.inf if bound >= transform.upper else to_gaussian(transform, bound)
+
+
 def understood_forms(data: SourceData, needed) -> dict[str, ParameterForm]:
     """Forms such that no THETA is used twice. `needed(cuts)`: names of the source that the code still reads."""
     taken: set[str] = set()
+    stated = formulas(data.model)
     while True:
-        found = forms(data, taken)
+        found = forms(data, stated, taken)
         used: list[str] = [t for f in found.values() for t in f.thetas]
         cuts = {n: (f.parameter.at, f.value) for n, f in found.items()}
         again = {t for t in used if used.count(t) > 1} | (set(used) & needed(cuts))
         if not again - taken:
             return found
         taken |= again
-
-
-__all__ = ["Assign", "IndividualSection", "understood_forms"]

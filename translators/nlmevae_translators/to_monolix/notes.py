@@ -25,15 +25,15 @@ def data_entries(
     model = data.model
     at = model.data.at
 
-    def entry(construct: str, kind: EntryKind, reason: str) -> Entry:
-        return Entry(construct=construct, kind=kind, reason=reason, source=at)
+    def entry(construct: str, kind: EntryKind, reason: str, target: str = "") -> Entry:
+        return Entry(construct=construct, kind=kind, reason=reason, source=at, target=target)
 
     filters = model.data.ignore or model.data.accept or model.data.records
     n, kept = len(data.subject), len(rows.columns["ID"])
     reason = f"{kept} of the {n} records that are left of {model.data.path} are in a new file with Monolix's columns"
     if filters:
         reason += "; IGNORE, ACCEPT and RECORDS are applied"
-    found = [entry("$DATA, $INPUT", "rule", reason)]
+    found = [entry("$DATA, $INPUT", "rule", reason, "header")]
     if model.structural.compartments:
         found.append(entry(f"$SUBROUTINES {model.structural.solver_name}", "rule", _structure_reason(model)))
     for a in doses.administrations:
@@ -41,7 +41,7 @@ def data_entries(
         found.append(entry(f"doses into compartment {a.input.number}{codes}", "rule", f"administration {a.number}"))
     if "SS" in rows.columns:
         reason = f"NONMEM's steady state is exact, Monolix adds {n_doses} doses before the dose"
-        found.append(entry("SS=1", "lossy", reason))
+        found.append(entry("SS=1", "lossy", reason, "SS"))
     if np.any(data.run.dataset.evid == 4):
         found.append(entry("EVID=4", "rule", "event identifier 3: a reset and a dose; times go on"))
     if len(groups) > 1:
@@ -52,7 +52,7 @@ def data_entries(
         reason = f"regressor {name}"
         if ahead:
             reason += ": at each record the value of the next one, because Monolix carries values forward"
-        found.append(entry(item, "rule", reason))
+        found.append(entry(item, "rule", reason, name))
     return found
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from nlmevae.errors import Location
 from nlmevae.ir import ErrorCoefficient, ErrorPower, Model, ObservationModel
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.names import Names, is_plain
 from nlmevae_translators.to_monolix.population import PopulationValue
-from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.refusal import RefusedError
 
 _KINDS = {"additive": "constant", "proportional": "proportional", "combined1": "combined1", "combined2": "combined2"}
 
@@ -30,7 +31,7 @@ class OutcomeSection:
         """One outcome.
 
         Raises:
-            Refusal: Monolix has no such error model.
+            RefusedError: Monolix has no such error model.
         """
         error, place = group.observation.error, self._place()
         suffix = "" if alone else str(group.number)
@@ -45,22 +46,28 @@ class OutcomeSection:
         self.outcomes.append(name)
         arguments = ", ".join(p.name for p in found)
         self.lines.append(f"{name} = {{distribution=normal, prediction={prediction}, errorModel={kind}({arguments})}}")
-        self._note(group.observation, f"{name}: {kind}({arguments})", place)
+        self._note(group.observation, name, f"{kind}({arguments})", place)
 
-    def _place(self):
+    def _place(self) -> Location | None:
         return next((b.at for b in self.model.sigma), None)
 
     def _check(self, observation: ObservationModel) -> None:
         error, at = observation.error, self._place()
         if error.effect is not None:
-            raise Refusal(error.effect.eta, "a random effect on the residual error has no counterpart in Monolix", at)
+            raise RefusedError(
+                error.effect.eta, "a random effect on the residual error has no counterpart in Monolix", at
+            )
         if error.correlation is not None:
             names = " and ".join(error.correlation.names)
-            raise Refusal(f"correlation of {names}", "residual errors of one record are independent in Monolix", at)
+            raise RefusedError(
+                f"correlation of {names}", "residual errors of one record are independent in Monolix", at
+            )
         if observation.floor is not None or any(c.floor is not None for c in observation.censoring):
-            raise Refusal("Y", "a likelihood conditional on values above a limit has no counterpart in Monolix", at)
+            raise RefusedError(
+                "Y", "a likelihood conditional on values above a limit has no counterpart in Monolix", at
+            )
         if observation.scale == "logit":
-            raise Refusal("Y", "an outcome on the logit scale is not converted", at)
+            raise RefusedError("Y", "an outcome on the logit scale is not converted", at)
 
     def _coefficient(self, c: ErrorCoefficient, wanted: str) -> PopulationValue:
         key = c.parameter, abs(c.scale), "sd"
@@ -79,7 +86,7 @@ class OutcomeSection:
 
     def _new(self, parameter: str, scale: float, fixed: bool, wanted: str, *, kind: str) -> PopulationValue:
         if any(name == parameter for name, _, _ in self.parameters):
-            raise Refusal(parameter, "it is used by two residual errors with different factors", self._place())
+            raise RefusedError(parameter, "it is used by two residual errors with different factors", self._place())
         if kind == "sigma":
             for block in self.model.sigma:
                 if parameter in block.names:
@@ -89,7 +96,7 @@ class OutcomeSection:
         own = self.names.fresh(theta.label if is_plain(theta.label) and scale == 1.0 else wanted)
         return PopulationValue(own, scale * abs(theta.init), fixed)
 
-    def _note(self, observation: ObservationModel, text: str, place) -> None:
+    def _note(self, observation: ObservationModel, name: str, text: str, place: Location | None) -> None:
         error, kind = observation.error, "rule"
         reason = f"{text}; standard deviations instead of variances"
         if observation.scale == "log":
@@ -99,4 +106,4 @@ class OutcomeSection:
         if error.at_zero is not None:
             kind = "lossy"
             reason += f"; at a prediction of 0 the code has {error.at_zero:g} for W, Monolix has its own rule"
-        self.entries.append(Entry(construct="residual error", kind=kind, reason=reason, source=place))
+        self.entries.append(Entry(construct="residual error", kind=kind, reason=reason, source=place, target=name))

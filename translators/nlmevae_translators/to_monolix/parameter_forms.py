@@ -1,12 +1,25 @@
-"""What of each individual parameter [INDIVIDUAL] can say: its typical value, covariate effects, and what is left over."""
+"""What [INDIVIDUAL] can say of each individual parameter (typical value, covariate effects), and what is left over."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from nlmevae.ir import Binary, Call, Expression, IndividualParameter, Model, Number, Symbol
-from nlmevae_translators.to_monolix.algebra import ZERO, add, is_number, multiply, substitute
+import numpy as np
+
+from nlmevae.ir import (
+    Binary,
+    Call,
+    Expression,
+    IndividualParameter,
+    Model,
+    Number,
+    PopulationParameter,
+    Statement,
+    Symbol,
+    assignments,
+)
+from nlmevae_translators.to_monolix.algebra import ZERO, add, is_number, multiply
 from nlmevae_translators.to_monolix.flatten import Flattened
 from nlmevae_translators.to_monolix.gaussian_terms import Split, Term
 from nlmevae_translators.to_monolix.names import Names
@@ -62,7 +75,7 @@ def formulas(model: Model) -> dict[str, Expression]:
     """Every individual parameter as one expression of THETAs, ETAs, data items and the parameters before it."""
     program = model.executed
     code = (*program.pk, *program.error)
-    env: dict[str, Expression] = {name: ZERO for name in (*model.zero_etas, *model.epsilons)}
+    env: dict[str, Expression] = dict.fromkeys((*model.zero_etas, *model.epsilons), ZERO)
     flat = Flattened(names=Names(), env=env, inline=True)
     waiting = {p.name: p for p in model.individual_parameters}
     found: dict[str, Expression] = {}
@@ -79,9 +92,7 @@ def formulas(model: Model) -> dict[str, Expression]:
     return found
 
 
-def _assigns(statement, name: str, parameter: IndividualParameter) -> bool:
-    from nlmevae.ir import assignments
-
+def _assigns(statement: Statement, name: str, parameter: IndividualParameter) -> bool:
     return any(a.target == name and a.at == parameter.at for a in assignments((statement,)))
 
 
@@ -89,26 +100,16 @@ def _small(value: Expression) -> bool:
     return sum(1 for _, _ in zip(value.walk(), range(LARGEST_FORMULA + 1), strict=False)) <= LARGEST_FORMULA
 
 
-def forms(data: SourceData, taken: Collection[str]) -> dict[str, ParameterForm]:
-    """Of every parameter whose formula is understood; THETAs in `taken` are needed by the code and stay there."""
-    model = data.model
+def forms(data: SourceData, stated: Mapping[str, Expression], taken: Collection[str]) -> dict[str, ParameterForm]:
+    """Of every parameter whose formula (`formulas`) is understood; THETAs in `taken` are needed by the code and stay
+    there."""
     found = {}
-    for parameter in model.individual_parameters:
-        formula = formulas_of(model).get(parameter.name)
+    for parameter in data.model.individual_parameters:
+        formula = stated.get(parameter.name)
         form = None if formula is None else _form(data, parameter, formula, taken)
         if form is not None:
             found[parameter.name] = form
     return found
-
-
-def formulas_of(model: Model) -> Mapping[str, Expression]:
-    """`formulas`, computed once for each model."""
-    if _LAST.get("model") is not model:
-        _LAST.update(model=model, formulas=formulas(model))
-    return _LAST["formulas"]
-
-
-_LAST: dict = {}
 
 
 def _form(
@@ -129,7 +130,7 @@ def _form(
             continue
         number = isinstance(term.factor, Number)
         kept = bool(term.name) and term.name not in taken and _usable(term, thetas[term.name])
-        if term.mixed or (term.name and not kept):
+        if term.mixed or (term.name and not kept) or not np.all(np.isfinite(data.of(term.factor))):
             rest.append(term)
         elif not term.name and number:
             constant += term.factor.value
@@ -163,7 +164,7 @@ def _as_number(data: SourceData, term: Term) -> Expression:
     return term.factor if value is None else Number(value)
 
 
-def _usable(term: Term, theta) -> bool:
+def _usable(term: Term, theta: PopulationParameter) -> bool:
     """Its logarithm exists for all values it may have."""
     return term.scale == "" or (term.scale == "log" and theta.init > 0.0) or term.scale == "logit"
 
@@ -193,6 +194,3 @@ def scaled(function: Expression) -> tuple[float, Expression]:
             inner, rest = scaled(rest)
             return inner / value, rest
     return 1.0, function
-
-
-__all__ = ["ParameterForm", "formulas", "forms", "parameter_symbol", "scaled", "substitute"]

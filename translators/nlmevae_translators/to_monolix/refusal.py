@@ -6,7 +6,7 @@ from nlmevae.errors import Location
 from nlmevae_translators.report import Entry
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """There is no counterpart, and without the construct nothing sensible can be written."""
 
     def __init__(self, construct: str, reason: str, source: Location | None = None) -> None:

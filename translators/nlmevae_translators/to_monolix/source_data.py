@@ -39,12 +39,12 @@ class SourceData:
 
     @cached_property
     def time(self) -> np.ndarray:
-        """(n_rows,) TIME, which goes on where a reset sets it back; the rank of the record where there is none."""
+        """(n_rows,) TIME, which goes on where a reset sets it back; the rank within the subject where there is none."""
         if self.model.structural.compartments:
             return running_time(self.model, self.rows, self.run.dataset)
         if self.rows.index("time") is not None:
             return self.rows.of("time")
-        return np.arange(len(self.subject), dtype=float)
+        return (np.arange(len(self.subject)) - self.run.dataset.subject_ptr[self.subject]).astype(float)
 
     @cached_property
     def canonical(self) -> dict[str, str]:

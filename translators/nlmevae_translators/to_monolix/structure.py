@@ -17,7 +17,7 @@ from nlmevae_translators.to_monolix.flatten import Definition, Flattened, needed
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.individual import IndividualSection
 from nlmevae_translators.to_monolix.names import Names
-from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
 
@@ -56,9 +56,12 @@ class StructureWriter:
 
     def write(self) -> StructuralText:
         if past_flags(self.model.program):
-            raise Refusal("MTIME", "model event times have no counterpart in Monolix")
+            raise RefusedError("MTIME", "model event times have no counterpart in Monolix")
         formula = not self.model.structural.compartments
-        amounts = {f"A({c.number})": Symbol(self.names.fresh(f"A_{c.name.lower()}")) for c in self.model.structural.compartments}
+        amounts = {
+            f"A({c.number})": Symbol(self.names.fresh(f"A_{c.name.lower()}"))
+            for c in self.model.structural.compartments
+        }
         dynamic = self._run_pk(ahead=True)
         record = self._run_pk(ahead=False)
         system = [] if formula else self._system(dynamic, record, amounts)
@@ -125,8 +128,10 @@ class StructureWriter:
         for c in structural.compartments:
             if number[c.number]:
                 lines.append(f"compartment(cmt={number[c.number]}, amount={amounts[f'A({c.number})'].name})")
-        rates = {flow: self._argument(env[name], name) for name, flow in zip(
-            structural.rate_constants, structural.flows, strict=True)}
+        rates = {
+            flow: self._argument(env[name], name)
+            for name, flow in zip(structural.rate_constants, structural.flows, strict=True)
+        }
         for a in self.doses.administrations:
             ka = rates[1, 2] if hidden and a.input.compartment == 1 else None
             target = 1 if ka is not None else number[a.input.compartment]
@@ -147,7 +152,7 @@ class StructureWriter:
                 continue
             self._check_steady(env[name], name)
             if key == "p" and a.infusions:
-                raise Refusal(
+                raise RefusedError(
                     name, "F acts on the duration of an infusion in NONMEM and on its rate in Monolix",
                     self.model.data.at,
                 )  # fmt: skip
@@ -176,7 +181,7 @@ class StructureWriter:
         read = {n for d in definitions for n in d.value.names()} | value.names()
         moving = sorted(n for n in read if self.regressors.columns.get(n, ("", False))[1])
         if moving:
-            raise Refusal(name, f"it depends on {moving[0]}, which changes within a subject, and acts on doses")
+            raise RefusedError(name, f"it depends on {moving[0]}, which changes within a subject, and acts on doses")
 
     def _equations(self, dynamic: dict[str, Expression], record: dict[str, Expression], amounts: dict) -> list:
         items = self._items(names_read(self.model.executed.des), ahead=True)
@@ -227,9 +232,9 @@ class StructureWriter:
         flat.run(model.executed.error)
         value = flat.env.get("Y")
         if value is None:
-            raise Refusal("Y", "the code gives no prediction for these records")
+            raise RefusedError("Y", "the code gives no prediction for these records")
         if "DV" in value.names():
-            raise Refusal("Y", "the prediction reads DV")
+            raise RefusedError("Y", "the prediction reads DV")
         if isinstance(value, Symbol) and value.name in {d.name for d in self.definitions}:
             return value.name
         name = self.names.fresh(group.wanted_name)
@@ -257,7 +262,8 @@ class StructureWriter:
         if after and self.model.structural.compartments and "EQUATION:" not in system:
             lines += ["", "EQUATION:"]
         lines += self._lines(after)
-        lines += ["", "OUTPUT:", f"output = {outputs[0] if len(outputs) == 1 else '{' + ', '.join(outputs) + '}'}"]
+        shown = list(dict.fromkeys(outputs))
+        lines += ["", "OUTPUT:", f"output = {shown[0] if len(shown) == 1 else '{' + ', '.join(shown) + '}'}"]
         read = {n for d in everything if d.name in kept for n in d.value.names()} | set(words)
         return StructuralText(lines, outputs, frozenset(read), self.entries)
 
@@ -274,7 +280,7 @@ class StructureWriter:
 def _flow_lines(rates: dict[tuple[int, int], str], number: dict[int, int], *, hidden: bool) -> list[str]:
     lines, done = [], set()
     for (source, to), rate in rates.items():
-        if hidden and source == 1 or (source, to) in done:
+        if (hidden and source == 1) or (source, to) in done:
             continue
         back = rates.get((to, source))
         if to == 0:

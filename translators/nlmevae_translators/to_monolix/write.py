@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from nlmevae.ir import Model, names_read, needed_for
+from nlmevae.ir import Model, names_read
 from nlmevae.prepared_run import PreparedRun
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_monolix.algebra import ZERO
 from nlmevae_translators.to_monolix.correlations import correlation_lines
 from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.data_text import DataText, data_text
 from nlmevae_translators.to_monolix.doses import Doses
-from nlmevae_translators.to_monolix.flatten import Flattened
+from nlmevae_translators.to_monolix.flatten import Flattened, needed_definitions
 from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
 from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
 from nlmevae_translators.to_monolix.names import Names
 from nlmevae_translators.to_monolix.notes import data_entries, request_entries
 from nlmevae_translators.to_monolix.outcomes import OutcomeSection
 from nlmevae_translators.to_monolix.population import PopulationValue
-from nlmevae_translators.to_monolix.refusal import Refusal
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
 from nlmevae_translators.to_monolix.structure import StructuralText, StructureWriter
@@ -36,12 +37,24 @@ class Written:
     effects: dict[str, str] = field(default_factory=dict)
     main: str = ""
 
+    @property
+    def of_prior(self) -> tuple[Entry, ...]:
+        """What was left out although it is refused."""
+        return tuple(e for e in self.entries if e.kind == "refused")
 
-def to_monolix(run: PreparedRun, *, name: str, n_doses: int = STEADY_DOSES) -> Written:
-    """The project `name`.mlxtran with its model and data. Where it is refused there are no files."""
+
+def to_monolix(run: PreparedRun, *, name: str, n_doses: int = STEADY_DOSES, allow_lossy: bool = False) -> Written:
+    """The project `name`.mlxtran with its model and data. Where it is refused there are no files; a prior can be left
+    out where that is allowed."""
+    prior = run.model.prior
     try:
+        if prior is not None and allow_lossy:
+            reason = "left out: priors are not converted"
+            entry = Entry(construct=prior.stated_by, kind="refused", reason=reason, source=prior.at)
+            written = _write(replace(run, model=replace(run.model, prior=None)), name, n_doses)
+            return replace(written, entries=(entry, *written.entries))
         return _write(run, name, n_doses)
-    except Refusal as refusal:
+    except RefusedError as refusal:
         return Written(entries=(refusal.entry,))
 
 
@@ -49,10 +62,11 @@ def _write(run: PreparedRun, name: str, n_doses: int) -> Written:
     data, names = SourceData(run), Names()
     model = run.model
     if model.prior is not None:
-        raise Refusal(model.prior.stated_by, f"priors are not converted: {model.prior.remedy}", model.prior.at)
+        raise RefusedError(model.prior.stated_by, f"priors are not converted: {model.prior.remedy}", model.prior.at)
     doses = Doses(data)
     doses.check()
     groups = outcome_groups(data)
+    doses.check_observed(groups, names_read(model.executed.error))
     covariates = CovariateSection(data, names)
     regressors = Regressors(data, names)
     individual = IndividualSection(data, names, covariates)
@@ -72,11 +86,20 @@ def _write(run: PreparedRun, name: str, n_doses: int) -> Written:
         *data_entries(data, doses, groups, regressors, rows, n_doses), *request_entries(model),
     )  # fmt: skip
     effects = {d.eta: d.sd.name for d in individual.definitions if d.sd is not None}
-    return Written(files=files, entries=tuple(_placed(e, name) for e in found), effects=effects, main=f"{name}.mlxtran")
+    return Written(
+        files=files, entries=tuple(_placed(e, files) for e in found), effects=effects, main=f"{name}.mlxtran"
+    )
 
 
-def _placed(entry: Entry, name: str) -> Entry:
-    return entry if entry.target or entry.kind == "refused" else replace(entry, target=f"{name}.mlxtran")
+def _placed(entry: Entry, files: dict[str, str]) -> Entry:
+    """With the file and line that has the name in `target`."""
+    if not entry.target:
+        return entry
+    for file, text in files.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.startswith((f"{entry.target} = ", f"{entry.target}=")):
+                return replace(entry, target=f"{file}:{number}")
+    return replace(entry, target="")
 
 
 def _individual_level(data: SourceData, individual: IndividualSection, groups: list[OutcomeGroup]) -> None:
@@ -95,9 +118,11 @@ def _individual_level(data: SourceData, individual: IndividualSection, groups: l
             continue
         if eta in errors:
             reason = "a random effect on the residual error has no counterpart in Monolix"
-            raise Refusal(eta, reason, next((b.at for b in model.omega if eta in b.names), None))
+            raise RefusedError(eta, reason, next((b.at for b in model.omega if eta in b.names), None))
         wanted = f"eta_{names[eta]}" if eta in names else f"eta{eta[4:-1]}"
-        reason = "its form is none of Monolix's distributions: a parameter of its own with mean 0, which the model reads"
+        reason = (
+            "its form is none of Monolix's distributions: a parameter of its own with mean 0, which the model reads"
+        )
         individual.add_latent(eta, wanted, reason)
     for theta in model.thetas:
         if theta.name in needed:
@@ -111,15 +136,13 @@ def _check_errors(model: Model, read: frozenset[str] | set[str]) -> None:
         for part in (observation.error.a, observation.error.b, observation.error.power):
             if part is not None and part.parameter in read:
                 at = next((t.at for t in model.thetas if t.name == part.parameter), None)
-                raise Refusal(part.parameter, "it is part of the residual error and of the prediction", at)
+                raise RefusedError(part.parameter, "it is part of the residual error and of the prediction", at)
 
 
 def _needed(data: SourceData, cuts, groups: list[OutcomeGroup]) -> frozenset[str]:
     """Names of the source that structure and predictions read, with individual parameters cut off."""
     model = data.model
     program = model.executed
-    from nlmevae_translators.to_monolix.algebra import ZERO
-
     env = dict.fromkeys((*model.zero_etas, *model.epsilons), ZERO)
     flat = Flattened(names=Names(), env=env, cuts=cuts)
     flat.run(program.pk)
@@ -128,15 +151,11 @@ def _needed(data: SourceData, cuts, groups: list[OutcomeGroup]) -> frozenset[str
     wanted += [v for n, v in flat.env.items() if n.startswith("DADT(")]
     flat.run(program.error)
     wanted.append(flat.env.get("Y", ZERO))
-    from nlmevae_translators.to_monolix.flatten import needed_definitions
-
     kept = needed_definitions(flat.definitions, wanted)
     return frozenset(n for value in (*wanted, *(d.value for d in kept)) for n in value.names())
 
 
-def _model_file(
-    model: Model, individual: IndividualSection, regressors: Regressors, structure: StructuralText
-) -> str:
+def _model_file(model: Model, individual: IndividualSection, regressors: Regressors, structure: StructuralText) -> str:
     inputs = [d.name for d in individual.definitions if d.name in structure.read] + list(regressors.columns)
     lines = []
     if model.problem:
@@ -181,6 +200,3 @@ def _project(
         "logLikelihood(method = ImportanceSampling)", "", "[SETTINGS]", "GLOBAL:", f"exportpath = '{name}'",
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
-
-
-__all__ = ["STEADY_DOSES", "Written", "names_read", "needed_for", "to_monolix"]
