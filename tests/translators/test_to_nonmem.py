@@ -156,6 +156,16 @@ def test_names_nonmem_reserves_and_names_that_differ_by_case_are_changed(tmp_pat
     assert "; FX is F" in trip.text
 
 
+def test_variables_with_names_that_mean_something_in_a_stream(tmp_path):
+    names = ("IPRED", "W", "MU_1", "K12", "S1", "D1", "ALAG1", "CENS", "A_0", "PHI", "EXIT", "THEN", "XVID1", "DVID")
+    code = "\n".join(f"{name} = {k}" for k, name in enumerate(names, 1))
+    model = (
+        f"PK:\ndepot(target=Ac)\nEQUATION:\n{code}\nddt_Ac = -Cl/V*Ac\nCc = Ac/V*{'*'.join(names)}\n"
+        "OUTPUT:\noutput = Cc\n"
+    )
+    check(round_trip(written(tmp_path, ROWS, model=model), tmp_path))
+
+
 CENSORED = ["1,0,100,.,0,.", "1,1,.,3.1,0,.", "1,6,.,1.9,-1,.", "1,9,.,0.5,1,.", "1,12,.,0.5,1,0.1"]
 CENSORED += ["2,0,120,.,0,.", "2,2,.,3.3,0,.", "2,8,.,0.5,1,.", "2,9,.,0.7,-1,2"]
 CENS = "CENS = {use=censored}\nLIMIT = {use=limit}"

@@ -52,7 +52,8 @@ class StreamNames:
     def fresh(self, wanted: str) -> str:
         """A new name like `wanted`."""
         plain = re.sub(r"[^A-Z0-9_]", "_", wanted.upper()).strip("_") or "X"
-        plain = plain if plain[0].isalpha() else f"X{plain}"
+        # what begins with MU_ stays reserved whatever its ending
+        plain = plain if plain[0].isalpha() and not plain.startswith("MU_") else f"X{plain}"
         base = plain[:LONGEST].rstrip("_")
         found, number = base, 1
         while found in self._taken or is_reserved(found) or (self._avoid and self._avoid.match(found)):
