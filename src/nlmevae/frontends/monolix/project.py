@@ -12,30 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nlmevae.errors import Location
-from nlmevae.ir import Diagnostic, Expression, Statement
+from nlmevae.ir import Diagnostic, Expression, RowUse, Statement
 
-Use = Literal[
-    "identifier",
-    "time",
-    "observation",
-    "observationtype",
-    "amount",
-    "administration",
-    "rate",
-    "infusiontime",
-    "additionaldose",
-    "interdoseinterval",
-    "steadystate",
-    "eventidentifier",
-    "missingdependentvariable",
-    "censored",
-    "limit",
-    "occasion",
-    "covariate",
-    "regressor",
-    "ignored",
-    "ignoredline",
-]
 #: A population parameter's name, or a number in its place.
 NameOrNumber = str | float
 
@@ -54,7 +32,7 @@ class ColumnUse:
     """
 
     name: str
-    use: Use
+    use: RowUse
     categorical: bool = False
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -74,7 +52,7 @@ class DataFile:
     columns: tuple[ColumnUse, ...]
     at: Location | None = field(default=None, compare=False, repr=False)
 
-    def of(self, use: Use) -> tuple[ColumnUse, ...]:
+    def of(self, use: RowUse) -> tuple[ColumnUse, ...]:
         """The columns with this use, in header order."""
         return tuple(c for c in self.columns if c.use == use)
 

@@ -27,7 +27,6 @@ from nlmevae.frontends.monolix.project import (
     ObservationDefinition,
     RegroupedCovariate,
     Task,
-    Use,
     Variability,
 )
 from nlmevae.frontends.monolix.sections.data_file import TYPES
@@ -48,14 +47,14 @@ from nlmevae.frontends.monolix.text.nodes import Assignment, CallNode, ListNode,
 from nlmevae.frontends.monolix.text.split import Block, read_text
 from nlmevae.frontends.monolix.text.syntax import parse_block
 from nlmevae.frontends.nonmem.records import SourceText
-from nlmevae.ir import Diagnostic
+from nlmevae.ir import Diagnostic, RowUse
 
 BLOCKS = (
     "DESCRIPTION", "DATA", "VARIABLES", "COVARIATES", "INDIVIDUAL", "CORRELATION", "STRUCTURAL_MODEL", "OBSERVATIONS",
     "OBSERVATION", "TASKS",
 )  # fmt: skip
 #: Words of `headers` -> the use of the column.
-HEADERS: dict[str, Use] = {
+HEADERS: dict[str, RowUse] = {
     "ID": "identifier", "TIME": "time", "AMT": "amount", "DOSE": "amount", "Y": "observation", "DV": "observation",
     "X": "regressor", "COV": "covariate", "CAT": "covariate", "YTYPE": "observationtype", "ITYPE": "observationtype",
     "ADM": "administration", "RATE": "rate", "TINF": "infusiontime", "EVID": "eventidentifier",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nlmevae.errors import ModelSyntaxError, SemanticError, UnsupportedError
-from nlmevae.frontends.monolix.project import ColumnUse, DataFile, Use
+from nlmevae.frontends.monolix.project import ColumnUse, DataFile
 from nlmevae.frontends.monolix.text.entries import (
     Entries,
     assignments_of,
@@ -22,9 +22,10 @@ from nlmevae.frontends.monolix.text.entries import (
 from nlmevae.frontends.monolix.text.nodes import Assignment, ListNode, Node, Numeral, Quoted, Word
 from nlmevae.frontends.monolix.text.split import Block
 from nlmevae.frontends.monolix.text.syntax import parse_block
+from nlmevae.ir import RowUse
 
 #: Words of `use` -> the use. All but the last lines are Mlxtran's own names in lower case.
-USES: dict[str, Use] = {
+USES: dict[str, RowUse] = {
     "identifier": "identifier", "time": "time", "observation": "observation", "observationtype": "observationtype",
     "amount": "amount", "administration": "administration", "rate": "rate", "infusiontime": "infusiontime",
     "additionaldose": "additionaldose", "interdoseinterval": "interdoseinterval", "steadystate": "steadystate",
