@@ -27,7 +27,7 @@ from nlmevae.writers.monolix.log_likelihood import individual_ll_text, log_likel
 from nlmevae.writers.monolix.population_parameters import population_parameters_text
 from nlmevae.writers.monolix.predictions import predictions_name, predictions_text
 from nlmevae.writers.monolix.summary import summary_text
-from nlmevae.writers.monolix.tests import test_texts
+from nlmevae.writers.monolix.tests import texts_of_tests
 
 MANIFEST = "nlmevae-files.json"
 
@@ -59,7 +59,7 @@ def folder_texts(
         if len(values.draws):
             found[f"{where}/simulated{kind}.txt"] = simulated_text(people.labels, values, content.covariates)
     found["IndividualParameters/shrinkage.txt"] = shrinkage_text(content)
-    found |= {f"Tests/{name}": text for name, text in test_texts(content.tests).items()}
+    found |= {f"Tests/{name}": text for name, text in texts_of_tests(content.tests).items()}
     if fit.trace:
         found["ChartsData/Saem/CvParam.txt"] = convergence_text(fit, content.parameters)
     return found

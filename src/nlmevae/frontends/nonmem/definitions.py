@@ -294,10 +294,8 @@ def needed_names(program: Program, structural: StructuralModel, *wanted: str) ->
     reads: dict[str, set[str]] = {}
     for statements in (program.pk, program.des, program.error):
         collect_reads(statements, frozenset(), reads)
-    roots = {"Y", *wanted, *model_times(program), *structural.rate_constants}
+    roots = {"Y", *wanted, *model_times(program), *structural.program_names}
     roots |= {name for name in reads if name.startswith(("DADT(", "A_0("))}
-    for c in structural.compartments:
-        roots |= {n for n in (c.scale, c.bioavailability, c.lag, c.duration, c.rate, c.initial) if n}
     needed: set[str] = set()
     while roots:
         name = roots.pop()

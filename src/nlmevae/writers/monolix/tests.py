@@ -30,7 +30,7 @@ FILES = {
 }  # fmt: skip
 
 
-def test_texts(tests: FolderTests) -> dict[str, str]:
+def texts_of_tests(tests: FolderTests) -> dict[str, str]:
     """File name -> content."""
     found = {}
     for file, (field, header) in FILES.items():

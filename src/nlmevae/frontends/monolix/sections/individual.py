@@ -13,6 +13,7 @@ from nlmevae.frontends.monolix.project import (
     IndividualDefinition,
     Variability,
 )
+from nlmevae.frontends.monolix.sections.bounds import bounds_of
 from nlmevae.frontends.monolix.sections.covariates import categorical
 from nlmevae.frontends.monolix.text.entries import (
     Entries,
@@ -22,7 +23,6 @@ from nlmevae.frontends.monolix.text.entries import (
     name_of,
     name_or_number,
     names_of,
-    number_of,
     word_of,
 )
 from nlmevae.frontends.monolix.text.nodes import Assignment, CallNode, ListNode, Node, Operation, Pair, Word
@@ -104,7 +104,7 @@ def individual_definition(name: str, node: Assignment) -> IndividualDefinition:
     entries = Entries(node.value, of=f"the parameter {name}", known=DEFINITION_KEYS)
     distribution = word_of(entries.need("distribution"), "distribution of individual parameters", DISTRIBUTIONS)
     typical, gaussian = _typical(entries, name)
-    bounds = _bounds(entries, distribution, name)
+    bounds = bounds_of(entries, distribution, name)
     return IndividualDefinition(
         name=name,
         distribution=distribution,  # type: ignore[arg-type]
@@ -137,24 +137,6 @@ def _typical(entries: Entries, name: str) -> tuple[str | float, bool]:
         )
     value = name_or_number(entries.values[given[0]], f"{given[0]} of {name}")
     return value, given[0] == "mean"
-
-
-def _bounds(entries: Entries, distribution: str, name: str) -> tuple[float | None, float | None]:
-    lower, upper = entries.get("min"), entries.get("max")
-    if distribution != "logitnormal":
-        for bound in (lower, upper):
-            if bound is not None:
-                raise SemanticError(
-                    f"min and max have no meaning for a {distribution} distribution",
-                    hint="remove them, or use logitNormal",
-                    location=bound.at,
-                )
-        return None, None
-    low = 0.0 if lower is None else number_of(lower, f"min of {name}")
-    high = 1.0 if upper is None else number_of(upper, f"max of {name}")
-    if not low < high:
-        raise SemanticError(f"min of {name} is not below its max", hint="write min < max", location=entries.at)
-    return low, high
 
 
 def _terms(entries: Entries, name: str) -> tuple[CovariateTerm, ...]:

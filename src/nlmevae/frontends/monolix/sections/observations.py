@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nlmevae.errors import ModelSyntaxError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.project import ErrorModel, Fit, NameOrNumber, ObservationDefinition
+from nlmevae.frontends.monolix.sections.bounds import bounds_of
 from nlmevae.frontends.monolix.text.entries import (
     Entries,
     assignments_of,
@@ -15,7 +16,6 @@ from nlmevae.frontends.monolix.text.entries import (
     labels_of,
     name_of,
     name_or_number,
-    number_of,
     unknown_key,
     word_of,
 )
@@ -87,7 +87,7 @@ def observation_definition(name: str, node: Assignment) -> ObservationDefinition
             )
     given = entries.get("distribution")
     distribution = "normal" if given is None else word_of(given, "distribution of observations", DISTRIBUTIONS)
-    lower, upper = _bounds(entries, distribution, name)
+    lower, upper = bounds_of(entries, distribution, name)
     return ObservationDefinition(
         name=name,
         distribution=distribution,  # type: ignore[arg-type]
@@ -113,24 +113,6 @@ def _check_type(name: str, node: Assignment) -> None:
             )
         if kind != "continuous":
             word_of(item.value, "type of observation", ("continuous", *REFUSED_TYPES))
-
-
-def _bounds(entries: Entries, distribution: str, name: str) -> tuple[float | None, float | None]:
-    lower, upper = entries.get("min"), entries.get("max")
-    if distribution != "logitnormal":
-        for bound in (lower, upper):
-            if bound is not None:
-                raise SemanticError(
-                    f"min and max have no meaning for a {distribution} distribution",
-                    hint="remove them, or use logitNormal",
-                    location=bound.at,
-                )
-        return None, None
-    low = 0.0 if lower is None else number_of(lower, f"min of {name}")
-    high = 1.0 if upper is None else number_of(upper, f"max of {name}")
-    if not low < high:
-        raise SemanticError(f"min of {name} is not below its max", hint="write min < max", location=entries.at)
-    return low, high
 
 
 def _error_model(entries: Entries, name: str) -> ErrorModel:
