@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nlmevae.errors import UnsupportedError
@@ -13,6 +13,7 @@ from nlmevae.frontends.nonmem.records import SourceText
 
 _INPUT = re.compile(r"(?<![\w.])input\s*=\s*(\{[^{}]*\}|[\w.]+)")
 _FILE = re.compile(r"(?<![\w.])(?:file|path)\s*=\s*(['\"])(.*?)\1")
+_EQUATION = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=\s*([^{}]+?)\s*$")
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 
 
@@ -39,11 +40,21 @@ class ProjectEdit:
         """A column that [COVARIATE] reads."""
         self._inputs.setdefault("COVARIATE", []).append(name)
 
-    def add_covariate(self, value: str, name: str, taken: set[str]) -> str:
-        """The name of a covariate with this value, a new one unless it was added before."""
+    def add_covariate(self, value: str, name: str, taken: set[str], used: Collection[str] = ()) -> str:
+        """The name of a covariate with this value, a new one unless it was added before or the project has one that is
+        none of `used`."""
+        known = self._known_covariates().get(value.replace(" ", ""), "")
+        if known and known not in used:
+            return known
         if value not in self._covariates:
             self._covariates[value] = fresh(name, taken)
         return self._covariates[value]
+
+    def _known_covariates(self) -> dict[str, str]:
+        """Equation without blanks -> the name of the covariate it defines."""
+        lines = [b.code for b in self._of("MODEL", "COVARIATE") if b.label == "EQUATION"]
+        found = [m for text in lines for line in text.splitlines() if (m := _EQUATION.match(line))]
+        return {match[2].replace(" ", ""): match[1] for match in reversed(found)}
 
     def add_individual_inputs(self, names: Sequence[str], covariate: str, categories: tuple[str, ...]) -> None:
         """Names that [INDIVIDUAL] reads; with `categories`, the declaration of the covariate."""
@@ -55,8 +66,9 @@ class ProjectEdit:
         """Entries of <PARAMETER>, estimated."""
         self._parameters |= values
 
-    def replace_definition(self, name: str, text: str) -> None:
-        """The entry `name = {...}` of [INDIVIDUAL] DEFINITION.
+    def replace_definition(self, name: str, new: Callable[[str, str], str]) -> None:
+        """The entry `name = {...}` of [INDIVIDUAL] DEFINITION, by what `new` makes of its text and of its text without
+        comments.
 
         Raises:
             UnsupportedError: it is not found.
@@ -64,8 +76,9 @@ class ProjectEdit:
         head = re.compile(rf"(?<![\w.]){re.escape(name)}\s*=\s*\{{")
         for block in self._of("MODEL", "INDIVIDUAL"):
             if block.label == "DEFINITION" and (match := head.search(block.code)):
-                end = _closing(block.code, match.end() - 1)
-                self._replaced.append((block.start + match.start(), block.start + end + 1, text))
+                start, end = match.start(), _closing(block.code, match.end() - 1) + 1
+                text = new(block.text[start:end], block.code[start:end])
+                self._replaced.append((block.start + start, block.start + end, text))
                 return
         raise UnsupportedError(
             f"the definition of {name} is not found in [INDIVIDUAL]", hint="add its covariates by hand"
@@ -76,6 +89,15 @@ class ProjectEdit:
         for block in (*self._of("DATAFILE", "FILEINFO"), *self._of("MODEL", "LONGITUDINAL")):
             for match in _FILE.finditer(block.code):
                 self._replaced.append((block.start + match.start(2), block.start + match.end(2), moved(match[2])))
+
+    def set_values(self, values: Mapping[str, float]) -> None:
+        """`value=` of entries of <PARAMETER>; names without an entry are left out."""
+        for block in self._of("PARAMETER", ""):
+            for name, value in values.items():
+                entry = re.compile(rf"(?<![\w.]){re.escape(name)}\s*=\s*\{{[^{{}}]*?\bvalue\s*=\s*([^\s,{{}}]+)")
+                if match := entry.search(block.code):
+                    number = f"{value:.6g}"
+                    self._replaced.append((block.start + match.start(1), block.start + match.end(1), number))
 
     def replace_setting(self, key: str, old: str, new: str) -> None:
         """``key = 'old'`` of <MONOLIX> [SETTINGS]."""

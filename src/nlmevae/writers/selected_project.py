@@ -9,7 +9,7 @@ read back and must state the selected model and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from nlmevae.frontends.monolix.project import CategoricalCovariate, IndividualDe
 from nlmevae.frontends.monolix.read import project_of
 from nlmevae.frontends.monolix.sections.files import LIBRARY, resolved_path
 from nlmevae.frontends.monolix.text.split import is_colon_project, read_text
-from nlmevae.frontends.nonmem.records import source_text
+from nlmevae.frontends.nonmem.records import SourceText, source_text
 from nlmevae.ir import Candidate, Model, ProjectCovariate
+from nlmevae.writers.definition_edit import with_terms
 from nlmevae.writers.project_edit import ProjectEdit
 from nlmevae.writers.selected_control_stream import SelectedEffect, SelectedText
 from nlmevae.writers.selected_model_check import WrittenEffect, difference
@@ -61,23 +62,51 @@ def selected_project(
             "effects cannot be written into a project of Monolix 4", hint="save it with a newer Monolix, then select"
         )
     project = project_of(source)
+    target = path.parent if folder is None else Path(folder)
+    try:
+        return _written(model, effects, source, project, target, name or path.name, whole=False)
+    except UnsupportedError:  # the definition is written in a way that has no place for them
+        return _written(model, effects, source, project, target, name or path.name, whole=True)
+
+
+def _written(
+    model: Model,
+    effects: Sequence[SelectedEffect],
+    source: SourceText,
+    project: Project,
+    folder: Path,
+    name: str,
+    *,
+    whole: bool,
+) -> SelectedText:
+    """With covariates put into the definitions as they are written, or with the `whole` of each written anew."""
     edit = ProjectEdit(source)
     taken = {*edit.words(), *(p.name for p in project.parameters)}
     shown = {c.item: c for c in model.project.covariates} if model.project is not None else {}
-    added = [_terms(e, model, shown, edit, taken) for e in effects]
+    used = {d.name: [t.covariate for t in d.terms] for d in project.individual}
+    added = [_terms(e, model, shown, edit, taken, used) for e in effects]
     for definition in project.individual:
         mine = [t for e, t in zip(effects, added, strict=True) if _parameter(model, e.candidate) == definition.name]
         if mine:
-            edit.replace_definition(definition.name, definition_text(definition, mine))
+            edit.replace_definition(definition.name, lambda *text, d=definition, m=mine: _new(d, m, *text, whole=whole))
     for terms in added:
         declared = next((c for c in project.covariates if c.name == terms.covariate), None)
         categories = declared.categories if isinstance(declared, CategoricalCovariate) else ()
         edit.add_individual_inputs([terms.covariate, *terms.values], terms.covariate, categories)
         edit.add_parameters(terms.values)
-    target = path.parent if folder is None else Path(folder)
-    _move(edit, path.parent, target)
+    old = Path(model.source.path).parent
+    _move(edit, old, folder)
     _export(edit, project)
-    return _verified(model, effects, added, edit.text(), str(target / (name or path.name)))
+    return _verified(model, effects, added, edit.text(), str(folder / name))
+
+
+def _new(definition: IndividualDefinition, added: Sequence[_Terms], text: str, code: str, *, whole: bool) -> str:
+    """The definition with more covariates; `text` is how it is written, `code` the same without comments."""
+    if whole:
+        return definition_text(definition, added)
+    names, values = [t.covariate for t in added], [_coefficient(t.coefficients) for t in added]
+    written = with_terms(text, code, names, values, len(definition.terms))
+    return definition_text(definition, added) if written is None else written
 
 
 def check_project_can_be_written(model: Model, candidates: Iterable[Candidate]) -> None:
@@ -131,7 +160,12 @@ def _parameter(model: Model, candidate: Candidate) -> str:
 
 
 def _terms(
-    effect: SelectedEffect, model: Model, shown: dict[str, ProjectCovariate], edit: ProjectEdit, taken: set[str]
+    effect: SelectedEffect,
+    model: Model,
+    shown: dict[str, ProjectCovariate],
+    edit: ProjectEdit,
+    taken: set[str],
+    used: Mapping[str, Sequence[str]],
 ) -> _Terms:
     """The covariate to be named in the definition, which may be a new one, and its coefficients."""
     candidate, column = effect.candidate, effect.candidate.columns[0]
@@ -149,7 +183,8 @@ def _terms(
     centre = f"{column.centre:.15g}"
     log = column.shape == "log"
     value = f"log({covariate.name}/{centre})" if log else f"{covariate.name} - {centre}".replace("- -", "+ ")
-    name = edit.add_covariate(value, f"{'log' if log else 'c'}{covariate.name}", taken)
+    wanted = f"{'log' if log else 'c'}{covariate.name}"
+    name = edit.add_covariate(value, wanted, taken, used.get(parameter, ()))
     beta = fresh(f"beta_{parameter}_{name}", taken)
     return _Terms(covariate=name, coefficients=(beta,), values={beta: effect.beta[0]})
 

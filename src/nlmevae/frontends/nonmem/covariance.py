@@ -97,6 +97,42 @@ def read_covariance(records: tuple[Record, ...], effect: str) -> tuple[tuple[Cov
     return tuple(result), aliases
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockPlace:
+    """Where the initial estimates of one block are written.
+
+    Attributes:
+        values: of the lower triangle by rows; () where it has none of its own (SAME, VALUES).
+        options: SD, CORRELATION, CHOLESKY, as they apply to them.
+        filled: VALUES(diagonal,off-diagonal) instead of values.
+        record: the record it stands in.
+    """
+
+    values: tuple[Location, ...]
+    options: frozenset[str]
+    filled: bool
+    record: Record
+
+
+def covariance_places(records: tuple[Record, ...]) -> tuple[BlockPlace, ...]:
+    """Of all blocks of $OMEGA or $SIGMA in order; values of ``(0.1)x3`` share their place."""
+    found: list[BlockPlace] = []
+    for record in records:
+        words = _sort(scan(record), record)
+        if words.same:
+            same = BlockPlace(values=(), options=frozenset(), filled=False, record=record)
+            found += [same] * words.same
+        elif words.is_block:
+            options, values = frozenset(words.options), tuple(v.at for v in words.values)
+            filled = words.filled is not None
+            found.append(BlockPlace(values=values, options=options, filled=filled, record=record))
+        else:
+            found += [
+                BlockPlace(values=(v.at,), options=v.options, filled=False, record=record) for v in words.values
+            ]
+    return tuple(found)
+
+
 def _sort(tokens: list[Token], record: Record) -> _Words:
     words = _Words(record)
     name: str | None = None

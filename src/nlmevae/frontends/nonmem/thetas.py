@@ -11,7 +11,7 @@ $THETA  CL=(0,1)             named: code may read THETA(CL)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nlmevae.errors import Location, ModelSyntaxError, NlmevaeError, SemanticError, UnsupportedError
 from nlmevae.frontends.nonmem.labels import label_from_comment, unique_labels
@@ -33,6 +33,21 @@ class _Entry:
     name: str | None
     comment: str
     at: Location
+    value: Token | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThetaPlace:
+    """Where one initial estimate is written: `value` the number, `whole` with its bounds and without ``xN``."""
+
+    value: Location
+    whole: Location
+
+
+def theta_places(records: tuple[Record, ...]) -> tuple[ThetaPlace, ...]:
+    """Of all THETAs in order; those of ``(0,1)x3`` share their place."""
+    entries = [entry for record in records for entry in _entries(record)]
+    return tuple(ThetaPlace(value=e.value.at if e.value else e.at, whole=e.at) for e in entries)
 
 
 def read_thetas(records: tuple[Record, ...]) -> tuple[tuple[PopulationParameter, ...], dict[str, str]]:
@@ -94,7 +109,7 @@ def _word(token: Token, entries: list[_Entry], name: str | None) -> None:
         pass
     else:
         value = estimate_of(token)
-        entries.append(_Entry(value, -math.inf, math.inf, False, name, "", token.at))
+        entries.append(_Entry(value, -math.inf, math.inf, False, name, "", token.at, token))
 
 
 def _bounded(tokens: list[Token], name: str | None) -> _Entry:
@@ -123,7 +138,13 @@ def _bounded(tokens: list[Token], name: str | None) -> _Entry:
     at = _span(opening, tokens[-1])
     if low > high:
         raise SemanticError("the lower bound is above the upper bound", hint="write (low, init, up)", location=at)
-    return _Entry(init, low, high, fixed, name, "", at)
+    return _Entry(init, low, high, fixed, name, "", at, _number_token(inner))
+
+
+def _number_token(inner: list[Token]) -> Token:
+    """The initial estimate of one to three numbers."""
+    slots = [token for part in groups(inner) for token in (part or [None])]
+    return slots[0] if len(slots) == 1 else slots[1]
 
 
 def _values(inner: list[Token], opening: Token) -> list[float | None]:
@@ -145,11 +166,11 @@ def _span(first: Token, last: Token) -> Location:
 
 
 def _fixed(e: _Entry) -> _Entry:
-    return _Entry(e.init, e.lower, e.upper, True, e.name, e.comment, e.at)
+    return replace(e, fixed=True)
 
 
 def _named(e: _Entry, name: str | None) -> _Entry:
-    return _Entry(e.init, e.lower, e.upper, e.fixed, e.name or name, e.comment, e.at)
+    return replace(e, name=e.name or name)
 
 
 def _commented(entries: list[_Entry], record: Record) -> list[_Entry]:
@@ -157,7 +178,7 @@ def _commented(entries: list[_Entry], record: Record) -> list[_Entry]:
     lines = [e.at.line for e in entries]
     starts = record.source.line_starts
     return [
-        _Entry(e.init, e.lower, e.upper, e.fixed, e.name, comment_after(record, starts[e.at.line - 1]), e.at)
+        replace(e, comment=comment_after(record, starts[e.at.line - 1]))
         if lines.count(e.at.line) == 1
         else e
         for e in entries
