@@ -374,6 +374,7 @@ def select(
     out: str | os.PathLike[str] | None = None,
     write: bool = False,
     overwrite: bool = False,
+    final_estimates: bool = False,
     resume: bool = False,
     checkpoint_every: float = USUAL_SECONDS,
     progress: Callable[[ProgressEvent], None] | None = None,
@@ -389,6 +390,8 @@ def select(
             form in place of a linear effect that has no counterpart.
         data, out, write, overwrite, resume, checkpoint_every, progress: as in `fit`; the files are those of
             ``<run>_selected``.
+        final_estimates: all estimates become initial values of the selected model's text; without it only the
+            coefficients of the new effects do.
         settings: fields of `SelectionSettings` (criterion, audit, ...) and of `FitSettings` (method, seed, ...).
 
     Returns:
@@ -405,10 +408,13 @@ def select(
     )  # fmt: skip
     chosen = with_stated_seed(chosen, prepared.model, settings)
     if not write and out is None:
-        return run_selection(prepared, chosen, selection, progress=progress)
+        return run_selection(prepared, chosen, selection, progress=progress, final_estimates=final_estimates)
     files = open_selection_files(prepared, out=out, overwrite=overwrite)
     resumption = selection_resumption(prepared, chosen, selection, files, resume=resume, every=checkpoint_every)
-    result = run_selection(prepared, chosen, selection, files=files, progress=progress, resumption=resumption)
+    result = run_selection(
+        prepared, chosen, selection, files=files, progress=progress, resumption=resumption,
+        final_estimates=final_estimates,
+    )  # fmt: skip
     files.finish(result)
     resumption.done(result.fit)
     return result
@@ -539,9 +545,11 @@ def run_selection(
     files: SelectionFiles | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
     resumption: Resumption | None = None,
+    final_estimates: bool = False,
 ) -> SelectionResult:
     """Search, write the selected model, fit it as written. The caller writes the files (`files.finish`), then ends
     the resumption (`resumption.done`)."""
+    from nlmevae.after_fit import text_at_estimates
     from nlmevae.estimation.search import fit_of_selected, search_effects
     from nlmevae.estimation.search_evidence import Evidence, evidence_of
     from nlmevae.estimation.search_report import search_report
@@ -553,6 +561,8 @@ def run_selection(
         )
         selected, text = selected_model(prepared, outcome, files)
         fit = with_warnings(fit_of_selected(outcome, selected, progress), resumption)
+        if final_estimates:
+            text, fit = text_at_estimates(text, selected.model, fit)
 
     def report(evidence: Evidence, *, audit: str) -> SelectionResult:
         exchangeable = prepared.search.exchangeable

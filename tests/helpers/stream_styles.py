@@ -58,7 +58,13 @@ def stream_text(style: Style) -> str:
     """The control stream."""
     head = ["$PROBLEM styles", "$INPUT ID TIME AMT DV WT SEX AGE", "$DATA data.csv IGNORE=@"]
     head += _abbreviations(style) + ["$SUBROUTINES ADVAN1 TRANS2", ""]
-    code = ["$PK", *(_line(style, text, k) for k, text in enumerate(_pk(style))), "", "$ERROR", _line(style, "Y = F + F*EPS(1)", 0)]
+    code = [
+        "$PK",
+        *(_line(style, text, k) for k, text in enumerate(_pk(style))),
+        "",
+        "$ERROR",
+        _line(style, "Y = F + F*EPS(1)", 0),
+    ]
     variances = ["$OMEGA 0.1 ; IIV_CL", "$OMEGA 0.2", "$SIGMA 0.04"]
     last = ["$ESTIMATION METHOD=1 INTERACTION MAXEVAL=9999", "$COVARIANCE ; and no more"]
     thetas = _thetas(style)
@@ -96,7 +102,13 @@ def _pk(style: Style) -> list[str]:
         case "mu":
             lines = [f"MU_1 = LOG({cl})", f"CL = EXP(MU_1 + {one})", f"MU_2 = LOG({v})", f"V = EXP(MU_2+{two})"]
         case "mu_log":
-            lines = [f"LTVCL = LOG({cl})", "MU_1 = LTVCL", f"CL = EXP(MU_1+{one})", f"MU_2 = LOG({v})", f"V = EXP({two} + MU_2)"]
+            lines = [
+                f"LTVCL = LOG({cl})",
+                "MU_1 = LTVCL",
+                f"CL = EXP(MU_1+{one})",
+                f"MU_2 = LOG({v})",
+                f"V = EXP({two} + MU_2)",
+            ]
         case "if_block":
             lines = [
                 "IF (AGE.GT.65) THEN", f"  CL = {cl}*0.8*EXP({one})", "ELSE", f"  CL = {cl}*EXP({one})", "ENDIF",

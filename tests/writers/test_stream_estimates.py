@@ -103,6 +103,17 @@ def test_more_digits_where_six_are_no_covariance_matrix():
     assert np.linalg.eigvalsh(matrix)[0] > 0.0
 
 
+def test_a_block_of_which_the_data_show_a_part_is_refused_by_name():
+    text = stream(sigma="$SIGMA BLOCK(2) 0.04 0.01 0.04").replace(
+        "Y = F + F*EPS(1)", "IF (DVID.EQ.1) THEN\nY = F + F*EPS(1)\nELSE\nY = F + F*EPS(2)\nENDIF"
+    )
+    text = text.replace("AMT DV", "AMT DV DVID")
+    model = parse_control_stream(text, "run1.ctl")
+    with pytest.raises(UnsupportedError, match=r"\$SIGMA BLOCK\(2\): the data show only some") as refused:
+        stream_at(text, "run1.ctl", model)
+    assert refused.value.location.line == 17
+
+
 def test_values_that_cannot_be_read_back_are_refused_by_name():
     text = stream(omega="$OMEGA BLOCK(1) 0.1\n$OMEGA BLOCK(1) SAME")
     wrong = target(text, omega=((0.09, 0.0), (0.0, 0.25)))

@@ -47,6 +47,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     _add_decision_arguments(parser.add_argument_group("how it is decided"))
     add_run_arguments(parser)
     add_result_arguments(parser)
+    parser.add_argument(
+        "--final-estimates",
+        action="store_true",
+        help="write all estimates as initial values into the selected model (default: those of the new effects)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -138,7 +143,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print_notes(resumption.notes)
     with one_interrupt():
-        result = _select(prepared, settings, decision, files, resumption, quiet=arguments.quiet)
+        result = _select(
+            prepared, settings, decision, files, resumption,
+            quiet=arguments.quiet, final_estimates=arguments.final_estimates,
+        )  # fmt: skip
     with interrupts_held():
         try:
             code = _finish(result, files, quiet=arguments.quiet)
@@ -170,12 +178,16 @@ def _select(
     resumption: Resumption,
     *,
     quiet: bool,
+    final_estimates: bool,
 ) -> SelectionResult:
     from nlmevae.cli.progress import make_progress
     from nlmevae.pipeline import run_selection
 
     with make_progress(prepared, what="selecting covariates for", quiet=quiet) as progress:
-        return run_selection(prepared, settings, decision, files=files, progress=progress.update, resumption=resumption)
+        return run_selection(
+            prepared, settings, decision, files=files, progress=progress.update, resumption=resumption,
+            final_estimates=final_estimates,
+        )  # fmt: skip
 
 
 def _finish(result: SelectionResult, files: SelectionFiles, *, quiet: bool) -> int:

@@ -39,7 +39,9 @@ def with_terms(
     if names is None or values is None:
         return None
     several = code[names[0]] == "{"
-    new = sorted((_joined(text, names, covariates, several), _joined(text, values, coefficients, several)), reverse=True)
+    new = sorted(
+        (_joined(text, names, covariates, several), _joined(text, values, coefficients, several)), reverse=True
+    )
     for start, stop, written in new:
         text = text[:start] + written + text[stop:]
     return text

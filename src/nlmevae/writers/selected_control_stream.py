@@ -15,7 +15,7 @@ from nlmevae.ir import Candidate, IndividualParameter, Model
 from nlmevae.writers.effect_code import EffectCode, FreeNames, Spelling, effect_code, number_text
 from nlmevae.writers.effect_styles import STYLES, Place, place_of
 from nlmevae.writers.selected_model_check import WrittenEffect, difference
-from nlmevae.writers.stream_edit import Edit, append_thetas, apply_edits, move_data, wrap_new_lines
+from nlmevae.writers.stream_edit import Edit, ThetaStyle, append_thetas, apply_edits, move_data, wrap_new_lines
 
 #: Initial estimate where a coefficient is 0, which NONMEM refuses.
 SMALL_START = 0.001
@@ -181,14 +181,19 @@ class _Writing:
         written = _numbered(self.model, effects)
         names = FreeNames(self.stream.source.text)
         edits, used = self.data_edits(), {}
+        starts, in_code = self._new_thetas(effects, written)
         for name, style in styles.items():
-            mine = [(w.candidate, w.thetas) for w in written if w.candidate.parameter == name]
+            mine = [
+                (w.candidate, tuple(in_code.get(t, t) for t in w.thetas))
+                for w in written
+                if w.candidate.parameter == name
+            ]
             used[name], planned = _plan(self.place(name), mine, names, style)
             if planned is None:
                 return None, ""
             edits += planned
         if effects:
-            edits.append(append_thetas(self.stream, _start_values(self.model, effects)))
+            edits.append(append_thetas(self.stream, self.theta_style, starts))
         text = wrap_new_lines(apply_edits(self.stream.source.text, edits), self.stream.source.text)
         try:
             model = parse_control_stream(text, self.model.source.path)
@@ -205,6 +210,23 @@ class _Writing:
             notes=_notes(self.stream) if effects else (),
         )
         return result, ""
+
+    @property
+    def theta_style(self) -> ThetaStyle:
+        return ThetaStyle.of(self.stream)
+
+    def _new_thetas(
+        self, effects: Sequence[SelectedEffect], written: Sequence[WrittenEffect]
+    ) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """(initial estimate, label) of each coefficient; and how code reads it, where that is not by number."""
+        style = self.theta_style
+        starts = [(value, style.cased(label)) for value, label in _start_values(self.model, effects)]
+        if not style.named:
+            return starts, {}
+        names = FreeNames(self.stream.source.text)
+        starts = [(value, style.cased(names.take(label))) for value, label in starts]
+        thetas = [theta for w in written for theta in w.thetas]
+        return starts, {t: f"THETA({name})" for t, (_, name) in zip(thetas, starts, strict=True)}
 
     def data_edits(self) -> list[Edit]:
         if self.folder is None:

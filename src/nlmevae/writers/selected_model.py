@@ -8,9 +8,11 @@ from pathlib import Path
 from nlmevae.frontends.nonmem.read import parse_control_stream
 from nlmevae.ir import Candidate, Model
 from nlmevae.writers import selected_control_stream, selected_project
+from nlmevae.writers.project_estimates import project_at
 from nlmevae.writers.selected_control_stream import SelectedEffect, SelectedText
+from nlmevae.writers.stream_estimates import stream_at
 
-__all__ = ["SelectedEffect", "check_can_be_written", "read_selected", "selected_text"]
+__all__ = ["SelectedEffect", "check_can_be_written", "read_selected", "selected_text", "text_at"]
 
 
 def selected_text(model: Model, effects: Sequence[SelectedEffect], *, path: Path) -> SelectedText:
@@ -39,3 +41,15 @@ def check_can_be_written(model: Model, candidates: Iterable[Candidate]) -> None:
         selected_project.check_project_can_be_written(model, candidates)
     else:
         selected_control_stream.check_can_be_written(model, candidates)
+
+
+def text_at(text: str, path: Path, target: Model) -> tuple[str, tuple[str, ...]]:
+    """The text of the file `path` with the values of `target`, the same model at other numbers, as initial ones; and
+    what the user should know about them.
+
+    Raises:
+        UnsupportedError: they cannot be written.
+    """
+    if target.source.format == "monolix":
+        return project_at(text, str(path), target), ()
+    return stream_at(text, str(path), target)

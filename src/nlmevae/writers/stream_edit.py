@@ -22,6 +22,8 @@ LONGEST_LINE = 160
 _COMMENT = re.compile(r";[^\r\n]*")
 _CONTINUATION = re.compile(r"&(?=[ \t]*(?:\r\n|\r|\n|\Z))")
 _BREAK = re.compile(r"(?<![*])[*](?![*])|(?<![*/(=,])(?<![\dED.][ED])[+-]", re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t]*")
+_COMMENT_HEAD = re.compile(r"(;+[ \t]*)(?:(\d+)([ \t]*[.:)][ \t]*))?")
 _NEEDS_QUOTES = re.compile(r"[\s(),=;'\"]")
 
 
@@ -181,27 +183,84 @@ def _wrapped(line: str, end: str) -> str:
 
 
 # records ------------------------------------------------------------------------------------------
-def append_thetas(stream: ControlStream, values: Sequence[tuple[str, str]]) -> Edit:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThetaStyle:
+    """How the user writes the last value of $THETA, which new ones follow.
+
+    Attributes:
+        stop: end of its line.
+        start: what a new line begins with: blanks, or the record's name where every value has a record.
+        named: values have names, ``CL=(0,4)``, which code reads as THETA(CL).
+        before: what stands between value and comment; `column`: where the comment begins, -1 if it is not aligned.
+        comment: what the comment begins with (``; ``); `number`, `behind`: ``; 2. `` goes on as ``; 3. ``.
+        lower: labels are in lower case.
+    """
+
+    stop: int
+    start: str
+    named: bool = False
+    before: str = " "
+    column: int = -1
+    comment: str = "; "
+    number: int | None = None
+    behind: str = ""
+    lower: bool = False
+
+    @classmethod
+    def of(cls, stream: ControlStream) -> ThetaStyle:
+        source = stream.source
+        record = stream.named("THETA")[-1]
+        tokens = scan(record)
+        begin, stop = line_start(source, tokens[-1].start), line_stop(source, tokens[-1].start)
+        line = source.text[begin:stop]
+        start = line[: len(line) - len(line.lstrip())]
+        if begin == line_start(source, record.body - 1):
+            gap = _BLANKS.match(source.text, record.body).group()
+            start = source.text[begin : record.body] + (gap or " ")
+        names = [tokens[k - 1].text for k, t in enumerate(tokens) if t.kind == "=" and k and t.start >= begin]
+        code, mark, text = line.partition(";")
+        found = _COMMENT_HEAD.match(mark + text)
+        if found is None:
+            lower = bool(names) and names[-1] == names[-1].lower()
+            return cls(stop=stop, start=start, named=bool(names), lower=lower)
+        before = code[len(code.rstrip()) :]
+        label = text[found.end() - 1 :]
+        return cls(
+            stop=stop,
+            start=start,
+            named=bool(names),
+            before=before,
+            column=-1 if "\t" in line else len(code),
+            comment=found[1],
+            number=None if found[2] is None else int(found[2]),
+            behind=found[3] or "",
+            lower=label == label.lower() != label.upper(),
+        )
+
+    def cased(self, label: str) -> str:
+        return label.lower() if self.lower else label
+
+    def line(self, value: str, label: str, k: int) -> str:
+        """The line of the new value number `k`, from 0."""
+        if self.named:
+            return f"{self.start}{label}={value}"
+        code, before = self.start + value, self.before
+        if self.column >= 0:
+            before = " " * max(self.column - len(code), min(1, len(before)))
+        number = "" if self.number is None else f"{self.number + 1 + k}{self.behind}"
+        return f"{code}{before}{self.comment}{number}{label}"
+
+
+def append_thetas(stream: ControlStream, style: ThetaStyle, values: Sequence[tuple[str, str]]) -> Edit:
     """Lines after the last value of the last $THETA record, as the user writes them: bare lines where the record
     has a line for each value, else records of their own.
 
     Args:
         values: (initial estimate, label) of each.
     """
-    source = stream.source
-    record = stream.named("THETA")[-1]
-    last = scan(record)[-1]
-    begin, stop = line_start(source, last.start), line_stop(source, last.start)
-    line = source.text[begin:stop]
-    head_line = line_start(source, record.body - 1)
-    if begin == head_line:
-        start = source.text[begin : record.body] + " "
-    else:
-        start = line[: len(line) - len(line.lstrip())]
-    column = line.find(";") if "\t" not in line else -1
-    lines = [f"{(start + value).ljust(column - 1)} ; {label}" for value, label in values]
-    end = line_end_of(source.text)
-    return insertion(stop, "".join(end + new for new in lines))
+    end = line_end_of(stream.source.text)
+    lines = [style.line(value, label, k) for k, (value, label) in enumerate(values)]
+    return insertion(style.stop, "".join(end + line for line in lines))
 
 
 def move_data(stream: ControlStream, old_folder: Path, new_folder: Path) -> list[Edit]:

@@ -1,9 +1,9 @@
 """Other initial estimates in the user's own $THETA, $OMEGA and $SIGMA: the numbers change and nothing else.
 
-    (0, 1.5, 10) ; CL     ->  (0, 1.6321, 10) ; CL
-    0.3 SD                ->  0.27104 SD            standard deviations stay such, also CORRELATION and CHOLESKY
-    (0, 1)x2              ->  (0, 0.98) (0, 1.2)    where the two are no longer equal
-    VALUES(0.1, 0.01)     ->  0.12 0.02 0.09        the lower triangle
+(0, 1.5, 10) ; CL     ->  (0, 1.6321, 10) ; CL
+0.3 SD                ->  0.27104 SD            standard deviations stay such, also CORRELATION and CHOLESKY
+(0, 1)x2              ->  (0, 0.98) (0, 1.2)    where the two are no longer equal
+VALUES(0.1, 0.01)     ->  0.12 0.02 0.09        the lower triangle
 """
 
 from __future__ import annotations
@@ -64,15 +64,42 @@ def _notes(target: Model) -> tuple[str, ...]:
 
 # edits --------------------------------------------------------------------------------------------
 def _edits(stream: ControlStream, target: Model, digits: int) -> list[Edit]:
-    source = stream.source
     edits = list(_theta_edits(stream, target.thetas, digits))
     for name, blocks in (("OMEGA", target.omega), ("SIGMA", target.sigma)):
-        places = covariance_places(stream.named(name))
-        for block, place in zip(blocks, places, strict=False):
-            if not block.fixed and block.same_as is None and place.filled:
+        numbers = []
+        for block, place in _placed(blocks, covariance_places(stream.named(name)), name):
+            if place.filled and not block.fixed:
                 edits += _filled_edit(place, block, digits)
-        edits += _number_edits(source, list(_triangles(blocks, places, digits)))
+            numbers += _triangle(block, place, digits)
+        edits += _number_edits(stream.source, numbers)
     return edits
+
+
+def _placed(
+    blocks: Sequence[CovarianceBlock], places: Sequence[BlockPlace], name: str
+) -> Iterator[tuple[CovarianceBlock, BlockPlace]]:
+    """Each block that has numbers of its own, with where they stand.
+
+    Raises:
+        UnsupportedError: a block of the text is several in the model, which has not all of its covariances.
+    """
+    at, size = {effect: block for block in blocks for effect in block.names}, 0
+    effects = list(at)
+    for place in places:
+        size = place.size or size
+        mine, effects = effects[:size], effects[size:]
+        if not mine or not place.size:  # of a prior; SAME
+            continue
+        found = list({id(at[effect]): at[effect] for effect in mine}.values())
+        if all(block.fixed for block in found):
+            continue
+        if len(found) > 1:
+            raise UnsupportedError(
+                f"final estimates cannot be written into ${name} BLOCK({size}): the data show only some of its values",
+                hint="write effects that never act together as blocks of their own",
+                location=place.record.head,
+            )
+        yield found[0], place
 
 
 def _theta_edits(stream: ControlStream, thetas: Sequence[PopulationParameter], digits: int) -> Iterator[Edit]:
@@ -103,16 +130,11 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}g}".upper()
 
 
-def _triangles(
-    blocks: Sequence[CovarianceBlock], places: Sequence[BlockPlace], digits: int
-) -> Iterator[tuple[int, str]]:
-    """(offset, number) of all values that are written one by one; "" for one that stays."""
-    for block, place in zip(blocks, places, strict=False):
-        if place.values:
-            stays = block.fixed or block.same_as is not None
-            numbers = _as_written(block, place.options)
-            for at, number in zip(place.values, numbers, strict=True):
-                yield offset_of(place.record.source, at), "" if stays else _number(number, digits)
+def _triangle(block: CovarianceBlock, place: BlockPlace, digits: int) -> Iterator[tuple[int, str]]:
+    """(offset, number) of the values of a block that are written one by one."""
+    if place.values:
+        for at, number in zip(place.values, _as_written(block, place.options), strict=True):
+            yield offset_of(place.record.source, at), _number(number, digits)
 
 
 def _as_written(block: CovarianceBlock, options: frozenset[str]) -> list[float]:
@@ -137,7 +159,7 @@ def _filled_edit(place: BlockPlace, block: CovarianceBlock, digits: int) -> list
 
 
 def _number_edits(source: SourceText, numbers: Sequence[tuple[int, str]]) -> list[Edit]:
-    """Numbers of one place that differ need the group written out as often as ``xN`` says."""
+    """`numbers` are (offset, text), "" where the text stays. Numbers of one place that differ need the group written out as often as ``xN`` says."""
     by_place: dict[int, list[str]] = {}
     for offset, text in numbers:
         by_place.setdefault(offset, []).append(text)

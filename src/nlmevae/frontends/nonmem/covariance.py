@@ -103,12 +103,14 @@ class BlockPlace:
 
     Attributes:
         values: of the lower triangle by rows; () where it has none of its own (SAME, VALUES).
+        size: number of effects; 0 for SAME, which has that of the block before.
         options: SD, CORRELATION, CHOLESKY, as they apply to them.
         filled: VALUES(diagonal,off-diagonal) instead of values.
         record: the record it stands in.
     """
 
     values: tuple[Location, ...]
+    size: int
     options: frozenset[str]
     filled: bool
     record: Record
@@ -120,15 +122,17 @@ def covariance_places(records: tuple[Record, ...]) -> tuple[BlockPlace, ...]:
     for record in records:
         words = _sort(scan(record), record)
         if words.same:
-            same = BlockPlace(values=(), options=frozenset(), filled=False, record=record)
+            same = BlockPlace(values=(), size=0, options=frozenset(), filled=False, record=record)
             found += [same] * words.same
         elif words.is_block:
             options, values = frozenset(words.options), tuple(v.at for v in words.values)
             filled = words.filled is not None
-            found.append(BlockPlace(values=values, options=options, filled=filled, record=record))
+            found.append(
+                BlockPlace(values=values, size=words.block or 0, options=options, filled=filled, record=record)
+            )
         else:
             found += [
-                BlockPlace(values=(v.at,), options=v.options, filled=False, record=record) for v in words.values
+                BlockPlace(values=(v.at,), size=1, options=v.options, filled=False, record=record) for v in words.values
             ]
     return tuple(found)
 

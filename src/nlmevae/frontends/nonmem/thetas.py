@@ -178,9 +178,7 @@ def _commented(entries: list[_Entry], record: Record) -> list[_Entry]:
     lines = [e.at.line for e in entries]
     starts = record.source.line_starts
     return [
-        replace(e, comment=comment_after(record, starts[e.at.line - 1]))
-        if lines.count(e.at.line) == 1
-        else e
+        replace(e, comment=comment_after(record, starts[e.at.line - 1])) if lines.count(e.at.line) == 1 else e
         for e in entries
     ]
 
