@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmevae.at_parameters import parameter_values, prepare_at
-from nlmevae.errors import DataError, MissingDependencyError, NlmevaeError, SettingsError
+from nlmevae.errors import DataError, MissingDependencyError, SettingsError
 from nlmevae.fitted_run import Steps, WrittenTables, at_fit, check_same_model, table_files, write_tables
 from nlmevae.ir import Diagnostic, Model
 from nlmevae.pipeline import ModelSource, notes_with_data, prepare, read_model, with_data
@@ -362,16 +362,3 @@ class _CheckFiles:
         for name, content in drawn.items():
             write_atomically(self.plot(name), content)
         return (self.table, *map(self.plot, drawn))
-
-
-def text_at_estimates(text: str, model: Model, fit: FitResult) -> tuple[str, FitResult]:
-    """The selected model's text with all estimates as initial values. Where they cannot be written it stays, and a
-    warning says why: hours of fitting are not lost over it."""
-    from nlmevae.estimation.fitted import fitted_model
-    from nlmevae.writers.selected_model import text_at
-
-    try:
-        text, notes = text_at(text, Path(model.source.path), fitted_model(fit, model))
-    except NlmevaeError as error:
-        notes = (f"The selected model starts at its initial values: {error.message}.",)
-    return text, replace(fit, warnings=(*fit.warnings, *notes))

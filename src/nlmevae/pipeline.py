@@ -549,10 +549,10 @@ def run_selection(
 ) -> SelectionResult:
     """Search, write the selected model, fit it as written. The caller writes the files (`files.finish`), then ends
     the resumption (`resumption.done`)."""
-    from nlmevae.after_fit import text_at_estimates
     from nlmevae.estimation.search import fit_of_selected, search_effects
     from nlmevae.estimation.search_evidence import Evidence, evidence_of
     from nlmevae.estimation.search_report import search_report
+    from nlmevae.writers.selected_model import text_at_fit
 
     run = prepared.run
     with stages_of(resumption) as stages:
@@ -562,7 +562,7 @@ def run_selection(
         selected, text = selected_model(prepared, outcome, files)
         fit = with_warnings(fit_of_selected(outcome, selected, progress), resumption)
         if final_estimates:
-            text, fit = text_at_estimates(text, selected.model, fit)
+            text, fit = text_at_fit(text, selected.model, fit)
 
     def report(evidence: Evidence, *, audit: str) -> SelectionResult:
         exchangeable = prepared.search.exchangeable

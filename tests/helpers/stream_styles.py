@@ -57,7 +57,7 @@ def styles(count: int, seed: int = 1) -> list[Style]:
 def stream_text(style: Style) -> str:
     """The control stream."""
     head = ["$PROBLEM styles", "$INPUT ID TIME AMT DV WT SEX AGE", "$DATA data.csv IGNORE=@"]
-    head += _abbreviations(style) + ["$SUBROUTINES ADVAN1 TRANS2", ""]
+    head += [*_abbreviations(style), "$SUBROUTINES ADVAN1 TRANS2", ""]
     code = [
         "$PK",
         *(_line(style, text, k) for k, text in enumerate(_pk(style))),

@@ -127,7 +127,8 @@ def test_the_definition_stays_as_the_user_wrote_it(tmp_path):
         tmp_path,
         (
             "V = {distribution=logNormal, typical=V_pop, covariate=logWT, coefficient=beta_V_logWT, sd=omega_V}",
-            "V={sd = omega_V,typical=V_pop,  coefficient={beta_V_logWT}, covariate={ logWT }, distribution=lognormal} ; V",
+            "V={sd = omega_V,typical=V_pop,  coefficient={beta_V_logWT}, covariate={ logWT }, distribution=lognormal} "
+            "; V",
         ),
     )
     written = selected_project(read_model(path), [levels("V", "SEX", (0, -0.1)), power("V", "WT", 60.0, 0.1)])

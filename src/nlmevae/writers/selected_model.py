@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from nlmevae.errors import NlmevaeError
 from nlmevae.frontends.nonmem.read import parse_control_stream
 from nlmevae.ir import Candidate, Model
+from nlmevae.results.fit_result import FitResult
+from nlmevae.results.model_at import model_at
+from nlmevae.results.parameter_values import ParameterValues
 from nlmevae.writers import selected_control_stream, selected_project
 from nlmevae.writers.project_estimates import project_at
 from nlmevae.writers.selected_control_stream import SelectedEffect, SelectedText
 from nlmevae.writers.stream_estimates import stream_at
 
-__all__ = ["SelectedEffect", "check_can_be_written", "read_selected", "selected_text", "text_at"]
+__all__ = ["SelectedEffect", "check_can_be_written", "read_selected", "selected_text", "text_at_fit"]
 
 
 def selected_text(model: Model, effects: Sequence[SelectedEffect], *, path: Path) -> SelectedText:
@@ -43,13 +48,16 @@ def check_can_be_written(model: Model, candidates: Iterable[Candidate]) -> None:
         selected_control_stream.check_can_be_written(model, candidates)
 
 
-def text_at(text: str, path: Path, target: Model) -> tuple[str, tuple[str, ...]]:
-    """The text of the file `path` with the values of `target`, the same model at other numbers, as initial ones; and
-    what the user should know about them.
-
-    Raises:
-        UnsupportedError: they cannot be written.
-    """
-    if target.source.format == "monolix":
-        return project_at(text, str(path), target), ()
-    return stream_at(text, str(path), target)
+def text_at_fit(text: str, model: Model, fit: FitResult) -> tuple[str, FitResult]:
+    """The text of a selected model with all estimates as initial values. Where they cannot be written it stays, and a
+    warning says why: hours of fitting are not lost over it."""
+    try:
+        values = ParameterValues.of(((e.name, e.value) for e in fit.estimates), source="the fit")
+        target = model_at(model, values)
+        if model.source.format == "monolix":
+            text, notes = project_at(text, model.source.path, target), ()
+        else:
+            text, notes = stream_at(text, model.source.path, target)
+    except NlmevaeError as error:
+        notes = (f"the selected model starts at its old initial values: {error.message}",)
+    return text, replace(fit, warnings=(*fit.warnings, *notes))

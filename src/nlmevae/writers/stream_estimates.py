@@ -159,7 +159,8 @@ def _filled_edit(place: BlockPlace, block: CovarianceBlock, digits: int) -> list
 
 
 def _number_edits(source: SourceText, numbers: Sequence[tuple[int, str]]) -> list[Edit]:
-    """`numbers` are (offset, text), "" where the text stays. Numbers of one place that differ need the group written out as often as ``xN`` says."""
+    """`numbers` are (offset, text), "" where the text stays. Numbers of one place that differ need the group written
+    out as often as ``xN`` says."""
     by_place: dict[int, list[str]] = {}
     for offset, text in numbers:
         by_place.setdefault(offset, []).append(text)
