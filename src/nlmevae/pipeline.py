@@ -400,7 +400,10 @@ def select(
     Raises:
         ModelError, DataError, SettingsError, OutputError: before anything is fitted.
     """
-    chosen, selection = make_selection_settings(settings)
+    from nlmevae.data.search.decision import decision_of_file
+
+    stated = decision_of_file(settings_file).criterion
+    chosen, selection = make_selection_settings({**({"criterion": stated} if stated else {}), **settings})
     prepared = prepare_selection(
         source, data=data, settings_file=settings_file, covariates=covariates, categorical=categorical,
         parameters=parameters, effects=effects, force=force, forbid=forbid, forms=forms, centre=centre,

@@ -48,7 +48,7 @@ def stepwise(
     p_forward: float | None = None,
     p_backward: float | None = None,
     criterion: str | None = None,
-    direction: str = "both",
+    direction: str | None = None,
     data: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> StepwiseResult:
@@ -61,8 +61,10 @@ def stepwise(
     own = {name: value for name, value in options.items() if name in names}
     prepared = prepare_selection(source, data=data, **{n: v for n, v in options.items() if n not in names})
     settings = with_stated_seed(make_settings(own), prepared.model, own)
-    limits = {"p_forward": p_forward, "p_backward": p_backward}
-    return run_stepwise(prepared, settings, method, **limits, criterion=criterion, direction=direction)
+    given = {"p_forward": p_forward, "p_backward": p_backward, "criterion": criterion, "direction": direction}
+    how = decision_of_settings(options.get("settings_file"), method, criterion=criterion)
+    how |= {name: value for name, value in given.items() if value is not None}
+    return run_stepwise(prepared, settings, method, **how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,34 @@ def scm_plan(path: str | os.PathLike[str], prepared: PreparedSelection, *, linea
         if {(c.parameter.upper(), c.covariate.upper(), form) for form in (c.form, _other_name(c.form))} & wanted
     )
     return ScmPlan(p_forward=scm.p_forward, p_backward=scm.p_backward, direction=scm.direction, start=start)
+
+
+def decision_of_settings(
+    path: str | os.PathLike[str] | None, method: StepwiseMethod, *, criterion: str | None = None
+) -> dict[str, Any]:
+    """What a settings file says of the decision, as arguments of `run_stepwise`; p-values give way to a `criterion`
+    that is asked for, and are of its criterion lrt:p where it has no others.
+
+    Raises:
+        SettingsError: its criterion is none that a stepwise search has.
+    """
+    from nlmevae.data.search.decision import decision_of_file
+    from nlmevae.selection.criterion import parse_criterion
+
+    stated = decision_of_file(path)
+    if method == "samba":
+        return {}
+    found: dict[str, Any] = {"direction": stated.direction} if method == "scm" else {}
+    p_values = {"p_forward": stated.p_forward, "p_backward": stated.p_backward}
+    kind = parse_criterion(stated.criterion) if stated.criterion else None
+    if kind is not None and not any(p_values.values()):
+        if kind.kind == "lrt":
+            p_values = {"p_forward": kind.level, "p_backward": kind.level}
+        elif method == "scm":
+            found["criterion"] = kind.kind
+    if criterion in (None, "lrt"):
+        found |= p_values
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _other_name(form: str) -> str:

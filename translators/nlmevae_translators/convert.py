@@ -15,12 +15,14 @@ from nlmevae.ir import Model
 from nlmevae.pipeline import prepare, read_model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae_translators.report import Conversion, Proof, Report
+from nlmevae_translators.search.asked import SEARCH_LANGUAGES
+from nlmevae_translators.search.convert_search import convert_search
 from nlmevae_translators.to_monolix.write import STEADY_DOSES, Written, to_monolix
 from nlmevae_translators.to_nonmem import to_nonmem
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, start
 
-Language = Literal["mlxtran", "nonmem"]
-LANGUAGES: tuple[Language, ...] = ("mlxtran", "nonmem")
+Language = Literal["mlxtran", "nonmem", "scm", "select", "cossac"]
+LANGUAGES: tuple[Language, Language] = ("mlxtran", "nonmem")
 #: Doses before a steady-state dose that are tried until the predictions agree.
 _STEADY_TRIALS = (20, 50, STEADY_DOSES, 200, 500)
 
@@ -35,36 +37,51 @@ def convert(
     allow_lossy: bool = False,
     proof: bool = True,
     overwrite: bool = False,
+    model: str | os.PathLike[str] | None = None,
+    linear_as: str | None = None,
 ) -> Conversion:
-    """The model of one language as files of the other, with a report of what became of every construct.
+    """The model of one language as files of the other, with a report of what became of every construct; or settings of
+    a covariate search (`to`: "scm", "select" or "cossac").
 
     Args:
         path: NONMEM control stream or Monolix project.
-        to: "mlxtran" or "nonmem".
+        to: "mlxtran" or "nonmem"; of search settings "scm", "select" or "cossac".
         out: write the files into this folder (created if missing); None: write nothing.
         from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, CSV of name,value.
         data: read this data file instead of the one the model names.
         allow_lossy: also return and write files where something is refused that can be left out (a prior).
         proof: read both back and compare their predictions; a difference is an error and nothing is written.
         overwrite: replace files that are there.
+        model, linear_as: of search settings: the model that is searched (default: the one the file names), and the
+            form in place of scm's linear effects that have no counterpart.
 
     Raises:
         ModelError, DataError: the model or its data cannot be read.
         SettingsError, OutputError: a wrong argument; a file that is there.
     """
+    if to in SEARCH_LANGUAGES:
+        conversion = convert_search(path, to, model=model, data=data, linear_as=linear_as)
+        return _finished(conversion, out, allow_lossy=allow_lossy, overwrite=overwrite)
     if to not in LANGUAGES:
         raise SettingsError(f"{to!r} is no language to convert to", hint=f"one of {', '.join(LANGUAGES)}")
-    model = _starting_at(read_model(path), from_results)
-    language = "mlxtran" if model.source.format == "monolix" else "nonmem"
+    given = _starting_at(read_model(path), from_results)
+    language = "mlxtran" if given.source.format == "monolix" else "nonmem"
     if language == to:
         raise SettingsError(
             f"{path} is in that language already",
             hint=f"use --to {LANGUAGES[1 - LANGUAGES.index(to)]}, or give the other model",
         )
     if to == "nonmem":
-        conversion = _to_nonmem(prepare(model, data=data), proof=proof)
+        conversion = _to_nonmem(prepare(given, data=data), proof=proof)
     else:
-        conversion = _to_monolix(prepare(model, data=data), Path(path).stem, proof=proof, allow_lossy=allow_lossy)
+        conversion = _to_monolix(prepare(given, data=data), Path(path).stem, proof=proof, allow_lossy=allow_lossy)
+    return _finished(conversion, out, allow_lossy=allow_lossy, overwrite=overwrite)
+
+
+def _finished(
+    conversion: Conversion, out: str | os.PathLike[str] | None, *, allow_lossy: bool, overwrite: bool
+) -> Conversion:
+    """Without files where something is refused; written where a folder is given."""
     if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
         conversion = replace(conversion, files={})
     if out is not None and conversion.files:

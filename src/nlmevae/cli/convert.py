@@ -18,8 +18,24 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "read back and their predictions compared. Exit code 0: lossless or by stated rules; 1: something is lost; 2: "
         "refused, nothing is written.",
     )
-    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
-    parser.add_argument("--to", required=True, choices=("mlxtran", "nonmem"), help="the language to write")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="NONMEM control stream or Monolix project (.mlxtran); or settings of a covariate search: PsN's .scm, "
+        ".toml of nlmevae select, .json of COSSAC",
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("mlxtran", "nonmem", "scm", "select", "cossac"),
+        help="the language to write; scm, select and cossac are those of search settings",
+    )
+    parser.add_argument("--model", metavar="MODEL", dest="searched", help="of search settings: the model searched")
+    parser.add_argument(
+        "--linear-as",
+        choices=("exponential", "power"),
+        help="of search settings: this form in place of scm's linear effects that have no counterpart",
+    )
     parser.add_argument("--out", metavar="DIR", help="folder for the files (default: MODEL's name and the language)")
     parser.add_argument(
         "--from-results", metavar="FILE", help="final estimates to start from: RUN.results.json, .ext or a CSV"
@@ -47,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         allow_lossy=arguments.allow_lossy,
         proof=not arguments.no_proof,
         overwrite=arguments.overwrite,
+        model=arguments.searched,
+        linear_as=arguments.linear_as,
     )
     print(conversion.report.text)
     if arguments.report:

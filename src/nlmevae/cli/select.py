@@ -133,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         require_report_packages()
 
     named = named_settings(arguments, also=("criterion", "solver", "audit", "resamples"))
+    named = {**_criterion_of_file(arguments.settings_file), **named}
     settings, decision = selection_settings_from_text(arguments.settings, named, arguments.penalties)
     prepared = prepare_selection(arguments.model, data=arguments.data, **search_options(arguments))
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
@@ -157,6 +158,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report and files.folder.control_stream.exists():
         report_after(arguments, files.folder.control_stream, result.fit, files.folder.run.report)
     return code
+
+
+def _criterion_of_file(settings_file: str | None) -> dict[str, str]:
+    """The criterion of a settings file, which the command line replaces."""
+    from nlmevae.data.search.decision import decision_of_file
+
+    criterion = decision_of_file(settings_file).criterion
+    return {} if criterion is None else {"criterion": criterion}
 
 
 def search_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -89,14 +89,16 @@ def run_stepwise_verb(arguments: argparse.Namespace, method: StepwiseMethod) -> 
 def _decision_of_file(
     arguments: argparse.Namespace, method: StepwiseMethod, prepared: PreparedSelection
 ) -> dict[str, Any]:
-    """p-values (unless a criterion is asked for), direction and start of a configuration file of scm, for `scm`."""
-    if method != "scm" or arguments.scm_file is None:
-        return {}
-    from nlmevae.stepwise import scm_plan
+    """p-values (unless a criterion is asked for), direction and start of a configuration file of scm, for `scm`; of a
+    settings file what it says."""
+    from nlmevae.stepwise import decision_of_settings, scm_plan
 
+    criterion = getattr(arguments, "criterion", None)
+    if method != "scm" or arguments.scm_file is None:
+        return decision_of_settings(arguments.settings_file, method, criterion=criterion)
     plan = scm_plan(arguments.scm_file, prepared, linear_as=arguments.linear_as)
     found = {"direction": plan.direction}
-    if arguments.criterion in (None, "lrt"):
+    if criterion in (None, "lrt"):
         found |= {"p_forward": plan.p_forward, "p_backward": plan.p_backward}
     return {**{name: value for name, value in found.items() if value is not None}, "start": plan.start}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from nlmevae.data.search import option_values as read
+from nlmevae.data.search.decision import DECISIONS
 from nlmevae.data.search.effect_request import FORMS, EffectRequest, effect_requests
 from nlmevae.data.search.option_values import Where, nowhere
 from nlmevae.data.search.settings_text import SettingsText
@@ -75,13 +76,14 @@ class SearchSpec:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> SearchSpec:
-        """From a TOML file whose keys are `OPTIONS`.
+        """From a TOML file whose keys are `OPTIONS`; what it says of the decision is read by `decision_of_file`.
 
         Raises:
             SettingsError: unreadable, not TOML, an unknown key or an impossible value; with line and column.
         """
         text = SettingsText(path)
-        return _with_options(cls(), text.values, text.where)
+        values = {key: value for key, value in text.values.items() if key not in DECISIONS}
+        return _with_options(cls(), values, text.where)
 
     def at(self, option: str, part: str) -> Location | None:
         """Where `part` of an option stands in the settings file, None if it does not come from one."""
@@ -105,7 +107,7 @@ def _with_options(spec: SearchSpec, options: Mapping[str, Any], where: Where) ->
         if option not in OPTIONS:
             raise SettingsError(
                 f"there is no search option {option!r}",
-                hint=suggestion(option, OPTIONS, "options are"),
+                hint=suggestion(option, (*OPTIONS, *DECISIONS), "options are"),
                 location=where(option, None),
             )
         if value is not None and not (isinstance(value, (str, list, tuple, dict)) and not value):

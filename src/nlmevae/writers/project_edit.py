@@ -43,14 +43,14 @@ class ProjectEdit:
     def add_covariate(self, value: str, name: str, taken: set[str], used: Collection[str] = ()) -> str:
         """The name of a covariate with this value, a new one unless it was added before or the project has one that is
         none of `used`."""
-        known = self._known_covariates().get(value.replace(" ", ""), "")
+        known = self.known_covariates().get(value.replace(" ", ""), "")
         if known and known not in used:
             return known
         if value not in self._covariates:
             self._covariates[value] = fresh(name, taken)
         return self._covariates[value]
 
-    def _known_covariates(self) -> dict[str, str]:
+    def known_covariates(self) -> dict[str, str]:
         """Equation without blanks -> the name of the covariate it defines."""
         lines = [b.code for b in self._of("MODEL", "COVARIATE") if b.label == "EQUATION"]
         found = [m for text in lines for line in text.splitlines() if (m := _EQUATION.match(line))]

@@ -1,0 +1,1 @@
+"""Settings of covariate searches: PsN's scm, `nlmevae select`, and Monolix's COSSAC."""
