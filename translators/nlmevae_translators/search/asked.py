@@ -39,12 +39,14 @@ class AskedSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSearch:
-    """With model and data: every effect that may be taken, and the names the model's own program has for things."""
+    """With model and data: every effect that may be taken, and the names the model's own program has for things.
+    `not_searched`: what is asked for and is not searched, such as an effect that the model has."""
 
     asked: AskedSearch
     run: PreparedRun
     candidates: tuple[Candidate, ...]
     exclusive: tuple[tuple[int, ...], ...] = ()
+    not_searched: tuple[Entry, ...] = ()
 
     def kind(self, candidate: Candidate) -> str:
         """Of the parameter: "log", "identity", "logit", ..."""

@@ -13,7 +13,7 @@ from nlmevae.errors import NlmevaeError, SettingsError
 from nlmevae.ir import Candidate, Model
 from nlmevae.pipeline import prepare, read_model
 from nlmevae.prepared_run import PreparedRun
-from nlmevae_translators.report import Conversion, Entry, Report
+from nlmevae_translators.report import Conversion, Entry, EntryKind, Report
 from nlmevae_translators.search.asked import AskedSearch, KnownSearch, SearchLanguage, WrittenSearch, note
 from nlmevae_translators.search.from_cossac import asked_of_cossac
 from nlmevae_translators.search.from_scm import asked_of_scm
@@ -22,6 +22,8 @@ from nlmevae_translators.search.to_cossac import to_cossac
 from nlmevae_translators.search.to_scm import to_scm
 from nlmevae_translators.search.to_select import to_select
 
+#: Notes of the search about effects that are asked for and not searched: what is the model's stays in it.
+_NOT_SEARCHED: dict[str, EntryKind] = {"effect-in-model": "rule", "covariate-left-out": "lossy"}
 _SUFFIXES: dict[str, SearchLanguage] = {".toml": "select", ".json": "cossac"}
 
 
@@ -71,7 +73,9 @@ def convert_search(
         written, run = WrittenSearch(), None
     else:
         run = prepare(found, data=data)
-        written = {"scm": to_scm, "cossac": to_cossac}[to](_known(asked, run), name=name, model=shown)
+        known = _known(asked, run)
+        written = {"scm": to_scm, "cossac": to_cossac}[to](known, name=name, model=shown)
+        written = replace(written, entries=(*known.not_searched, *written.entries))
     entries = (*asked.entries, *written.entries)
     if written.files and run is not None:
         entries += tuple(_checked(asked, written, run, to, linear_as))
@@ -112,8 +116,14 @@ def _asked(path: str, language: SearchLanguage, model: Model, linear_as: str | N
 
 
 def _known(asked: AskedSearch, run: PreparedRun) -> KnownSearch:
-    space = search_space(run.model, run.dataset, run.table, asked.spec).space
-    return KnownSearch(asked=asked, run=run, candidates=space.candidates, exclusive=space.exclusive)
+    found = search_space(run.model, run.dataset, run.table, asked.spec)
+    entries = tuple(
+        note("search", _NOT_SEARCHED[d.code], d.message, d.location)
+        for d in found.diagnostics
+        if d.code in _NOT_SEARCHED
+    )
+    candidates, exclusive = found.space.candidates, found.space.exclusive
+    return KnownSearch(asked=asked, run=run, candidates=candidates, exclusive=exclusive, not_searched=entries)
 
 
 def _run_if_any(model: Model, data: str | os.PathLike[str] | None) -> PreparedRun | None:
@@ -128,16 +138,17 @@ def _checked(
     asked: AskedSearch, written: WrittenSearch, run: PreparedRun, to: SearchLanguage, linear_as: str | None
 ) -> list[Entry]:
     """The written file is read as any other, and must ask for the same effects."""
+    try:
+        before = tuple(c for c in _known(asked, run).candidates if c not in written.left_out)
+    except NlmevaeError as error:
+        return [note("the search on these data", "refused", f"{error.message}; {error.hint}")]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / written.main
         path.write_text(written.files[written.main], encoding="utf-8")
         try:
             again = _known(_asked(str(path), to, run.model, None), run).candidates
-            before = tuple(c for c in _known(asked, run).candidates if c not in written.left_out)
         except NlmevaeError as error:
             return [note("the written file", "refused", f"it does not read back: {error.message}")]
-    if to == "cossac":  # all forms of a covariate are covariates of their own
-        again, before = (tuple(replace(c, name="") for c in part) for part in (again, before))
     difference = _difference(before, again)
     return [note("the written file", "refused", f"it reads back as another search: {difference}")] if difference else []
 

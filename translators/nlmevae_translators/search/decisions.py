@@ -51,7 +51,8 @@ def for_select(asked: AskedSearch) -> tuple[SearchDecision, list[Entry]]:
         for key in ("p_forward", "p_backward"):
             value = getattr(decision, key)
             if value is not None:
-                reason = "the same test in nlmevae scm and nlmevae cossac"
+                own = "" if decision.at(key) else ", where nothing is said its own limit"
+                reason = f"the same test in nlmevae scm and nlmevae cossac{own}"
                 entries.append(note(f"{key}={value:g}", "lossless", reason, decision.at(key), f"{key} ="))
         reason = (
             f"nlmevae select compares all sets of effects: each must be worth what chi-squared exceeds with p = "
@@ -77,11 +78,12 @@ def for_tests(search: KnownSearch, program: str) -> tuple[Limits, list[Entry]]:
         return Limits(forward=given[0], backward=given[1]), [_limit_entry(search, given)]
     criterion = parse_criterion(decision.criterion or USUAL)
     p = _tail(search, criterion)
-    what = decision.criterion or f"criterion={USUAL} (default)"
+    what = f"criterion={decision.criterion or USUAL}" + ("" if decision.criterion else " (default)")
     reason = (
         f"{program} has p-values only: {p:.3g} is what {criterion.kind} charges for one coefficient with "
         f"{search.run.table.n_subjects} subjects; more coefficients, and a number of candidates, it charges otherwise"
     )
+    p = float(f"{p:.4g}")
     return Limits(forward=p, backward=p), [note(what, "lossy", reason, decision.at("criterion"))]
 
 

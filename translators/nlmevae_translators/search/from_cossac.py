@@ -28,7 +28,7 @@ def asked_of_cossac(path: str, model: Model) -> AskedSearch:
     file = read_cossac_file(path)
     known, refused = _covariates(file, model)
     spec = _spec(file, known, model)
-    entries = (*refused, *_entries(file), *_centres(file, known))
+    entries = (*refused, *_entries(file), *_centres(file, known), *_both(file, spec))
     return AskedSearch(
         language="cossac", path=path, spec=spec, decision=_decision(file), entries=entries, model=file.project
     )
@@ -71,7 +71,10 @@ def _covariates(file: CossacFile, model: Model) -> tuple[dict[str, Transform | s
     refused = []
     for name in file.covariates:
         expression = file.transformed.get(name, equations.get(name))
-        if expression is None:
+        if expression is None and _is_regrouped(name, model):
+            reason = "categories that [COVARIATE] makes of others are not searched; test the covariate they are made of"
+            refused.append(note(f"covariate {name}", "refused", reason, file.at(name)))
+        elif expression is None:
             _check_known(file, name, model)
             found[name] = name
         elif (transform := transform_of(expression)) is not None:
@@ -82,6 +85,10 @@ def _covariates(file: CossacFile, model: Model) -> tuple[dict[str, Transform | s
     return found, refused
 
 
+def _is_regrouped(name: str, model: Model) -> bool:
+    return model.project is not None and any(c.computed for c in model.project.covariates if c.name == name)
+
+
 def _check_known(file: CossacFile, name: str, model: Model) -> None:
     """
     Raises:
@@ -90,7 +97,7 @@ def _check_known(file: CossacFile, name: str, model: Model) -> None:
     if model.project is None and '"transformed"' not in file.text:
         raise SettingsError(
             f"nothing says whether {name} is continuous or categorical",
-            hint='give the Monolix project with --model, or say what continuous ones are: "transformed": {"cWT": "WT - 70"}',
+            hint='give the Monolix project with --model, or say "transformed": {"cWT": "WT - 70"} of numbers',
             location=file.at(name),
         )
 
@@ -153,3 +160,15 @@ def _centres(file: CossacFile, known: dict[str, Transform | str]) -> Iterator[En
         if isinstance(value, Transform) and centres.setdefault(value.item, value.centre) != value.centre:
             reason = f"centred at {centres[value.item]:g} like the other of {value.item}: typical values move"
             yield note(f"covariate {name}", "rule", reason, file.at(name))
+
+
+def _both(file: CossacFile, spec: SearchSpec) -> Iterator[Entry]:
+    """Two covariates of one column, which Monolix may put on one parameter both."""
+    forms: dict[tuple[str, str], list[EffectRequest]] = {}
+    for request in spec.effects:
+        forms.setdefault((request.parameter, request.covariate), []).append(request)
+    for (parameter, covariate), requests in forms.items():
+        if len({r.form for r in requests}) > 1:
+            names = " and ".join(r.form or "" for r in requests)
+            reason = "Monolix may take both; here they are forms of one effect, of which at most one is taken"
+            yield note(f"{parameter}~{covariate}: {names}", "lossy", reason, requests[0].at)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from nlmevae.data.search.asked_pairs import AskedNames
 from nlmevae.data.search.decision import SearchDecision
 from nlmevae.data.search.foreign_forms import WORDS
 from nlmevae.data.search.scm_file import ScmFile, read_scm_file
-from nlmevae.data.search.scm_space import scm_space
+from nlmevae.data.search.scm_space import included_effects, scm_space
 from nlmevae.data.search.scm_text import ScmEntry, scm_entries
 from nlmevae.data.search_spec import SearchSpec
 from nlmevae.errors import UnsupportedError
@@ -57,11 +58,22 @@ def asked_of_scm(path: str, model: Model, *, linear_as: str | None = None) -> As
                 name = f"{relation.parameter}={relation.covariate}"
                 refused.append(note(name, "lossy", diagnostic.message, relation.at))
     names = {(r.parameter, r.covariate) for r in kept}
-    inside = tuple(i for i in scm.included if (i.parameter, i.covariate) in names)
+    inside = []
+    for inclusion in scm.included:
+        if (inclusion.parameter, inclusion.covariate) in names:
+            try:
+                included_effects(replace(scm, included=(inclusion,)), AskedNames(model, SearchSpec()), linear_as)
+            except UnsupportedError as error:
+                name = f"[included_relations] {inclusion.parameter}={inclusion.covariate}-{inclusion.state}"
+                refused.append(note(name, "refused", f"{error.message.partition(': ')[2]}; {error.hint}", inclusion.at))
+                continue
+            inside.append(inclusion)
     spec = SearchSpec()
     if kept:
-        spec, _ = scm_space(replace(scm, relations=tuple(kept), included=inside), model, spec, linear_as=linear_as)
-    entries = (*refused, *_settings(scm, lines), *_sections(scm, lines))
+        spec, _ = scm_space(
+            replace(scm, relations=tuple(kept), included=tuple(inside)), model, spec, linear_as=linear_as
+        )
+    entries = (*refused, *_settings(scm, lines), *_sections(replace(scm, included=tuple(inside)), lines))
     return AskedSearch(
         language="scm", path=path, spec=spec, decision=_decision(scm, lines), entries=entries, model=scm.model
     )

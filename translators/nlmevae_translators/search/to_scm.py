@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from nlmevae.ir import Candidate
 from nlmevae_translators.report import Entry
@@ -15,6 +16,7 @@ _CODE = {
     4: "PARCOV=EXP(THETA(1)*(COV-{c}))",
     5: "PARCOV=((COV/{c})**THETA(1))",
 }
+#: By the parameter's distribution.
 _LINEAR = {"identity": "PARCOV=(1+THETA(1)*(COV-{c}))", "logit": "PARCOV=(THETA(1)*(COV-{c}))"}
 
 
@@ -29,10 +31,15 @@ def to_scm(search: KnownSearch, *, name: str, model: str) -> WrittenSearch:
     kept = without(search, left_out)
     if not kept.candidates:
         return WrittenSearch(entries=tuple(entries), left_out=left_out)
+    where = note(f"model {model}", "rule", "as seen from the folder in which scm is run", None, "model=")
+    if search.run.model.project is not None:
+        reason = "scm needs the control stream that nlmevae convert --to nonmem writes, with these names"
+        where = note(f"model {model}", "rule", reason, None, "model=")
+        model = f"{Path(model).stem}.ctl"
     limits, decided = for_tests(kept, "scm")
     text = "\n".join([*_head(kept, limits, model), *_body(kept), ""])
     files = {f"{name}.scm": text}
-    told = placed([*_effects(kept), *_others(kept), *decided], files)
+    told = placed([where, *_effects(kept), *_others(kept), *decided], files)
     return WrittenSearch(files=files, entries=(*entries, *told), main=f"{name}.scm", left_out=left_out)
 
 
