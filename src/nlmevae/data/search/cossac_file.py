@@ -166,7 +166,7 @@ def _values(path: str, text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        at = Location(path, error.lineno, error.colno, 1, (text.splitlines() or [""])[error.lineno - 1])
+        at = Location(path, error.lineno, error.colno, 1, text.split("\n")[error.lineno - 1].rstrip())
         raise SettingsError(f"the settings are not valid JSON: {error.msg}", hint=hint, location=at) from None
     except RecursionError:
         raise SettingsError(f"{path} is nested too deeply", hint=hint) from None
