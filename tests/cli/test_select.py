@@ -42,10 +42,14 @@ def no_plots(monkeypatch):
 def search(monkeypatch):
     """Replaces the search: `search(result)` or `search(error=...)`; returns what the search was given."""
     seen = []
+    wanted = []
 
     def install(result=None, *, error=None):
-        def run_selection(prepared, settings, selection, *, files=None, progress=None, resumption=None):
+        def run_selection(
+            prepared, settings, selection, *, files=None, progress=None, resumption=None, final_estimates=False
+        ):
             seen.append((prepared, settings, selection))
+            wanted.append(final_estimates)
             progress(ProgressEvent.of(trace_row(0), total=3))
             if error is not None:
                 raise error
@@ -55,6 +59,7 @@ def search(monkeypatch):
         return seen
 
     install()
+    install.final_estimates = wanted
     return install
 
 
@@ -195,6 +200,21 @@ def test_the_choices_of_the_command_line_are_those_of_the_settings():
 
     assert typing.get_args(settings.Solver) == verb.SOLVERS
     assert ("", *verb.AUDITS) == typing.get_args(settings.Audit)
+
+
+def test_the_criterion_of_a_settings_file_counts_unless_the_command_line_names_one(run, search):
+    seen = search()
+    settings = run.with_name("search.toml")
+    settings.write_text('covariates = ["WT", "SEX"]\ncriterion = "lrt:0.02"\np_forward = 0.05\n')
+    assert main(["select", str(run), "--settings", str(settings)]) == 0
+    assert main(["select", str(run), "--settings", str(settings), "--criterion", "bicc"]) == 0
+    assert [given[2].criterion for given in seen] == ["lrt:0.02", "bicc"]
+
+
+def test_final_estimates_are_written_on_request(run, search):
+    assert select(run) == 0
+    assert select(run, "--final-estimates") == 0
+    assert search.final_estimates == [False, True]
 
 
 def test_a_control_stream_of_that_name_is_kept_and_the_search_does_not_start(run, search, capsys):

@@ -234,10 +234,14 @@ def test_a_settings_file_decides_for_each_verb(tmp_path):
 def test_impossible_decisions_are_named_with_their_place(line, message, tmp_path):
     path = tmp_path / "run1.toml"
     path.write_text(f'covariates = ["WT"]\n{line}\n')
+    read = prepare_selection if "search option" in message else _decision
     with pytest.raises(SettingsError, match=re.escape(message)) as caught:
-        decision_of_file(path)
-        prepare_selection(THEOPHYLLINE, settings_file=path)
+        read(THEOPHYLLINE, settings_file=path)
     assert caught.value.location.line == 2
+
+
+def _decision(model, settings_file):
+    return decision_of_file(settings_file)
 
 
 def test_the_report_is_json_too(tmp_path):

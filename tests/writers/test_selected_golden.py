@@ -1,4 +1,4 @@
-"""The selected models of theophylline and phenobarbital: the lines that must differ, as golden diffs; what Pharmpy reads
+"""The selected models of theophylline and phenobarbital: golden diffs of the lines that must differ; what Pharmpy reads
 in them; and that they are the models that were fitted."""
 
 from __future__ import annotations
