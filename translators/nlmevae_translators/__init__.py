@@ -5,6 +5,7 @@ construct. It contains no parsing of its own; nothing in `nlmevae` imports it.
 """
 
 from nlmevae_translators.convert import convert
+from nlmevae_translators.modernise import modernise
 from nlmevae_translators.report import Conversion, Entry, Proof, Report
 
-__all__ = ["Conversion", "Entry", "Proof", "Report", "convert"]
+__all__ = ["Conversion", "Entry", "Proof", "Report", "convert", "modernise"]

@@ -85,7 +85,7 @@ def _finished(
     if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
         conversion = replace(conversion, files={})
     if out is not None and conversion.files:
-        _write(conversion.files, Path(out), overwrite=overwrite)
+        write_files(conversion.files, Path(out), overwrite=overwrite)
     return conversion
 
 
@@ -194,7 +194,7 @@ def moved_model(model: Model, *, seed: int) -> Model:
     return replace(model, thetas=tuple(thetas))
 
 
-def _write(files: dict[str, str], folder: Path, *, overwrite: bool) -> None:
+def write_files(files: dict[str, str], folder: Path, *, overwrite: bool) -> None:
     """
     Raises:
         OutputError: a file is there, or cannot be written.
@@ -207,6 +207,6 @@ def _write(files: dict[str, str], folder: Path, *, overwrite: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror}", hint="check the folder") from None

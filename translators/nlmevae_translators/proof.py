@@ -81,27 +81,33 @@ def _compare(one: _Side, two: _Side, effects: Mapping[str, str], seed: int, draw
     if reason:
         return Proof(largest=np.inf, compared=max(1, len(one.order)), points=0, sentence=reason)
     rng = np.random.default_rng(seed)
-    observed = [k for k in range(len(one.labels)) if one.run.table.ob_ptr[k + 1] > one.run.table.ob_ptr[k]]
+    both = _shared_subjects(one, two)
     sd = np.sqrt(np.diag(one.joint.omega))
     worst, density = 0.0, 0.0
     for _ in range(draws):
         eta = rng.standard_normal((len(one.labels), len(one.etas))) * np.minimum(sd, 0.5)
         columns = [one.etas.index(next(e for e, other in effects.items() if other == name)) for name in two.etas]
         found = []
-        for side, own in ((one, eta), (two, eta[np.ix_(observed, columns)])):
+        for side, own in ((one, eta), (two, eta[np.ix_(both, columns)])):
             z = side.joint.mean + own
             f = side.joint.predict(z)
             found.append((f[side.order], side.joint.log_joint(z, f)))
         (f, p), (g, q) = found
         worst = max(worst, _difference(f, g, _SMALL * np.nanmax(np.abs(f), initial=0.0)))
-        density = max(density, _difference(p[observed], q, 1.0))
+        density = max(density, _difference(p[both], q, 1.0))
     return Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
+
+
+def _shared_subjects(one: _Side, two: _Side) -> list[int]:
+    """Subjects of the first model that the second has: all, or those with observations."""
+    counts = np.diff(one.run.table.ob_ptr)
+    return [k for k in range(len(one.labels)) if counts[k] > 0 or len(two.labels) == len(one.labels)]
 
 
 def _unlike(one: _Side, two: _Side, effects: Mapping[str, str]) -> str:
     """Why the two cannot be compared number by number; "": they can."""
     n = [int(np.count_nonzero(np.diff(s.run.table.ob_ptr))) for s in (one, two)]
-    if n[0] != n[1] or len(two.labels) != n[1]:
+    if n[0] != n[1] or len(two.labels) not in (n[1], len(one.labels)):
         return f"{n[0]} subjects with observations became {n[1]}"
     if len(one.order) != len(two.order):
         return f"{len(one.order)} observations became {len(two.order)}"

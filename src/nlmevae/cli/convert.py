@@ -1,4 +1,4 @@
-"""`nlmevae convert run1.mod --to mlxtran`: a model file in the other language."""
+"""`nlmevae convert run1.mod --to mlxtran`: a model file in the other language; `--modernise`: in today's style."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUP = "nlmevae.translators"
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "convert",
-        help="write a NONMEM control stream as a Monolix project, or the other way round",
+        help="write a NONMEM control stream as a Monolix project, or the other way round, or in today's style",
         description="Convert a model file and its data, say what became of every construct, and prove it: both are "
         "read back and their predictions compared. Exit code 0: lossless or by stated rules; 1: something is lost; 2: "
         "refused, nothing is written.",
@@ -24,11 +24,16 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="NONMEM control stream or Monolix project (.mlxtran); or settings of a covariate search: PsN's .scm, "
         ".toml of nlmevae select, .json of COSSAC",
     )
-    parser.add_argument(
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
         "--to",
-        required=True,
         choices=("mlxtran", "nonmem", "scm", "select", "cossac"),
         help="the language to write; scm, select and cossac are those of search settings",
+    )
+    target.add_argument(
+        "--modernise",
+        action="store_true",
+        help="rewrite an old control stream: MU-referenced, labelled, in today's spelling; the rest keeps its text",
     )
     parser.add_argument("--model", metavar="MODEL", dest="searched", help="of search settings: the model searched")
     parser.add_argument(
@@ -36,7 +41,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         choices=("exponential", "power"),
         help="of search settings: this form in place of scm's linear effects that have no counterpart",
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for the files (default: MODEL's name and the language)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for the files (default: MODEL's name and the language, or _modern)"
+    )
     parser.add_argument(
         "--from-results", metavar="FILE", help="final estimates to start from: RUN.results.json, .ext or a CSV"
     )
@@ -52,9 +59,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 0, 1 or 2 as the report says."""
     from nlmevae.errors import OutputError
 
-    convert = _translator()
-    out = Path(arguments.out) if arguments.out else Path(f"{Path(arguments.model).with_suffix('')}_{arguments.to}")
-    conversion = convert(
+    suffix = "modern" if arguments.modernise else arguments.to
+    out = Path(arguments.out) if arguments.out else Path(f"{Path(arguments.model).with_suffix('')}_{suffix}")
+    conversion = _modernised(arguments, out) if arguments.modernise else _converted(arguments, out)
+    print(conversion.report.text)
+    if arguments.report:
+        try:
+            Path(arguments.report).write_text(conversion.report.json + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {arguments.report}: {error.strerror}", hint="check the path") from None
+    for name in conversion.files:
+        print(f"written: {out / name}")
+    if not conversion.files:
+        done = arguments.modernise and conversion.report.exit_code == 0
+        print("nothing is written: nothing had to change" if done else "nothing is written")
+    return conversion.report.exit_code
+
+
+def _converted(arguments: argparse.Namespace, out: Path) -> Any:
+    return _translator("convert")(
         arguments.model,
         to=arguments.to,
         out=out,
@@ -66,21 +89,31 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.searched,
         linear_as=arguments.linear_as,
     )
-    print(conversion.report.text)
-    if arguments.report:
-        try:
-            Path(arguments.report).write_text(conversion.report.json + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {arguments.report}: {error.strerror}", hint="check the path") from None
-    for name in conversion.files:
-        print(f"written: {out / name}")
-    if not conversion.files:
-        print("nothing is written")
-    return conversion.report.exit_code
 
 
-def _translator() -> Any:
-    """The installed function that converts.
+def _modernised(arguments: argparse.Namespace, out: Path) -> Any:
+    """
+    Raises:
+        SettingsError: final estimates are asked for.
+    """
+    from nlmevae.errors import SettingsError
+
+    if arguments.from_results:
+        raise SettingsError(
+            "--from-results does not go with --modernise, which keeps the initial estimates",
+            hint="leave it out",
+        )
+    return _translator("modernise")(
+        arguments.model,
+        out=out,
+        data=arguments.data,
+        proof=not arguments.no_proof,
+        overwrite=arguments.overwrite,
+    )
+
+
+def _translator(name: str) -> Any:
+    """The installed function of that name.
 
     Raises:
         MissingDependencyError: there is none.
@@ -90,10 +123,10 @@ def _translator() -> Any:
 
     from nlmevae.errors import MissingDependencyError
 
-    for point in entry_points(group=GROUP, name="convert"):
+    for point in entry_points(group=GROUP, name=name):
         return point.load()
     try:  # a source tree that is on the path without being installed
-        return importlib.import_module("nlmevae_translators").convert
+        return getattr(importlib.import_module("nlmevae_translators"), name)
     except (ImportError, AttributeError):
         raise MissingDependencyError(
             "the package that converts models is not installed", hint="pip install --force-reinstall nlmevae"

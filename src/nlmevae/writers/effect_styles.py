@@ -152,7 +152,7 @@ def multiply(place: Place, effects: Effects, names: FreeNames) -> list[Edit] | N
 
 def _before_exponential(place: Place, assign: Assign, terms: Sequence[str]) -> list[Edit] | None:
     text = place.text(assign)
-    spans = _spans(place.source, assign.value, {place.parameter.eta})
+    spans = symbol_spans(place.source, assign.value, {place.parameter.eta})
     if len(spans) != 1:
         return None
     exp = _EXP_BEFORE.search(text.before(spans[0][0]))
@@ -184,7 +184,7 @@ def add(place: Place, effects: Effects, names: FreeNames) -> list[Edit] | None:
     edits: list[Edit] = []
     for assign in place.definitions:
         text = place.text(assign)
-        spans = _spans(place.source, assign.value, {place.parameter.eta})
+        spans = symbol_spans(place.source, assign.value, {place.parameter.eta})
         if len(spans) == 1 and text.before(spans[0][0]).endswith(("+", "=")):
             edits.append(insertion(spans[0][0], "".join(term + spelling.plus for term in code.terms)))
         else:
@@ -225,7 +225,7 @@ def _beside(
     for assign in where:
         text = place.text(assign)
         plus = _plus(place.spelling(assign), terms)
-        for start, stop in _spans(place.source, assign.value, wanted or {place.parameter.eta}):
+        for start, stop in symbol_spans(place.source, assign.value, wanted or {place.parameter.eta}):
             before, after = text.before(start), text.after(stop)
             if before.endswith(("(", "+", "=")) and (not after or after.startswith((")", "+", "-"))):
                 edits.append(insertion(stop, plus))
@@ -257,7 +257,7 @@ def _plus(spelling: Spelling, terms: Sequence[str]) -> str:
     return "".join(spelling.plus + term for term in terms)
 
 
-def _spans(source: SourceText, value: Expression, names: set[str]) -> list[tuple[int, int]]:
+def symbol_spans(source: SourceText, value: Expression, names: set[str]) -> list[tuple[int, int]]:
     """Where any of `names` stands in `value`, its index in parentheses included."""
     spans = []
     for node in value.walk():

@@ -39,10 +39,19 @@ class WrittenEffect:
     thetas: tuple[str, ...]
 
 
-def difference(old: Model, new: Model, effects: Sequence[WrittenEffect]) -> str:
-    """What makes `new` another model than `old` with `effects`; "" if nothing does."""
+def difference(
+    old: Model, new: Model, effects: Sequence[WrittenEffect], *, items: Mapping[str, np.ndarray] | None = None
+) -> str:
+    """What makes `new` another model than `old` with `effects`; "" if nothing does.
+
+    Args:
+        items: values of data items to try, `N_POINTS` of each; None: made-up ones.
+    """
     return (
-        _other_parts(old, new) or _parameters(old, new, effects) or _effects(new, effects) or _values(old, new, effects)
+        _other_parts(old, new)
+        or _parameters(old, new, effects)
+        or _effects(new, effects)
+        or _values(old, new, effects, items or {})
     )
 
 
@@ -110,11 +119,12 @@ def _effects(new: Model, effects: Sequence[WrittenEffect]) -> str:
 
 
 # values -------------------------------------------------------------------------------------------
-def _values(old: Model, new: Model, effects: Sequence[WrittenEffect]) -> str:
+def _values(old: Model, new: Model, effects: Sequence[WrittenEffect], items: Mapping[str, np.ndarray]) -> str:
     rng = np.random.default_rng(_SEED)
     points = {
         **sample_thetas(new, N_POINTS, rng, fixed="held"),
         **sample_items(new, N_POINTS, rng),
+        **items,
         **sample_etas(new, N_POINTS, rng),
         **initial_elements(new),
         **{name: rng.standard_normal(N_POINTS) for name in new.epsilons},
@@ -124,8 +134,8 @@ def _values(old: Model, new: Model, effects: Sequence[WrittenEffect]) -> str:
     added = _added(old, effects, points)
     shifted = {**points, **{eta: points[eta] + value for eta, value in added.items()}}
     with np.errstate(all="ignore"):
-        before, after = run(_individual_code(old), shifted), run(_individual_code(new), points)
-    for name in sorted(_visible(old)):
+        before, after = run(individual_code(old), shifted), run(individual_code(new), points)
+    for name in sorted(visible_names(old)):
         if not _agree(_or_zero(name, before), _or_zero(name, after), 0.0):
             return f"{name} does not get beside its random effect what was selected"
     for eta, value in added.items():
@@ -141,11 +151,11 @@ def _or_zero(name: str, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
     return value if value is None or not name.startswith("A_0(") else np.where(np.isnan(value), 0.0, value)
 
 
-def _individual_code(model: Model):
+def individual_code(model: Model):
     return model.program.pk if model.structural.compartments else model.program.error
 
 
-def _visible(model: Model) -> frozenset[str]:
+def visible_names(model: Model) -> frozenset[str]:
     """Names that code decides and the data or the user see: individual parameters and what they are used for."""
     if not model.structural.compartments:
         read = frozenset({"Y"})
@@ -153,9 +163,9 @@ def _visible(model: Model) -> frozenset[str]:
         executed = model.executed
         read = names_read(executed.error) | names_read(executed.des) | model.structural.program_names
         read |= {*model_times(executed)}
-    mus = frozenset(n for n in names_assigned(_individual_code(model)) if n.startswith("MU_"))
+    mus = frozenset(n for n in names_assigned(individual_code(model)) if n.startswith("MU_"))
     parameters = frozenset(p.name for p in model.individual_parameters)
-    return (read & names_assigned(_individual_code(model)) | parameters) - mus
+    return (read & names_assigned(individual_code(model)) | parameters) - mus
 
 
 def _set_item(points: dict, model: Model, candidate: Candidate, rng: np.random.Generator) -> None:
