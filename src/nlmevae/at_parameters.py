@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: The exact value and what costs next to nothing beside it.
 DEFAULT_METHODS = "is,laplace,focei,lin"
 
+#: Of a results folder of Monolix.
+_POPULATION_FILE = "populationParameters.txt"
+
 #: Settings of a fit that matter where nothing is fitted.
 _SETTINGS = ("seed", "backend", "threads", "rtol", "n_starts", "final_draws")
 
@@ -116,7 +119,7 @@ def prepare_at(
 
 def parameter_values(params: Any, *, table: int | None = None) -> ParameterValues:
     """Values from a NONMEM ``.ext``, a ``.results.json`` of ours, a CSV file of name,value (recognised by their
-    content), a `FitResult`, or a dictionary of names.
+    content), a results folder of Monolix or its ``populationParameters.txt``, a `FitResult`, or a dictionary of names.
 
     Raises:
         DataError: the file cannot be read or has none.
@@ -151,6 +154,10 @@ def _of_file(path: Path, table: int | None) -> ParameterValues:
     from nlmevae.comparison.nonmem_ext import final_estimates
     from nlmevae.comparison.value_table import read_value_table
 
+    if path.is_dir():
+        return _of_monolix_folder(path, table)
+    if path.name == _POPULATION_FILE:
+        return _of_monolix_folder(path.parent, table)
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             head = stream.read(400).lstrip("\ufeff \t\r\n")
@@ -165,6 +172,15 @@ def _of_file(path: Path, table: int | None) -> ParameterValues:
 
         return _of_result(read_results_json(path), str(path))
     return read_value_table(path)
+
+
+def _of_monolix_folder(folder: Path, table: int | None) -> ParameterValues:
+    from nlmevae.comparison.monolix_folder import read_monolix_folder
+
+    if table is not None:
+        raise SettingsError(f"{folder} is no .ext file, it has no tables", hint="leave the table out")
+    pairs = [(p.name, p.value) for p in read_monolix_folder(folder).parameters]
+    return dataclasses.replace(ParameterValues.of(pairs, source=str(folder)), deviations=True)
 
 
 def open_files_at(at: RunAt, *, out: str | os.PathLike[str], overwrite: bool = False) -> LikelihoodFiles:

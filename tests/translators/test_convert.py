@@ -166,7 +166,8 @@ def test_a_prior_is_refused_and_left_out_only_where_that_is_allowed(tmp_path):
     assert convert(path).files == {}
     allowed = convert(path, allow_lossy=True)
     assert set(allowed.files) == {"run.mlxtran", "run_model.txt", "run_data.csv"}
-    assert allowed.report.exit_code == 2
+    assert allowed.report.exit_code == 1
+    assert allowed.files["run_model.txt"].startswith("; $PRIOR (run.ctl:")
     assert allowed.report.proof.holds
 
 
@@ -224,11 +225,9 @@ def test_a_wrong_language_is_a_settings_error(argument, tmp_path):
         convert(stream(tmp_path), **argument)
 
 
-def test_missing_data_are_a_data_error(tmp_path):
-    path = stream(tmp_path)
-    (tmp_path / "data.csv").unlink()
-    with pytest.raises(DataError, match="not found"):
-        convert(path)
+def test_given_data_that_are_missing_are_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        convert(stream(tmp_path), data=tmp_path / "other.csv")
 
 
 def test_files_that_are_there_are_replaced_only_when_asked(tmp_path):

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from nlmevae.errors import NlmevaeError, OutputError, SettingsError
+from nlmevae.errors import NlmevaeError, OutputError, SettingsError, UnsupportedError
+from nlmevae.frontends.monolix.model.rows import UnknownOccasionsError
 from nlmevae.ir import Model
 from nlmevae.pipeline import prepare, read_model
 from nlmevae.prepared_run import PreparedRun
-from nlmevae_translators.report import Conversion, Proof, Report
+from nlmevae_translators.absent_data import AbsentData, missing_file, occasions_entry, without_data
+from nlmevae_translators.left_out import (
+    NOT_LEFT_OUT,
+    prepared_without_level_two,
+    with_message,
+    with_reasons,
+    without_statements,
+    without_values_behind_doses,
+)
+from nlmevae_translators.report import Conversion, Entry, Proof, Report
 from nlmevae_translators.search.asked import SEARCH_LANGUAGES
 from nlmevae_translators.search.convert_search import convert_search
 from nlmevae_translators.to_monolix.write import STEADY_DOSES, Written, to_monolix
@@ -47,9 +58,11 @@ def convert(
         path: NONMEM control stream or Monolix project.
         to: "mlxtran" or "nonmem"; of search settings "scm", "select" or "cossac".
         out: write the files into this folder (created if missing); None: write nothing.
-        from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, CSV of name,value.
-        data: read this data file instead of the one the model names.
-        allow_lossy: also return and write files where something is refused that can be left out (a prior).
+        from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, a results
+            folder of Monolix or its ``populationParameters.txt``, CSV of name,value.
+        data: read this data file instead of the one the model names. Where that one does not exist, the model is
+            written without it.
+        allow_lossy: leave out what is refused and no prediction depends on, see `left_out`.
         proof: read both back and compare their predictions; a difference is an error and nothing is written.
         overwrite: replace files that are there.
         model, linear_as: of search settings: the model that is searched (default: the one the file names), and the
@@ -61,46 +74,111 @@ def convert(
     """
     if to in SEARCH_LANGUAGES:
         conversion = convert_search(path, to, model=model, data=data, linear_as=linear_as)
-        return _finished(conversion, out, allow_lossy=allow_lossy, overwrite=overwrite)
+        return _finished(conversion, out, overwrite=overwrite, although_refused=allow_lossy)
     if to not in LANGUAGES:
         raise SettingsError(f"{to!r} is no language to convert to", hint=f"one of {', '.join(LANGUAGES)}")
-    given = _starting_at(read_model(path), from_results)
-    language = "mlxtran" if given.source.format == "monolix" else "nonmem"
+    try:
+        model = read_model(path)
+    except UnknownOccasionsError as error:
+        return Conversion(report=Report(entries=(occasions_entry(error),)))
+    model, origin = _starting_at(model, from_results)
+    source = _Source.read(model, data, allow_lossy=allow_lossy)
+    language = "mlxtran" if source.model.source.format == "monolix" else "nonmem"
     if language == to:
         raise SettingsError(
             f"{path} is in that language already",
             hint=f"use --to {LANGUAGES[1 - LANGUAGES.index(to)]}, or give the other model",
         )
-    if to == "nonmem":
-        conversion = _to_nonmem(prepare(given, data=data), proof=proof)
-    else:
-        conversion = _to_monolix(prepare(given, data=data), Path(path).stem, proof=proof, allow_lossy=allow_lossy)
-    return _finished(conversion, out, allow_lossy=allow_lossy, overwrite=overwrite)
+    conversion = (
+        _to_nonmem(source, proof=proof) if to == "nonmem" else _to_monolix(source, plain_stem(path), proof=proof)
+    )
+    conversion = _with_left_out(conversion, source, origin, allow_lossy=allow_lossy)
+    return _finished(conversion, out, overwrite=overwrite)
 
 
 def _finished(
-    conversion: Conversion, out: str | os.PathLike[str] | None, *, allow_lossy: bool, overwrite: bool
+    conversion: Conversion, out: str | os.PathLike[str] | None, *, overwrite: bool, although_refused: bool = False
 ) -> Conversion:
     """Without files where something is refused; written where a folder is given."""
-    if conversion.report.exit_code == 2 and not (allow_lossy and not conversion.report.failed):
+    report = conversion.report
+    if report.exit_code == 2 and not (although_refused and not report.failed):
         conversion = replace(conversion, files={})
     if out is not None and conversion.files:
         write_files(conversion.files, Path(out), overwrite=overwrite)
     return conversion
 
 
-def _starting_at(model: Model, results: Any) -> Model:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What is converted. `absent`: the data file is not there, and `run` has records that stand in for it; `left_out`:
+    what `run` is without."""
+
+    run: PreparedRun
+    absent: AbsentData | None = None
+    left_out: tuple[Entry, ...] = ()
+
+    @property
+    def model(self) -> Model:
+        return self.run.model
+
+    @classmethod
+    def read(cls, model: Model, data: Any, *, allow_lossy: bool) -> _Source:
+        """
+        Raises:
+            ModelError, DataError: the data cannot be read.
+        """
+        try:
+            model, left_out = without_statements(model) if allow_lossy else (model, ())
+            path = None if data is not None else missing_file(model)
+            if path is not None:
+                absent = without_data(model, path)
+                return cls(run=absent.run, absent=absent, left_out=left_out)
+            if not allow_lossy:
+                return cls(run=prepare(model, data=data))
+            run, level_two = prepared_without_level_two(model, data)
+            if model.data.monolix is not None:
+                return cls(run=run, left_out=left_out)
+            run, behind = without_values_behind_doses(run)
+            return cls(run=run, left_out=(*left_out, *level_two, *behind))
+        except UnsupportedError as error:
+            if not allow_lossy:
+                raise
+            hint = f"{error.hint}; {NOT_LEFT_OUT}" if error.hint else NOT_LEFT_OUT
+            raise type(error)(error.message, hint=hint, location=error.location) from error
+
+
+def _with_left_out(
+    conversion: Conversion, source: _Source, origin: tuple[Entry, ...], *, allow_lossy: bool
+) -> Conversion:
+    entries = (*origin, *source.left_out, *conversion.report.entries)
+    entries = with_reasons(entries) if allow_lossy else entries
+    files = with_message(conversion.files, source.left_out) if source.left_out else conversion.files
+    return replace(conversion, files=files, report=replace(conversion.report, entries=entries))
+
+
+def plain_stem(path: str | os.PathLike[str]) -> str:
+    """The name of a model file without what file names in texts do not take."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).stem)
+
+
+def _starting_at(model: Model, results: Any) -> tuple[Model, tuple[Entry, ...]]:
+    """The model at the values of `results`, and where they are from."""
     if results is None:
-        return model
+        return model, ()
     from nlmevae.at_parameters import parameter_values
     from nlmevae.results.model_at import model_at
 
-    return model_at(model, parameter_values(results))
+    values = parameter_values(results)
+    by = "names; standard deviations are squared" if values.deviations else "numbers and names"
+    entry = Entry(construct="initial estimates", kind="rule", reason=f"the values of {values.source}, by {by}")
+    return model_at(model, values), (entry,)
 
 
-def _to_nonmem(run: PreparedRun, *, proof: bool) -> Conversion:
-    files, entries = to_nonmem(run.model)
-    made = prove_nonmem(run) if files and proof else None
+def _to_nonmem(source: _Source, *, proof: bool) -> Conversion:
+    files, entries = to_nonmem(source.model, dataset=source.run.dataset, absent=source.absent)
+    made = prove_nonmem(source.run) if files and proof else None
+    if source.absent is not None:
+        made = source.absent.proof(made)
     return Conversion(files=files, report=Report(entries=entries, proof=made), main=_stream(files))
 
 
@@ -114,7 +192,7 @@ def prove_nonmem(run: PreparedRun) -> Proof:
     started = replace(run.model, thetas=thetas)
     proofs = []
     for model in (started, moved_model(started, seed=1)):
-        files, _ = to_nonmem(model)
+        files, _ = to_nonmem(model, dataset=run.dataset)
         numbers = {eta: to for eta, to in effect_numbers(model.omega).items() if eta not in model.zero_etas}
         with tempfile.TemporaryDirectory() as folder:
             for file, text in files.items():
@@ -136,27 +214,35 @@ def _compared(one: PreparedRun, two: PreparedRun, effects: dict[str, str]) -> Pr
     return compare(replace(one, table=replace(one.table, ob_scale=None)), two, effects)
 
 
-def _to_monolix(run: PreparedRun, name: str, *, proof: bool, allow_lossy: bool) -> Conversion:
-    written = to_monolix(run, name=name, allow_lossy=allow_lossy)
-    made = None
-    if written.files and proof:
-        written, made = _proved(replace(run, model=replace(run.model, prior=None)), name, written)
+def _to_monolix(source: _Source, name: str, *, proof: bool) -> Conversion:
+    written, made = to_monolix(source.run, name=name, absent=source.absent), None
+    if source.absent is not None:
+        checked = written.files and proof and not written.steady
+        made = source.absent.proof(prove_monolix(source.run, name, n_doses=STEADY_DOSES) if checked else None)
+    elif written.files and proof:
+        written, made = _proved(source.run, name, written)
     report = Report(entries=written.entries, proof=made)
     return Conversion(files=written.files, report=report, main=written.main)
 
 
 def _proved(run: PreparedRun, name: str, written: Written) -> tuple[Written, Proof]:
     """With as few steady-state doses as give the same predictions."""
-    if "steadystate" not in written.files[written.main]:
+    if not written.steady:
         return written, prove_monolix(run, name, n_doses=STEADY_DOSES)
     made = Proof()
     for n_doses in _STEADY_TRIALS:
-        again = to_monolix(run, name=name, n_doses=n_doses)
-        written = replace(again, entries=(*written.of_prior, *again.entries))
+        written = to_monolix(run, name=name, n_doses=n_doses)
         made = prove_monolix(run, name, n_doses=n_doses)
         if made.holds:
-            break
-    return written, made
+            return written, made
+    if made.sentence != "computed":
+        return written, made
+    reason = f"{_STEADY_TRIALS[-1]} doses before it do not lead to it: predictions differ by {made.largest:.1g}"
+    entries = [
+        replace(e, kind="refused", reason=reason) if e.kind == "lossy" and e.construct.startswith("SS=") else e
+        for e in written.entries
+    ]
+    return replace(written, entries=tuple(entries)), made
 
 
 def prove_monolix(run: PreparedRun, name: str, *, n_doses: int) -> Proof:
@@ -171,7 +257,7 @@ def prove_monolix(run: PreparedRun, name: str, *, n_doses: int) -> Proof:
                 (Path(folder) / file).write_text(text, encoding="utf-8")
             try:
                 two = prepare(Path(folder) / written.main)
-                proofs.append(compare(moved, two, effects_by_label(two.model, written.effects)))
+                proofs.append(compare(moved, two, effects_by_label(two.model, written.effects), times=written.times))
             except NlmevaeError as error:
                 sentence = f"the written project is not executed: {error.message}"
                 proofs.append(Proof(largest=np.inf, compared=1, sentence=sentence))

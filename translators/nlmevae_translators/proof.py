@@ -32,15 +32,23 @@ class _Side:
     order: np.ndarray
     joint: object
     etas: tuple[str, ...]
+    times: np.ndarray
 
 
 def compare(
-    one: PreparedRun, two: PreparedRun, effects: Mapping[str, str], *, seed: int = 1, draws: int = DRAWS
+    one: PreparedRun,
+    two: PreparedRun,
+    effects: Mapping[str, str],
+    *,
+    seed: int = 1,
+    draws: int = DRAWS,
+    times: np.ndarray | None = None,
 ) -> Proof:
     """Args:
     effects: ETA of the first model -> the same random effect in the second.
+    times: of the first model's observations, where the second has them at other times.
     """
-    sides = [_side(run) for run in (one, two)]
+    sides = [_side(one, times), _side(two)]
     try:
         return _compare(*sides, effects, seed, draws)
     finally:
@@ -54,7 +62,7 @@ def effects_by_label(model: Model, labels: Mapping[str, str]) -> dict[str, str]:
     return {eta: own[label] for eta, label in labels.items() if label in own}
 
 
-def _side(run: PreparedRun) -> _Side:
+def _side(run: PreparedRun, times: np.ndarray | None = None) -> _Side:
     from nlmevae.codegen.latent_form import latent_form
     from nlmevae.decoder.make import make_decoder
     from nlmevae.estimation.problem import make_problem
@@ -63,8 +71,9 @@ def _side(run: PreparedRun) -> _Side:
     decoder = make_decoder(form, run.table, rtol=RTOL)
     problem = make_problem(run.model, form, run.table, decoder)
     etas = tuple(latent.eta for latent in form.latents)
-    order = np.lexsort((_values(run), run.table.ob_time, run.table.ob_subject))
-    return _Side(run, run.table.subject_labels, order, problem.joint(problem.initial), etas)
+    times = run.table.ob_time if times is None else times
+    order = np.lexsort((_values(run), times, run.table.ob_subject))
+    return _Side(run, run.table.subject_labels, order, problem.joint(problem.initial), etas, times)
 
 
 def _values(run: PreparedRun) -> np.ndarray:
@@ -113,7 +122,7 @@ def _unlike(one: _Side, two: _Side, effects: Mapping[str, str]) -> str:
         return f"{len(one.order)} observations became {len(two.order)}"
     if set(effects) != set(one.etas) or set(effects.values()) != set(two.etas):
         return f"random effects {', '.join(one.etas)} became {', '.join(two.etas)}"
-    times = [s.run.table.ob_time[s.order] for s in (one, two)]
+    times = [s.times[s.order] for s in (one, two)]
     values = [_values(s.run)[s.order] for s in (one, two)]
     if not np.allclose(*times, rtol=1e-12, atol=1e-12):
         return "times of observations differ"

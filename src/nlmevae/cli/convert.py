@@ -45,10 +45,14 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "--out", metavar="DIR", help="folder for the files (default: MODEL's name and the language, or _modern)"
     )
     parser.add_argument(
-        "--from-results", metavar="FILE", help="final estimates to start from: RUN.results.json, .ext or a CSV"
+        "--from-results",
+        metavar="PATH",
+        help="final estimates to start from: RUN.results.json, .ext, a results folder of Monolix, or a CSV",
     )
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
-    parser.add_argument("--allow-lossy", action="store_true", help="also write what is left where something is refused")
+    parser.add_argument(
+        "--allow-lossy", action="store_true", help="leave out what is refused where no prediction depends on it"
+    )
     parser.add_argument("--no-proof", action="store_true", help="do not compare the predictions of the two")
     parser.add_argument("--report", metavar="FILE", help="write the report as JSON, too")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")

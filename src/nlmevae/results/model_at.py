@@ -43,7 +43,7 @@ def model_at(model: Model, given: ParameterValues) -> Model:
             a covariance matrix is not positive definite.
     """
     if model.project is None:
-        return _model_at(model, given)
+        return _model_at(model, in_elements(model, given) if given.deviations else given)
     shown = model.project.shown
     try:
         return _model_at(model, in_elements(model, given))

@@ -16,11 +16,13 @@ _MATRIX = re.compile(r"(OMEGA|SIGMA)\((\d+),(\d+)\)$", re.IGNORECASE)
 class ParameterValues:
     """`values`: canonical name (THETA(1), OMEGA(2,1), SIGMA(1,1)) or label -> number; OMEGA and SIGMA are
     (co)variances. `source` says where they are from ("run1.ext, table 1: ..."). `objective`: what the source says its
-    objective is there, NaN if nothing."""
+    objective is there, NaN if nothing. `deviations`: they are from a Monolix folder, and the labels of variances are
+    names of standard deviations."""
 
     source: str
     values: dict[str, float]
     objective: float = float("nan")
+    deviations: bool = False
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, float]], *, source: str, objective: float = float("nan")) -> ParameterValues:

@@ -9,6 +9,7 @@ from nlmevae.errors import ModelError, UnsupportedError
 from nlmevae.frontends.monolix.lower import model_of_project
 from nlmevae.frontends.monolix.project import Project
 from nlmevae.frontends.monolix.read import project_of
+from nlmevae.frontends.monolix.text.split import is_colon_project
 from nlmevae.frontends.nonmem.records import source_text
 from nlmevae.ir import Model
 from nlmevae.writers.project_edit import ProjectEdit
@@ -22,9 +23,14 @@ def project_at(text: str, path: str, target: Model) -> str:
     """The project with the values of `target`, a model that differs from the text's in its numbers only.
 
     Raises:
-        UnsupportedError: the text does not read back with these numbers and everything else as it was.
+        UnsupportedError: a project of Monolix 4, or the text does not read back with these numbers and everything else
+            as it was.
     """
     source = source_text(text, path)
+    if is_colon_project(text):
+        raise UnsupportedError(
+            "final estimates cannot be written into a project of Monolix 4", hint="save it with a newer Monolix"
+        )
     project = project_of(source)
     edit = ProjectEdit(source)
     edit.set_values(_values(target, project))

@@ -51,7 +51,7 @@ def data_text(
     n = len(data.subject)
     observation = np.full(n, -1)
     observation[table.ob_row] = np.arange(len(table.ob_row))
-    used = doses.is_dose | (observation >= 0)
+    used = doses.is_dose | doses.is_reset | (observation >= 0)
     other = np.full(n, regressors.moving) & ~used
     kept = np.flatnonzero(used | other)
     text = DataText()
@@ -60,14 +60,18 @@ def data_text(
     text.add("TIME", "time", [number_text(data.time[k]) for k in kept])
     _add_doses(text, doses, kept, n_doses=n_doses)
     evid = data.run.dataset.evid
-    if other.any() or np.any(evid == 4):
+    if other.any() or doses.is_reset.any() or np.any(evid == 4):
         kinds = np.where(doses.is_dose, np.where(evid == 4, 3, 1), np.where(other, 2, 0))
+        kinds = np.where(doses.is_reset, 3, kinds)
         text.add("EVID", "eventidentifier", [str(kinds[k]) for k in kept])
     _add_observations(text, data, groups, observation, kept)
     for name, values in covariates.columns.items():
         kind = "categorical" if name in covariates.categories else "continuous"
         text.add(name, f"covariate, type={kind}", [number_text(values[k]) for k in kept])
     replaced = {name: _replaced(data, name, k) for k, name in enumerate(table.record_names)}
+    if doses.is_share.any():
+        item = data.rows.columns[data.rows.index("rate")].name
+        replaced[item] = _filled(np.where(doses.is_share, data.rows.of("rate"), np.nan), data.subject)
     for name in regressors.columns:
         values = _held(data, regressors, name, replaced, observation)
         text.add(name, "regressor", [number_text(values[k]) for k in kept])
@@ -92,10 +96,11 @@ def _add_doses(text: DataText, doses: Doses, kept: np.ndarray, *, n_doses: int) 
     def column(values: np.ndarray, where: np.ndarray) -> list[str]:
         return [number_text(values[k]) if where[k] else MISSING for k in kept]
 
-    text.add("AMT", "amount", column(rows.of("amt"), is_dose))
+    text.add("AMT", "amount", column(np.where(is_dose, rows.of("amt"), 0.0), is_dose | doses.is_reset))
     if len(doses.administrations) > 1:
-        text.add("ADM", "administration", column(doses.numbers.astype(float), is_dose))
-    rate = rows.of("rate")
+        numbers = np.where(doses.is_reset, 1, doses.numbers).astype(float)
+        text.add("ADM", "administration", column(numbers, is_dose | doses.is_reset))
+    rate = np.where(doses.is_share, 0.0, rows.of("rate"))
     if np.any(rate[is_dose] > 0):
         text.add("RATE", "rate", column(rate, is_dose & (rate > 0)))
     steady, additional = rows.of("ss"), rows.of("addl")

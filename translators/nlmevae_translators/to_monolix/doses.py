@@ -10,18 +10,21 @@ import numpy as np
 
 from nlmevae.data.events import EventKind
 from nlmevae.data.switches import compartment_numbers
-from nlmevae.ir import DoseInput
+from nlmevae.ir import DoseInput, Number, assignments
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.source_data import SourceData
 
-Way = Literal["record", "duration", "rate"]
+Way = Literal["record", "duration", "rate", "share"]
+
+#: Code of a given rate into an input with a fraction.
+_SHARE = -3
 
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """`way`: at once or at the record's rate, over D_n (RATE = -2), at R_n (RATE = -1). `infusions`: some have a
-    rate."""
+    """`way`: at once or at the record's rate, over D_n (RATE = -2), at R_n (RATE = -1), or at the record's rate where a
+    fraction F acts on the duration. `infusions`: some have a rate that the column RATE says."""
 
     number: int
     input: DoseInput
@@ -43,12 +46,31 @@ class Doses:
         return np.isin(self.data.run.dataset.evid, (1, 4))
 
     @cached_property
+    def is_reset(self) -> np.ndarray:
+        """(n_rows,) a reset without a dose."""
+        if not self.data.model.structural.compartments:
+            return np.zeros(len(self.data.rows.values), dtype=bool)
+        return self.data.run.dataset.evid == 3
+
+    @cached_property
     def _codes(self) -> np.ndarray:
-        """(n_rows,) twice: input and code of the rate: 0, -1 or -2."""
+        """(n_rows,) twice: input and code of the rate: 0, -1, -2 or `_SHARE`."""
         structural = self.data.model.structural
         cmt = compartment_numbers(structural, self.data.rows)
         rate = self.data.rows.of("rate")
-        return np.column_stack([np.where(cmt == 0, structural.default_dose, cmt), np.minimum(rate, 0.0)]).astype(int)
+        cmt = np.where(cmt == 0, structural.default_dose, cmt)
+        shared = [i.number for i in structural.dose_inputs if self._has_fraction(i)]
+        code = np.where((rate > 0.0) & np.isin(cmt, shared), _SHARE, np.minimum(rate, 0.0))
+        return np.column_stack([cmt, code]).astype(int)
+
+    def _has_fraction(self, entry: DoseInput) -> bool:
+        values = [a.value for a in assignments(self.data.model.program.pk) if a.target == entry.bioavailability]
+        return any(not (isinstance(v, Number) and v.value == 1.0) for v in values)
+
+    @cached_property
+    def is_share(self) -> np.ndarray:
+        """(n_rows,) an infusion whose rate is a regressor."""
+        return self.is_dose & (self._codes[:, 1] == _SHARE)
 
     @cached_property
     def keys(self) -> list[tuple[int, int]]:
@@ -67,9 +89,9 @@ class Doses:
     def administrations(self) -> tuple[Administration, ...]:
         inputs = {i.number: i for i in self.data.model.structural.dose_inputs}
         rate = self.data.rows.of("rate")
-        ways: dict[int, Way] = {0: "record", -2: "duration", -1: "rate"}
+        ways: dict[int, Way] = {0: "record", -2: "duration", -1: "rate", _SHARE: "share"}
         return tuple(
-            Administration(k, inputs[number], ways[code], bool(np.any(rate[self.numbers == k] > 0.0)))
+            Administration(k, inputs[number], ways[code], code == 0 and bool(np.any(rate[self.numbers == k] > 0.0)))
             for k, (number, code) in enumerate(self.keys, 1)
         )
 
@@ -78,35 +100,19 @@ class Doses:
         RefusedError: records that have no counterpart.
         """
         data, at = self.data, self.data.model.data.at
-        rows, evid = data.rows, data.run.dataset.evid
-        if np.any(evid == 3):
-            raise RefusedError("EVID=3", "a reset without a dose has no certain meaning in Monolix; use EVID=4", at)
         if data.run.table.output or data.run.table.statuses:
             what = "compartments turned on and off, and the output compartment, have no counterpart"
             raise RefusedError("CMT", what, at)
-        steady = rows.of("ss")
-        if np.any(steady > 1):
-            raise RefusedError("SS=2, SS=3", "Monolix has only steady states that begin anew", at)
-        if np.any((steady == 1) & (rows.of("ii") == 0.0)):
-            raise RefusedError("SS=1 with II=0", "Monolix has no steady state of a constant infusion", at)
-        earlier = np.zeros(len(steady), dtype=bool)
-        for k in np.flatnonzero(steady == 1):
-            before = (data.subject == data.subject[k]) & (np.arange(len(steady)) < k)
-            earlier[k] = bool(np.any(self.is_dose & before))
-        if earlier.any():
-            reason = "it cancels the doses before it; in Monolix they stay. Give the period its own ID"
-            raise RefusedError("SS=1 after another dose", reason, at)
 
-    def check_observed(self, groups: list[OutcomeGroup], read: frozenset[str]) -> None:
-        """`read`: names that the prediction reads.
+    def observed_behind(self, groups: list[OutcomeGroup], read: frozenset[str]) -> list[int]:
+        """Rows of the data with a value at the time of a bolus, behind it, in what the bolus enters.
 
-        Raises:
-            RefusedError: a value is observed at the time of a bolus, behind it, in what the bolus enters.
-        """
+        `read`: names that the prediction reads."""
         table, data = self.data.run.table, self.data
         inputs = {i.number: i for i in data.model.structural.dose_inputs}
         events = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
         bolus = table.ev_kind == EventKind.BOLUS
+        found: list[int] = []
         for group in groups:
             seen = {group.compartment} if "F" in read else set()
             seen |= {int(name[2:-1]) for name in read if name.startswith("A(")}
@@ -116,10 +122,17 @@ class Doses:
             for k in group.rows:
                 first = orders.get((table.ob_subject[k], table.ob_time[k]))
                 if first is not None and first < table.ob_order[k]:
-                    line = data.run.dataset.lines[table.ob_row[k]]
-                    raise RefusedError(
-                        "observation at the time of a dose",
-                        f"line {line} is observed just after a bolus at the same time; Monolix predicts it just before "
-                        "the bolus. Give the observation a later time",
-                        data.model.data.at,
-                    )
+                    found.append(int(table.ob_row[k]))
+        return found
+
+    def check_observed(self, groups: list[OutcomeGroup], read: frozenset[str]) -> None:
+        """Raises:
+        RefusedError: there are such values.
+        """
+        for row in self.observed_behind(groups, read)[:1]:
+            raise RefusedError(
+                "observation at the time of a dose",
+                f"line {self.data.run.dataset.lines[row]} is observed just after a bolus at the same time; Monolix "
+                "predicts it just before the bolus. Give the observation a later time",
+                self.data.model.data.at,
+            )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nlmevae.errors import Location
 from nlmevae.ir import Expression, Model, PopulationParameter, Symbol, Transform, assignments
 from nlmevae_translators.report import Entry
@@ -24,6 +26,7 @@ from nlmevae_translators.to_monolix.population import (
     to_gaussian,
     to_natural,
 )
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.source_data import SourceData
 
 
@@ -139,6 +142,12 @@ class IndividualSection:
         exact = own_scale and base.factor.value == 1.0 and form.constant == 0.0
         gaussian = base.factor.value * _on_scale(theta.init, base.scale, p.transform) + form.constant
         value = theta.init if exact else to_natural(p.transform, gaussian)
+        if not np.isfinite(to_gaussian(p.transform, value)):
+            raise RefusedError(
+                theta.label,
+                f"its initial value makes {name} {value:g}, at the bound of its distribution; give it one inside",
+                theta.at,
+            )
         self._note_typical(form, theta, name, exact=exact)
         return PopulationValue(f"{name}_pop", value, theta.fixed)
 
@@ -247,7 +256,10 @@ class IndividualSection:
         theta = self.theta(term.name)
         if is_plain(theta.label) and theta.label.startswith("beta_"):
             wanted = theta.label
-        value = math.log(theta.init) if term.scale == "log" else theta.init
+        value = _on_scale(theta.init, term.scale, Transform(kind="log")) if term.scale == "log" else theta.init
+        if not np.isfinite(value):
+            reason = f"its initial value {theta.init:g} has no logarithm, which is the coefficient of a covariate"
+            raise RefusedError(theta.label, reason, theta.at)
         lower, upper = bounds_of(theta)
         if term.scale == "log":
             lower = -math.inf if lower <= 0.0 else lower
@@ -258,7 +270,7 @@ class IndividualSection:
 
 def _on_scale(value: float, scale: str, transform: Transform) -> float:
     if scale == "log":
-        return math.log(value)
+        return math.log(value) if value > 0.0 else math.nan
     return to_gaussian(transform, value) if scale == "logit" else value
 
 

@@ -9,8 +9,26 @@ from nlmevae_translators.report import Entry, EntryKind
 from nlmevae_translators.to_monolix.data_text import DataText
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.plain_events import EventEdit
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
+
+_WAYS = {
+    "record": "",
+    "duration": ", RATE=-2: Tk0",
+    "rate": ", RATE=-1: Tk0 = amtDose/R",
+    "share": ", RATE>0 with F, which acts on the duration: Tk0 = amtDose F/RATE",
+}
+
+
+def file_entry(data: SourceData, rows: DataText) -> Entry:
+    """Of $DATA and $INPUT: the file that is written instead."""
+    spec = data.model.data
+    n, kept = len(data.subject), len(rows.columns["ID"])
+    reason = f"the {n} records that are used of {spec.path} are {kept} in a new file with Monolix's columns"
+    if spec.ignore or spec.accept or spec.records:
+        reason += "; IGNORE, ACCEPT and RECORDS are applied"
+    return Entry(construct="$DATA, $INPUT", kind="rule", reason=reason, source=spec.at, target="header")
 
 
 def data_entries(
@@ -21,29 +39,22 @@ def data_entries(
     rows: DataText,
     n_doses: int,
 ) -> list[Entry]:
-    """Of $DATA, $INPUT, doses, outcomes and regressors."""
+    """Of doses, outcomes and regressors."""
     model = data.model
     at = model.data.at
 
     def entry(construct: str, kind: EntryKind, reason: str, target: str = "") -> Entry:
         return Entry(construct=construct, kind=kind, reason=reason, source=at, target=target)
 
-    filters = model.data.ignore or model.data.accept or model.data.records
-    n, kept = len(data.subject), len(rows.columns["ID"])
-    reason = f"{kept} of the {n} records that are left of {model.data.path} are in a new file with Monolix's columns"
-    if filters:
-        reason += "; IGNORE, ACCEPT and RECORDS are applied"
-    found = [entry("$DATA, $INPUT", "rule", reason, "header")]
+    found = []
     if model.structural.compartments:
         found.append(entry(f"$SUBROUTINES {model.structural.solver_name}", "rule", _structure_reason(model)))
     for a in doses.administrations:
-        codes = {"record": "", "duration": ", RATE=-2: Tk0", "rate": ", RATE=-1: Tk0 = amtDose/R"}[a.way]
+        codes = _WAYS[a.way]
         found.append(entry(f"doses into compartment {a.input.number}{codes}", "rule", f"administration {a.number}"))
     if "SS" in rows.columns:
         reason = f"NONMEM's steady state is exact, Monolix adds {n_doses} doses before the dose"
         found.append(entry("SS=1", "lossy", reason, "SS"))
-    if np.any(data.run.dataset.evid == 4):
-        found.append(entry("EVID=4", "rule", "event identifier 3: a reset and a dose; times go on"))
     if len(groups) > 1:
         found.append(entry("outcomes", "rule", f"{len(groups)} observation types in the column YTYPE"))
     if data.run.table.ob_limits is not None:
@@ -54,6 +65,49 @@ def data_entries(
             reason += ": at each record the value of the next one, because Monolix carries values forward"
         found.append(entry(item, "rule", reason, name))
     return found
+
+
+def event_entries(data: SourceData, made: tuple[EventEdit, ...]) -> list[Entry]:
+    """Of resets, and of records that became others; those of one kind in one entry."""
+    model = data.model
+    kinds: dict[tuple, list[EventEdit]] = {}
+    for edit in made:
+        kinds.setdefault((edit.steady, edit.reset, edit.constant, edit.later > 0.0), []).append(edit)
+    found = _reset_entries(data)
+    for (steady, reset, constant, moved), edits in kinds.items():
+        if steady:
+            counts = sorted({e.n_doses for e in edits})
+            doses = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+            before = "a constant infusion before it" if constant else f"{doses} doses before it"
+            reason = f"{'a reset, then ' if reset else ''}{before}; NONMEM's steady state is exact, see the proof"
+            if not reset and model.structural.closed_form is None:
+                reason += "; they add up so only where the equations are linear"
+        else:
+            reason = "it has the time of a value, and Monolix does not define which comes first"
+            if not moved:
+                reason = "doses at its time, which it cancels, are left out"
+        if moved:
+            reason += f"; it and what follows come {edits[0].later:g} later, on which no prediction depends"
+        construct = f"SS={steady}" if steady else "reset"
+        kind: EntryKind = "lossy" if steady else "rule"
+        where = f"{construct} on line{_listed([e.line for e in edits])}"
+        found.append(Entry(construct=where, kind=kind, reason=reason, source=model.data.at))
+    return found
+
+
+def _reset_entries(data: SourceData) -> list[Entry]:
+    model, evid = data.model, data.run.dataset.evid
+    found = []
+    for code, what in ((4, "a reset and a dose"), (3, "with the amount 0: a reset")):
+        if model.structural.compartments and np.any(evid == code):
+            reason = f"event identifier 3, {what}; times go on"
+            found.append(Entry(construct=f"EVID={code}", kind="rule", reason=reason, source=model.data.at))
+    return found
+
+
+def _listed(lines: list[int], most: int = 8) -> str:
+    shown = ", ".join(map(str, lines[:most])) + (", ..." if len(lines) > most else "")
+    return f" {shown}" if len(lines) == 1 else f"s {shown}"
 
 
 def _structure_reason(model: Model) -> str:

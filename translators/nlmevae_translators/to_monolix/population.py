@@ -81,8 +81,13 @@ def to_natural(transform: Transform, gaussian: float) -> float:
     if transform.kind == "identity":
         return gaussian
     if transform.kind == "log":
-        return transform.lower + math.exp(gaussian)
-    return transform.lower + (transform.upper - transform.lower) / (1.0 + math.exp(-gaussian))
+        return transform.lower + _exp(gaussian)
+    return transform.lower + (transform.upper - transform.lower) / (1.0 + _exp(-gaussian))
+
+
+def _exp(value: float) -> float:
+    """Infinite where it is too large for a number."""
+    return math.exp(value) if value < 709.0 else math.inf
 
 
 def to_gaussian(transform: Transform, value: float) -> float:

@@ -23,14 +23,14 @@ class Regressors:
     names: Names
     columns: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
-    def symbol(self, item: str, *, ahead: bool) -> Symbol:
-        """The regressor of a data item; `ahead`: for code that holds over time."""
+    def symbol(self, item: str, *, ahead: bool, wanted: str = "") -> Symbol:
+        """The regressor of a data item; `ahead`: for code that holds over time; `wanted`: another name than its."""
         item = self.data.canonical[item]
         key = item, ahead and item not in self.data.constant_items
         for name, known in self.columns.items():
             if known == key:
                 return Symbol(name)
-        name = self.names.fresh(f"{item}_next" if key[1] else item)
+        name = self.names.fresh(wanted or (f"{item}_next" if key[1] else item))
         self.columns[name] = key
         return Symbol(name)
 

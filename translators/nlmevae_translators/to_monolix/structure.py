@@ -36,6 +36,18 @@ class StructuralText:
     entries: list[Entry]
 
 
+#: Forms that pkmodel has.
+_FORMS = ("one", "two", "three")
+
+
+@dataclass(frozen=True, slots=True)
+class PkModel:
+    """`name`: of the concentration; `line`: its definition."""
+
+    name: str
+    line: str
+
+
 @dataclass(slots=True)
 class StructureWriter:
     """Everything the model file needs."""
@@ -49,6 +61,7 @@ class StructureWriter:
     entries: list[Entry] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     definitions: list[Definition] = field(default_factory=list)
+    concentration: PkModel | None = None
 
     @property
     def model(self) -> Model:
@@ -64,6 +77,7 @@ class StructureWriter:
         }
         dynamic = self._run_pk(ahead=True)
         record = self._run_pk(ahead=False)
+        self.concentration = None if formula else self._pkmodel(dynamic, record)
         system = [] if formula else self._system(dynamic, record, amounts)
         pk = list(self.definitions)
         self.definitions.clear()
@@ -103,6 +117,8 @@ class StructureWriter:
         structural = self.model.structural
         read = frozenset().union(*(names_read(self.model.executed.error),))
         plain = structural.closed_form is not None and not any(c.initial for c in structural.compartments)
+        if self.concentration is not None:
+            return [self.concentration.line]
         if plain and structural.closed_form != "linear":
             hidden = self._hidden_depot(read)
             return self._closed(dynamic, amounts, hidden=hidden)
@@ -139,6 +155,52 @@ class StructureWriter:
         lines += _flow_lines(rates, number, hidden=hidden)
         return lines
 
+    def _pkmodel(self, env: dict[str, Expression], record: dict[str, Expression]) -> PkModel | None:
+        """`Cc = pkmodel(...)`, where the system is one that it has and only its concentration is read."""
+        structural, doses = self.model.structural, self.doses.administrations
+        form = (structural.closed_form or "").removesuffix("_absorption")
+        if form not in _FORMS or any(c.initial for c in structural.compartments) or len(doses) != 1:
+            return None
+        absorbed = form != structural.closed_form
+        central = 2 if absorbed else 1
+        scale = structural.compartments[central - 1].scale
+        read = names_read(self.model.executed.error)
+        seen = {g.compartment for g in self.groups}
+        if scale is None or seen != {central} or any(name.startswith("A(") for name in read):
+            return None
+        if self.regressors.moving or env[scale] != record[scale] or not isinstance(record[scale], Symbol):
+            return None
+        if doses[0].input.compartment != 1 or (absorbed and not self._hidden_depot(read)):
+            return None
+        return self._pkmodel_line(doses[0], env, record[scale], central, absorbed=absorbed)
+
+    def _pkmodel_line(
+        self, dose: Administration, env: dict[str, Expression], volume: Symbol, central: int, *, absorbed: bool
+    ) -> PkModel:
+        structural = self.model.structural
+        rates = {flow: env[n] for n, flow in zip(structural.rate_constants, structural.flows, strict=True)}
+        found: list[tuple[str, str]] = []
+        if absorbed:
+            found.append(("ka", self._argument(rates[1, 2], "ka")))
+        found += self._dose_options(dose, env)
+        found.append(("V", volume.name))
+        clearance = self._clearance(rates[central, 0], volume)
+        found.append(("Cl", clearance) if clearance else ("k", self._argument(rates[central, 0], "k")))
+        for k in range(1, len(structural.compartments) - central + 1):
+            out, back = rates[central, central + k], rates[central + k, central]
+            found += [(f"k1{k + 1}", self._argument(out, "k")), (f"k{k + 1}1", self._argument(back, "k"))]
+        arguments = ", ".join(key if key == value else f"{key}={value}" for key, value in found)
+        name = self.names.fresh("Cc")
+        return PkModel(name, f"{name} = pkmodel({arguments})")
+
+    def _clearance(self, rate: Expression, volume: Symbol) -> str:
+        """The clearance where the elimination rate is it over the volume; "": it is not."""
+        value = next((d.value for d in self.definitions if rate == Symbol(d.name)), None)
+        match value:
+            case Binary(operator="/", left=Symbol(name), right=below) if below == volume:
+                return name
+        return ""
+
     def _argument(self, value: Expression, name: str) -> str:
         """An argument of a macro: a name or a number."""
         flat = self._flattened({})
@@ -146,6 +208,17 @@ class StructureWriter:
 
     def _dose(self, a: Administration, env: dict[str, Expression], target: str, *, ka: str | None = None) -> str:
         parts = [f"adm={a.number}", target]
+        parts += [f"{key}={value}" for key, value in self._dose_options(a, env)]
+        if ka is not None:
+            parts.append(f"ka={ka}")
+        if target.startswith("target"):
+            return f"depot({', '.join(parts)})"
+        kind = "iv" if ka is None and a.way == "record" else "absorption"
+        return f"{kind}({', '.join(parts)})"
+
+    def _dose_options(self, a: Administration, env: dict[str, Expression]) -> list[tuple[str, str]]:
+        """Tlag, p and Tk0 of an administration, where it has them."""
+        found = []
         taken = a.input
         for name, key in ((taken.lag, "Tlag"), (taken.bioavailability, "p")):
             if name is None or is_number(env[name], ONE.value if key == "p" else 0.0):
@@ -156,23 +229,23 @@ class StructureWriter:
                     name, "F acts on the duration of an infusion in NONMEM and on its rate in Monolix",
                     self.model.data.at,
                 )  # fmt: skip
-            parts.append(f"{key}={self._argument(env[name], name)}")
+            found.append((key, self._argument(env[name], name)))
         if a.way != "record":
-            parts.append(f"Tk0={self._zero_order(a, env)}")
-        if ka is not None:
-            parts.append(f"ka={ka}")
-        if target.startswith("target"):
-            return f"depot({', '.join(parts)})"
-        kind = "iv" if ka is None and a.way == "record" else "absorption"
-        return f"{kind}({', '.join(parts)})"
+            found.append(("Tk0", self._zero_order(a, env)))
+        return found
 
     def _zero_order(self, a: Administration, env: dict[str, Expression]) -> str:
-        name = a.input.duration if a.way == "duration" else a.input.rate
-        self._check_steady(env[name], name)
+        name = {"duration": a.input.duration, "rate": a.input.rate}.get(a.way)
+        if name is None:
+            item = self.data.rows.columns[self.data.rows.index("rate")].name
+            rate: Expression = self.regressors.symbol(item, ahead=False, wanted="infusion_rate")
+        else:
+            rate = env[name]
+            self._check_steady(rate, name)
         if a.way == "duration":
-            return self._argument(env[name], name)
+            return self._argument(rate, name)
         share = ONE if a.input.bioavailability is None else env[a.input.bioavailability]
-        duration = divide(multiply(Symbol("amtDose"), share), env[name])
+        duration = divide(multiply(Symbol("amtDose"), share), rate)
         return self._argument(duration, f"Tk0_{a.number}")
 
     def _check_steady(self, value: Expression, name: str) -> None:
@@ -228,6 +301,8 @@ class StructureWriter:
             amount = amounts[f"A({group.compartment})"]
             scale = next(c.scale for c in model.structural.compartments if c.number == group.compartment)
             env["F"] = amount if scale is None else Binary("/", amount, record[scale])
+            if self.concentration is not None:
+                env["F"] = Symbol(self.concentration.name)
         flat = self._flattened(env)
         flat.run(model.executed.error)
         value = flat.env.get("Y")
@@ -235,7 +310,8 @@ class StructureWriter:
             raise RefusedError("Y", "the code gives no prediction for these records")
         if "DV" in value.names():
             raise RefusedError("Y", "the prediction reads DV")
-        if isinstance(value, Symbol) and value.name in {d.name for d in self.definitions}:
+        known_names = {d.name for d in self.definitions} | ({self.concentration.name} if self.concentration else set())
+        if isinstance(value, Symbol) and value.name in known_names:
             return value.name
         name = self.names.fresh(group.wanted_name)
         self.definitions.append(Definition(name, value, None))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from nlmevae.ir import Model, names_read
 from nlmevae.prepared_run import PreparedRun
+from nlmevae_translators.absent_data import AbsentData, absent_entries
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.algebra import ZERO
 from nlmevae_translators.to_monolix.correlations import correlation_lines
@@ -16,8 +19,9 @@ from nlmevae_translators.to_monolix.flatten import Flattened, needed_definitions
 from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
 from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
 from nlmevae_translators.to_monolix.names import Names
-from nlmevae_translators.to_monolix.notes import data_entries, request_entries
+from nlmevae_translators.to_monolix.notes import data_entries, event_entries, file_entry, request_entries
 from nlmevae_translators.to_monolix.outcomes import OutcomeSection
+from nlmevae_translators.to_monolix.plain_events import with_plain_events
 from nlmevae_translators.to_monolix.population import PopulationValue
 from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
@@ -30,39 +34,36 @@ STEADY_DOSES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project."""
+    """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project; `steady`: doses come
+    near to steady states; `times`: of the observations, where they are not those of the data."""
 
     files: dict[str, str] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     effects: dict[str, str] = field(default_factory=dict)
     main: str = ""
-
-    @property
-    def of_prior(self) -> tuple[Entry, ...]:
-        """What was left out although it is refused."""
-        return tuple(e for e in self.entries if e.kind == "refused")
+    steady: bool = False
+    times: np.ndarray | None = None
 
 
-def to_monolix(run: PreparedRun, *, name: str, n_doses: int = STEADY_DOSES, allow_lossy: bool = False) -> Written:
-    """The project `name`.mlxtran with its model and data. Where it is refused there are no files; a prior can be left
-    out where that is allowed."""
-    prior = run.model.prior
+def to_monolix(
+    run: PreparedRun, *, name: str, n_doses: int = STEADY_DOSES, absent: AbsentData | None = None
+) -> Written:
+    """The project `name`.mlxtran with its model and, unless the data are `absent`, its data file. Where it is refused
+    there are no files."""
     try:
-        if prior is not None and allow_lossy:
-            reason = "left out: priors are not converted"
-            entry = Entry(construct=prior.stated_by, kind="refused", reason=reason, source=prior.at)
-            written = _write(replace(run, model=replace(run.model, prior=None)), name, n_doses)
-            return replace(written, entries=(entry, *written.entries))
-        return _write(run, name, n_doses)
+        return _write(run, name, n_doses, absent)
     except RefusedError as refusal:
         return Written(entries=(refusal.entry,))
 
 
-def _write(run: PreparedRun, name: str, n_doses: int) -> Written:
+def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None) -> Written:
     data, names = SourceData(run), Names()
     model = run.model
     if model.prior is not None:
         raise RefusedError(model.prior.stated_by, f"priors are not converted: {model.prior.remedy}", model.prior.at)
+    source = data
+    run, made = with_plain_events(run, n_doses=n_doses)
+    data = SourceData(run) if made else data
     doses = Doses(data)
     doses.check()
     groups = outcome_groups(data)
@@ -80,15 +81,23 @@ def _write(run: PreparedRun, name: str, n_doses: int) -> Written:
     rows = data_text(data, doses, groups, covariates, regressors, n_doses=n_doses)
     text = _project(model, name, rows, covariates, individual, lines, correlations, outcomes)
     files = {f"{name}.mlxtran": text, f"{name}_model.txt": _model_file(model, individual, regressors, structure)}
-    files[f"{name}_data.csv"] = rows.csv
+    if absent is None:
+        files[f"{name}_data.csv"] = rows.csv
+    of_file = (
+        [file_entry(source, rows)]
+        if absent is None
+        else absent_entries(absent, f"{name}_data.csv", ", ".join(rows.columns))
+    )
     found = (
-        *individual.entries, *entries, *structure.entries, *outcomes.entries,
-        *data_entries(data, doses, groups, regressors, rows, n_doses), *request_entries(model),
+        *individual.entries, *entries, *structure.entries, *outcomes.entries, *of_file,
+        *data_entries(data, doses, groups, regressors, rows, n_doses), *event_entries(source, made),
+        *request_entries(model),
     )  # fmt: skip
     effects = {d.eta: d.sd.name for d in individual.definitions if d.sd is not None}
     return Written(
-        files=files, entries=tuple(_placed(e, files) for e in found), effects=effects, main=f"{name}.mlxtran"
-    )
+        files=files, entries=tuple(_placed(e, files) for e in found), effects=effects, main=f"{name}.mlxtran",
+        steady=any(e.steady for e in made) or "SS" in rows.columns, times=run.table.ob_time if made else None,
+    )  # fmt: skip
 
 
 def _placed(entry: Entry, files: dict[str, str]) -> Entry:

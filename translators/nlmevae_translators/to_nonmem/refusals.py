@@ -13,11 +13,17 @@ from nlmevae_translators.report import Entry
 
 def refusals(model: Model, dataset: Dataset) -> tuple[Entry, ...]:
     """Constructs that stop the conversion, with what to do instead."""
-    return (*_effects(model), *_outcomes(model, dataset), *_doses(model, dataset))
+    return (*_prior(model), *_effects(model), *_outcomes(model, dataset), *_doses(model, dataset))
 
 
 def _refused(construct: str, reason: str, source=None) -> Entry:
     return Entry(construct=construct, kind="refused", reason=reason, source=source)
+
+
+def _prior(model: Model) -> Iterator[Entry]:
+    if model.prior is not None:
+        reason = f"priors are not converted: {model.prior.remedy}"
+        yield _refused(model.prior.stated_by, reason, model.prior.at)
 
 
 def _effects(model: Model) -> Iterator[Entry]:

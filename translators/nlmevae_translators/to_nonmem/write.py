@@ -11,6 +11,7 @@ from nlmevae.data.dataset import Dataset
 from nlmevae.data.read import read_dataset
 from nlmevae.errors import UnsupportedError
 from nlmevae.ir import Model, Statement, names_assigned, names_read
+from nlmevae_translators.absent_data import AbsentData, absent_entries
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_nonmem.code_text import CodeWriter
 from nlmevae_translators.to_nonmem.constructs import (
@@ -40,24 +41,32 @@ from nlmevae_translators.to_nonmem.structure_code import (
 _ITEMS = {"YTYPE": "DVID", "CENS": "CENS", "LIMIT": "LIMIT"}
 
 
-def to_nonmem(model: Model, project: object = None) -> tuple[dict[str, str], tuple[Entry, ...]]:
+def to_nonmem(
+    model: Model, project: object = None, *, dataset: Dataset | None = None, absent: AbsentData | None = None
+) -> tuple[dict[str, str], tuple[Entry, ...]]:
     """Files (name -> text) of the control stream and what became of every construct; no files where one is refused.
 
     Args:
         project: of the Monolix front end; not needed.
+        dataset: the data; None: they are read.
+        absent: the data file is not there: no data set is written.
 
     Raises:
         ModelError, DataError: the project's data cannot be read, or its code holds what no control stream says.
     """
     if model.data.monolix is None:
         raise UnsupportedError(f"{model.source.path} is no Monolix project", hint="give a .mlxtran file", location=None)
-    dataset = read_dataset(model)
+    if dataset is None:
+        dataset = read_dataset(model)
     refused = refusals(model, dataset)
     if refused:
         return {}, refused
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(model.source.path).stem)  # $DATA takes no blanks
     written = _written(model, dataset, data_file=f"{stem}.csv")
     text, entries = placed(written.lines, f"{stem}.ctl")
+    if absent is not None:
+        columns = " ".join(name for _, name in written.data.items)
+        return {f"{stem}.ctl": text}, (*entries, *absent_entries(absent, f"{stem}.csv", columns))
     files = {f"{stem}.ctl": text, f"{stem}.csv": written.data.text}
     if written.data.ids:
         files[f"{stem}_ids.csv"] = written.data.id_text

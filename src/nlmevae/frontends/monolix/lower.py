@@ -83,6 +83,7 @@ def lower_project(project: Project) -> Model:
         program=_program(structural, stated, individual, outcome),
         estimation=(_estimation(project, asked),),
         covariance=covariance_request(asked),
+        prior=project.prior,
         project=project_request(project, asked, population, effects),
         diagnostics=(*project.diagnostics, *asked.notes),
     )

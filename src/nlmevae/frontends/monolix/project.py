@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nlmevae.errors import Location
-from nlmevae.ir import Diagnostic, Expression, RowUse, Statement
+from nlmevae.ir import Diagnostic, Expression, PriorRequest, RowUse, Statement
 
 #: A population parameter's name, or a number in its place.
 NameOrNumber = str | float
@@ -248,4 +248,5 @@ class Project:
     settings: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     included: tuple[str, ...] = ()
+    prior: PriorRequest | None = None
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -34,7 +34,7 @@ from nlmevae.frontends.monolix.sections.tasks import read_settings, read_tasks
 from nlmevae.frontends.monolix.text.entries import key_of, unknown_key
 from nlmevae.frontends.monolix.text.split import SECTIONS, Block, is_colon_project, read_text, split_blocks
 from nlmevae.frontends.nonmem.records import SourceText
-from nlmevae.ir import Diagnostic
+from nlmevae.ir import Diagnostic, PriorRequest
 
 
 def read_project(path: str | Path) -> Project:
@@ -87,6 +87,7 @@ def _project(source: SourceText, blocks: Sequence[Block]) -> Project:
     covariates = read_covariates([b for b in model if b.section == "COVARIATE"], columns)
     individual = read_individual([b for b in model if b.section == "INDIVIDUAL"])
     structural, observations, included, notes = _longitudinal(source, model)
+    parameters = read_parameters(tags["PARAMETER"])
     project = Project(
         path=source.path,
         text=source.text,
@@ -97,11 +98,12 @@ def _project(source: SourceText, blocks: Sequence[Block]) -> Project:
         structural=structural,
         observations=observations,
         fit=read_fit(tags["FIT"]) or _only_fit(source, data, observations),
-        parameters=read_parameters(tags["PARAMETER"]),
+        parameters=parameters,
         tasks=read_tasks(tags["MONOLIX"]),
         settings=read_settings(tags["MONOLIX"]),
         description=_description(blocks),
         included=included,
+        prior=_prior(blocks, parameters),
     )
     notes = (*notes, *consistency_notes(project, individual.used))
     return replace(project, parameters=_with_correlations(project), diagnostics=notes)
@@ -184,12 +186,18 @@ def _refuse(blocks: Sequence[Block]) -> None:
                 hint="use the formatted data set that Monolix saves as the data file",
                 location=next(b for b in blocks if b.tag == block.tag).at,
             )
-        if block.section == "POPULATION" and block.tag == "MODEL":
-            raise UnsupportedError(
-                "[POPULATION]: prior distributions of population parameters are not supported",
-                hint="remove the section, and write method=MLE or method=FIXED in <PARAMETER>",
-                location=next(b for b in blocks if b.section == block.section).at,
-            )
+
+
+def _prior(blocks: Sequence[Block], parameters: Sequence[InitialValue]) -> PriorRequest | None:
+    """The prior distribution that the project estimates with; what it is has no part in the model."""
+    remedy = "to estimate without it remove [POPULATION], and write method=MLE or method=FIXED in <PARAMETER>"
+    section = next((b for b in blocks if b.tag == "MODEL" and b.section == "POPULATION" and b.code.strip()), None)
+    if section is not None:
+        return PriorRequest(remedy=remedy, stated_by="a prior distribution ([POPULATION])", at=section.at)
+    given = next((p for p in parameters if p.method == "map"), None)
+    if given is None:
+        return None
+    return PriorRequest(remedy=remedy, stated_by=f"a prior distribution (method=MAP of {given.name})", at=given.at)
 
 
 def _with_declared(covariates: tuple[Covariate, ...], individual: IndividualSection) -> tuple[Covariate, ...]:

@@ -216,13 +216,15 @@ def _check_thetas(only: frozenset[str], observations: tuple[ObservationModel, ..
 
 
 def _unmoved_by(model: Model, form: ErrorForm, names: tuple[str, ...]) -> frozenset[str]:
-    """Those of `names` whose derivative of f is 0 at every point."""
+    """Those of `names` whose derivative of f is 0 at every point where it is known: EXP(THETA*LOG(0)) is 0 and has
+    none."""
     found = form.found
     start = run_individual(model, seeded(found.points, names))
     program = error_program(model)
     tangent = tangent_of(run(program, unassigned(program) | start)["Y"], np.zeros((len(names), len(found.f))))
     slopes = np.broadcast_to(tangent, (len(names), len(found.f)))
-    still = np.all((slopes == 0.0) | ~np.isfinite(found.f), axis=1)
+    known = np.isfinite(slopes) & np.isfinite(found.f)
+    still = np.all((slopes == 0.0) | ~known, axis=1) & known.any(axis=1)
     return frozenset(name for name, unmoved in zip(names, still, strict=True) if unmoved)
 
 

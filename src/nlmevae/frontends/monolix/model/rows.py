@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlmevae.data.monolix_occasions import event_period_line, occasion_levels
-from nlmevae.errors import SemanticError, UnsupportedError
+from nlmevae.errors import DataError, SemanticError, UnsupportedError
 from nlmevae.frontends.monolix.model.covariate_code import Covariates
 from nlmevae.frontends.monolix.model.emptying import emptying
 from nlmevae.frontends.monolix.model.outcome_code import observed_scale
@@ -18,6 +18,10 @@ from nlmevae.ir import DataSpec, DoseRoute, MonolixRows, RowColumn, Transform, T
 #: The data item that counts the occasions which event identifier 4 begins.
 EVENT_OCCASION = "OCCevid"
 _STEPS = {"tDose": "dose_time", "amtDose": "dose_amount", "inftDose": "dose_duration"}
+
+
+class UnknownOccasionsError(DataError):
+    """Parameters vary between occasions, which only the data number, and the data cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,10 @@ def _occasions(project: Project, rows: MonolixRows, spec: DataSpec) -> tuple[str
             hint="give one column use=occasion in [CONTENT]",
             location=varying[0].at,
         )
-    found = occasion_levels(spec, Path(project.path).parent)
+    try:
+        found = occasion_levels(spec, Path(project.path).parent)
+    except DataError as error:
+        raise UnknownOccasionsError(error.message, hint=error.hint, location=error.location) from error
     both = next((d for d in varying if len(d.variability) > 1), None)
     if len(found) < 2 and both is not None:
         how = "no line has event identifier 4" if rows.event_occasion else f"{items[0]} has one value"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlmevae.errors import ModelSyntaxError, SemanticError, UnsupportedError
+from nlmevae.errors import ModelSyntaxError, SemanticError
 from nlmevae.frontends.monolix.project import InitialValue
 from nlmevae.frontends.monolix.text.entries import Entries, assignments_of, key_of, number_of, word_of
 from nlmevae.frontends.monolix.text.nodes import Assignment, ListNode
@@ -18,7 +18,7 @@ def read_parameters(blocks: Sequence[Block]) -> tuple[InitialValue, ...]:
     """<PARAMETER> of a project.
 
     Raises:
-        ModelError: a parameter twice, a value that is no number, method=MAP.
+        ModelError: a parameter twice, a value that is no number.
     """
     found: dict[str, InitialValue] = {}
     for block in blocks:
@@ -42,10 +42,5 @@ def _initial_value(node: Assignment) -> InitialValue:
     value = number_of(entries.need("value"), f"the value of {name}")
     given = entries.get("method")
     method = "mle" if given is None else word_of(given, "method of estimation", METHODS)
-    if method == "map" and given is not None:
-        raise UnsupportedError(
-            f"{name} is estimated with a prior distribution (method=MAP), which is not supported",
-            hint="write method=MLE, or method=FIXED",
-            location=given.at,
-        )
-    return InitialValue(name=name, value=value, method=method, at=node.target.at)  # type: ignore[arg-type]
+    at = node.target.at if method != "map" or given is None else given.at
+    return InitialValue(name=name, value=value, method=method, at=at)  # type: ignore[arg-type]
