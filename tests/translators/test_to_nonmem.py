@@ -118,12 +118,14 @@ def test_log_normal_outcomes_are_written_as_logarithms(tmp_path):
     assert float(trip.data[2][2]) == np.log(3.1)
 
 
-def test_logit_normal_outcomes_are_refused(tmp_path):
-    outcome = "logitNormal, min=0, max=100, prediction=Cc, errorModel=constant(a)"
-    files, entries = to_nonmem(pipeline.read_model(written(tmp_path, ROWS, outcome=outcome)))
-    assert files == {}
-    assert [e.kind for e in entries] == ["refused"]
-    assert "use distribution=normal" in entries[0].reason
+def test_logit_normal_outcomes_are_written_as_logits(tmp_path):
+    outcome = "logitNormal, min=-1, max=100, prediction=Cc, errorModel=constant(a)"
+    trip = round_trip(written(tmp_path, ROWS, outcome=outcome), tmp_path)
+    check(trip)
+    assert "$ERROR (ONLY OBSERVATIONS)" in trip.text
+    np.testing.assert_allclose(float(trip.data[2][2]), np.log((3.1 + 1.0) / (100.0 - 3.1)), rtol=1e-15)
+    reason = next(e.reason for e in trip.entries if e.construct == "outcome y")
+    assert reason.endswith("-2LL differs by 2 sum log((y - -1)(100 - y)/(100 - -1))")
 
 
 def test_names_of_subjects_become_numbers(tmp_path):
@@ -171,7 +173,7 @@ CENSORED += ["2,0,120,.,0,.", "2,2,.,3.3,0,.", "2,8,.,0.5,1,.", "2,9,.,0.7,-1,2"
 CENS = "CENS = {use=censored}\nLIMIT = {use=limit}"
 
 
-@pytest.mark.parametrize("distribution", ["normal", "logNormal"])
+@pytest.mark.parametrize("distribution", ["normal", "logNormal", "logitNormal, min=0, max=50"])
 def test_every_kind_of_censoring(distribution, tmp_path):
     outcome = f"{distribution}, prediction=Cc, errorModel=constant(a)"
     path = written(tmp_path, CENSORED, header="ID,TIME,AMT,Y,CENS,LIMIT", content=CENS, outcome=outcome)
@@ -194,18 +196,33 @@ def test_occasions_are_effects_with_one_variance(tmp_path):
     assert "$OMEGA BLOCK(1) 0.01 ; gamma_V\n$OMEGA BLOCK(1) SAME ; gamma_V" in trip.text
 
 
-def test_two_inputs_into_one_compartment_are_refused(tmp_path):
-    model = (
-        "PK:\ncompartment(cmt=1, volume=V, concentration=Cc)\nelimination(cmt=1, Cl)\niv(adm=1, cmt=1)\n"
-        "iv(adm=2, cmt=1, p=0.5)\nOUTPUT:\noutput = Cc\n"
-    )
-    rows = ["1,0,100,.,1", "1,1,.,3.1,.", "1,6,50,.,2", "2,0,120,.,1", "2,2,.,3.3,."]
-    path = written(
-        tmp_path, rows, header="ID,TIME,AMT,Y,ADM", content="ADM = {use=administration}", model=model,
-    )  # fmt: skip
-    files, entries = to_nonmem(pipeline.read_model(path))
+ONE = "PK:\ncompartment(cmt=1, volume=V, concentration=Cc)\nelimination(cmt=1, Cl)\niv(adm=1, cmt=1)\n"
+TWO_WAYS = ["1,0,100,.,1", "1,1,.,3.1,.", "1,6,50,.,2", "1,8,.,2.1,.", "2,0,120,.,1", "2,2,.,3.3,."]
+ADM = {"header": "ID,TIME,AMT,Y,ADM", "content": "ADM = {use=administration}"}
+
+
+@pytest.mark.parametrize(
+    ("way", "line"),
+    [
+        ("iv(adm=2, cmt=1, p=0.5)", "  F1 = 1"),
+        ("iv(adm=2, cmt=1, Tlag=V/60)", "  ALAG1 = 0"),
+        ("absorption(adm=2, cmt=1, Tk0=3, p=0.5)", "  D1 = TK0"),
+        ("absorption(adm=2, cmt=1, Tk0=3, Tlag=0.5)", "  ALAG1 = 0"),
+    ],
+)
+def test_two_ways_into_one_compartment_are_an_item_of_the_data(way, line, tmp_path):
+    trip = round_trip(written(tmp_path, TWO_WAYS, model=f"{ONE}{way}\nOUTPUT:\noutput = Cc\n", **ADM), tmp_path)
+    check(trip)
+    assert line in trip.text.splitlines()
+    assert [row[trip.data[0].index("WAY")] for row in trip.data[1:]] == ["0", "0", "2", "0", "0", "0"]
+
+
+def test_a_fraction_of_one_of_two_ways_with_a_lag_is_refused(tmp_path):
+    model = f"{ONE}iv(adm=2, cmt=1, p=0.5, Tlag=1)\nOUTPUT:\noutput = Cc\n"
+    files, entries = to_nonmem(pipeline.read_model(written(tmp_path, TWO_WAYS, model=model, **ADM)))
     assert files == {}
-    assert [e.kind for e in entries] == ["refused"]
+    assert [(e.kind, e.construct) for e in entries] == [("refused", "a second way of doses into CENTRAL")]
+    assert entries[0].reason.startswith("F1 depends on the way, and doses have a Tlag: together they are not executed.")
 
 
 EMPTY = (
@@ -378,8 +395,11 @@ def test_the_command_writes_a_stream_that_is_checked_without_notes_on_its_langua
 
 
 def test_a_refused_project_writes_nothing(tmp_path, capsys):
-    outcome = "logitNormal, min=0, max=100, prediction=Cc, errorModel=constant(a)"
-    path = written(tmp_path, ROWS, outcome=outcome)
+    path = written(tmp_path, ROWS)
+    text = path.read_text()
+    for size in ("sd=omega_V", "sd=omega_Cl"):
+        text = text.replace(size, "no-variability")
+    path.write_text(text.replace("omega_V, ", "").replace(", omega_Cl", ""))
     assert main(["convert", str(path), "--to", "nonmem", "--out", str(tmp_path / "new")]) == 2
     assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "new").exists()

@@ -1,4 +1,5 @@
-"""Write fixtures/translate/*/expected anew: `python -m tests.translators.write_expected`, then read the difference."""
+"""Write fixtures/translate/*/expected (and back, where it is) anew: `python -m tests.translators.write_expected`, then
+read the difference."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         for name, text in convert(FOLDER / case / "run.ctl").files.items():
             (folder / name).write_text(text)
+        if (FOLDER / case / "back").is_dir():
+            for name, text in convert(folder / "run.mlxtran", to="nonmem").files.items():
+                (FOLDER / case / "back" / name).write_text(text)
 
 
 if __name__ == "__main__":

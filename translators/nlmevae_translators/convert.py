@@ -257,7 +257,8 @@ def prove_monolix(run: PreparedRun, name: str, *, n_doses: int) -> Proof:
                 (Path(folder) / file).write_text(text, encoding="utf-8")
             try:
                 two = prepare(Path(folder) / written.main)
-                proofs.append(compare(moved, two, effects_by_label(two.model, written.effects), times=written.times))
+                effects = effects_by_label(two.model, written.effects)
+                proofs.append(compare(moved, two, effects, unused=written.unused, times=written.times))
             except NlmevaeError as error:
                 sentence = f"the written project is not executed: {error.message}"
                 proofs.append(Proof(largest=np.inf, compared=1, sentence=sentence))

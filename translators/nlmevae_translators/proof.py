@@ -7,11 +7,12 @@ can make a difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.errors import NlmevaeError
 from nlmevae.ir import Model
 from nlmevae.prepared_run import PreparedRun
 from nlmevae_translators.report import Proof
@@ -19,6 +20,8 @@ from nlmevae_translators.report import Proof
 #: Integrators are asked for so many digits: steps depend on how equations are written.
 RTOL = 1e-12
 DRAWS = 3
+#: Relative: lines of a new occasion may be later by so much (`occasion_lines`).
+_SAME_TIME = 1e-8
 #: Values below this share of the largest prediction count as this large.
 _SMALL = 1e-3
 
@@ -40,26 +43,37 @@ def compare(
     two: PreparedRun,
     effects: Mapping[str, str],
     *,
+    unused: Collection[str] = (),
     seed: int = 1,
     draws: int = DRAWS,
     times: np.ndarray | None = None,
 ) -> Proof:
     """Args:
     effects: ETA of the first model -> the same random effect in the second.
+    unused: ETAs of the first model that nothing in the data depends on, and that the second does not have.
     times: of the first model's observations, where the second has them at other times.
     """
-    sides = [_side(one, times), _side(two)]
+    sides: list[_Side] = []
     try:
-        return _compare(*sides, effects, seed, draws)
+        for run, at, what in ((one, times, "the model that is converted"), (two, None, "what is written")):
+            try:
+                sides.append(_side(run, at))
+            except NlmevaeError as error:
+                return Proof(largest=np.inf, compared=1, sentence=f"{what} is not executed: {error.message}")
+        return _compare(*sides, effects, frozenset(unused), seed, draws)
     finally:
         for side in sides:
             side.joint.decoder.close()
 
 
 def effects_by_label(model: Model, labels: Mapping[str, str]) -> dict[str, str]:
-    """ETA of another model -> ETA of `model`, where `labels` has the label of its variance."""
-    own = {label: n for b in model.omega for n, label in zip(b.names, b.labels or b.names, strict=True)}
-    return {eta: own[label] for eta, label in labels.items() if label in own}
+    """ETA of another model -> ETA of `model`, where `labels` has the label of its variance; effects of one variance
+    are in the same order in both."""
+    own: dict[str, list[str]] = {}
+    for block in model.omega:
+        for name, label in zip(block.names, block.labels or block.names, strict=True):
+            own.setdefault(label, []).append(name)
+    return {eta: own[label].pop(0) for eta, label in labels.items() if own.get(label)}
 
 
 def _side(run: PreparedRun, times: np.ndarray | None = None) -> _Side:
@@ -72,8 +86,19 @@ def _side(run: PreparedRun, times: np.ndarray | None = None) -> _Side:
     problem = make_problem(run.model, form, run.table, decoder)
     etas = tuple(latent.eta for latent in form.latents)
     times = run.table.ob_time if times is None else times
-    order = np.lexsort((_values(run), times, run.table.ob_subject))
+    order = np.lexsort((_values(run), _moments(run, times)))
     return _Side(run, run.table.subject_labels, order, problem.joint(problem.initial), etas, times)
+
+
+def _moments(run: PreparedRun, times: np.ndarray) -> np.ndarray:
+    """(n_obs,) rank of subject and time; times that count as one have one."""
+    subjects = run.table.ob_subject
+    order = np.lexsort((times, subjects))
+    subject, time = subjects[order], times[order]
+    later = (np.diff(subject) != 0) | (np.diff(time) > _SAME_TIME * np.abs(time[1:]))
+    found = np.empty(len(order), dtype=int)
+    found[order] = np.cumsum(np.append(True, later))[: len(order)]
+    return found
 
 
 def _values(run: PreparedRun) -> np.ndarray:
@@ -85,8 +110,10 @@ def _values(run: PreparedRun) -> np.ndarray:
     return np.where(table.censored, limit, table.ob_value)
 
 
-def _compare(one: _Side, two: _Side, effects: Mapping[str, str], seed: int, draws: int) -> Proof:
-    reason = _unlike(one, two, effects)
+def _compare(
+    one: _Side, two: _Side, effects: Mapping[str, str], unused: frozenset[str], seed: int, draws: int
+) -> Proof:
+    reason = _unlike(one, two, effects, unused)
     if reason:
         return Proof(largest=np.inf, compared=max(1, len(one.order)), points=0, sentence=reason)
     rng = np.random.default_rng(seed)
@@ -102,6 +129,7 @@ def _compare(one: _Side, two: _Side, effects: Mapping[str, str], seed: int, draw
             f = side.joint.predict(z)
             found.append((f[side.order], side.joint.log_joint(z, f)))
         (f, p), (g, q) = found
+        p = p - _prior(one, eta, unused)
         worst = max(worst, _difference(f, g, _SMALL * np.nanmax(np.abs(f), initial=0.0)))
         density = max(density, _difference(p[both], q, 1.0))
     return Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
@@ -113,18 +141,28 @@ def _shared_subjects(one: _Side, two: _Side) -> list[int]:
     return [k for k in range(len(one.labels)) if counts[k] > 0 or len(two.labels) == len(one.labels)]
 
 
-def _unlike(one: _Side, two: _Side, effects: Mapping[str, str]) -> str:
+def _prior(side: _Side, eta: np.ndarray, names: frozenset[str]) -> np.ndarray:
+    """(N,) the log density of the effects `names`, which are independent of the others."""
+    chosen = [k for k, name in enumerate(side.etas) if name in names]
+    omega, x = np.asarray(side.joint.omega)[np.ix_(chosen, chosen)], eta[:, chosen]
+    _, logdet = np.linalg.slogdet(2.0 * np.pi * omega)
+    return -0.5 * (logdet + np.sum(x * np.linalg.solve(omega, x.T).T, axis=1))
+
+
+def _unlike(one: _Side, two: _Side, effects: Mapping[str, str], unused: frozenset[str]) -> str:
     """Why the two cannot be compared number by number; "": they can."""
     n = [int(np.count_nonzero(np.diff(s.run.table.ob_ptr))) for s in (one, two)]
     if n[0] != n[1] or len(two.labels) not in (n[1], len(one.labels)):
         return f"{n[0]} subjects with observations became {n[1]}"
     if len(one.order) != len(two.order):
         return f"{len(one.order)} observations became {len(two.order)}"
-    if set(effects) != set(one.etas) or set(effects.values()) != set(two.etas):
+    if set(effects) != set(one.etas) - unused or set(effects.values()) != set(two.etas):
         return f"random effects {', '.join(one.etas)} became {', '.join(two.etas)}"
     times = [s.times[s.order] for s in (one, two)]
     values = [_values(s.run)[s.order] for s in (one, two)]
-    if not np.allclose(*times, rtol=1e-12, atol=1e-12):
+    # the running time behind a reset is measured from the reset, and doses of a steady state may come before it
+    reset = any(np.isin(s.run.dataset.evid, (3, 4)).any() for s in (one, two))
+    if not reset and not np.allclose(*times, rtol=_SAME_TIME, atol=1e-12):
         return "times of observations differ"
     if not np.allclose(*values, rtol=1e-12, atol=0.0):
         return "values of observations differ"

@@ -11,6 +11,7 @@ from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.expression_text import number_text
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.occasion_lines import DataLines, data_lines
 from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
@@ -20,13 +21,24 @@ MISSING = "."
 
 @dataclass(slots=True)
 class DataText:
-    """`columns`: name -> texts of the kept rows; `uses`: name -> what stands in [CONTENT]."""
+    """`columns`: name -> texts of the kept rows; `uses`: name -> what stands in [CONTENT]; `begun`, `moved`: numbers of
+    lines that begin an occasion, of those that are later than their records; `added`: of doses that records imply."""
 
     columns: dict[str, list[str]] = field(default_factory=dict)
     uses: dict[str, str] = field(default_factory=dict)
+    begun: int = 0
+    moved: int = 0
+    added: int = 0
 
     def add(self, name: str, use: str, values: list[str]) -> None:
         self.columns[name], self.uses[name] = values, use
+
+    def empty(self, lines: np.ndarray) -> None:
+        """Neither dose nor observation on these lines."""
+        for name, values in self.columns.items():
+            if self.uses[name] not in ("identifier", "time", "eventidentifier"):
+                for k in np.flatnonzero(lines):
+                    values[k] = MISSING
 
     @property
     def csv(self) -> str:
@@ -42,6 +54,7 @@ def data_text(
     regressors: Regressors,
     *,
     n_doses: int,
+    occasion_column: str,
 ) -> DataText:
     """
     Raises:
@@ -53,28 +66,34 @@ def data_text(
     observation[table.ob_row] = np.arange(len(table.ob_row))
     used = doses.is_dose | doses.is_reset | (observation >= 0)
     other = np.full(n, regressors.moving) & ~used
-    kept = np.flatnonzero(used | other)
-    text = DataText()
+    lines = data_lines(data, doses, np.flatnonzero(used | other), n_doses=n_doses)
+    kept, held = lines.rows, lines.held
+    text = DataText(begun=int(lines.begins.sum()), moved=lines.moved, added=int(lines.added.sum()))
     labels = _labels(table.subject_labels)
     text.add("ID", "identifier", [labels[data.subject[k]] for k in kept])
-    text.add("TIME", "time", [number_text(data.time[k]) for k in kept])
-    _add_doses(text, doses, kept, n_doses=n_doses)
-    evid = data.run.dataset.evid
-    if other.any() or doses.is_reset.any() or np.any(evid == 4):
-        kinds = np.where(doses.is_dose, np.where(evid == 4, 3, 1), np.where(other, 2, 0))
-        kinds = np.where(doses.is_reset, 3, kinds)
-        text.add("EVID", "eventidentifier", [str(kinds[k]) for k in kept])
+    text.add("TIME", "time", [number_text(t) for t in lines.time])
+    _add_doses(text, doses, lines, n_doses=n_doses)
+    anew = doses.resets & ~doses.opens & (not data.restarts)
+    if other.any() or lines.begins.any() or doses.is_reset.any() or anew.any():
+        kinds = np.where(doses.is_dose, np.where(anew, 3, 1), np.where(other, 2, 0))
+        kinds = np.where(doses.is_reset, 3, kinds)[kept]
+        text.add("EVID", "eventidentifier", [str(k) for k in np.where(lines.begins, 2, kinds)])
     _add_observations(text, data, groups, observation, kept)
+    text.empty(lines.begins)
+    if data.occasion is not None:
+        text.add(occasion_column, "occasion", [number_text(data.occasion[k]) for k in held])
     for name, values in covariates.columns.items():
         kind = "categorical" if name in covariates.categories else "continuous"
-        text.add(name, f"covariate, type={kind}", [number_text(values[k]) for k in kept])
+        text.add(name, f"covariate, type={kind}", [number_text(values[k]) for k in held])
     replaced = {name: _replaced(data, name, k) for k, name in enumerate(table.record_names)}
     if doses.is_share.any():
         item = data.rows.columns[data.rows.index("rate")].name
         replaced[item] = _filled(np.where(doses.is_share, data.rows.of("rate"), np.nan), data.subject)
-    for name in regressors.columns:
+    for name, (_, ahead) in regressors.columns.items():
         values = _held(data, regressors, name, replaced, observation)
-        text.add(name, "regressor", [number_text(values[k]) for k in kept])
+        # between records the one before has the value up to the next
+        between = ahead & (lines.begins | (lines.added & (lines.time < data.time[held])))
+        text.add(name, "regressor", [number_text(values[k]) for k in held - between])
     return text
 
 
@@ -88,10 +107,12 @@ def _labels(stated: tuple[str, ...]) -> list[str]:
     return labels
 
 
-def _add_doses(text: DataText, doses: Doses, kept: np.ndarray, *, n_doses: int) -> None:
-    rows, is_dose = doses.data.rows, doses.is_dose
+def _add_doses(text: DataText, doses: Doses, lines: DataLines, *, n_doses: int) -> None:
+    rows, is_dose, kept = doses.data.rows, doses.is_dose, lines.rows
     if not is_dose.any():
         return
+    plain = is_dose.copy()
+    plain[list(lines.spelled)] = False
 
     def column(values: np.ndarray, where: np.ndarray) -> list[str]:
         return [number_text(values[k]) if where[k] else MISSING for k in kept]
@@ -104,12 +125,12 @@ def _add_doses(text: DataText, doses: Doses, kept: np.ndarray, *, n_doses: int) 
     if np.any(rate[is_dose] > 0):
         text.add("RATE", "rate", column(rate, is_dose & (rate > 0)))
     steady, additional = rows.of("ss"), rows.of("addl")
-    if np.any(steady[is_dose] > 0):
-        text.add("SS", f"steadystate, nbdoses={n_doses}", column(steady, is_dose & (steady > 0)))
-    if np.any(additional[is_dose] > 0):
-        text.add("ADDL", "additionaldose", column(additional, is_dose & (additional > 0)))
+    if np.any(steady[plain] > 0):
+        text.add("SS", f"steadystate, nbdoses={n_doses}", column(steady, plain & (steady > 0)))
+    if np.any(additional[plain] > 0):
+        text.add("ADDL", "additionaldose", column(additional, plain & (additional > 0)))
     if "SS" in text.columns or "ADDL" in text.columns:
-        text.add("II", "interdoseinterval", column(rows.of("ii"), is_dose & ((steady > 0) | (additional > 0))))
+        text.add("II", "interdoseinterval", column(rows.of("ii"), plain & ((steady > 0) | (additional > 0))))
 
 
 def _add_observations(

@@ -47,10 +47,41 @@ class Doses:
 
     @cached_property
     def is_reset(self) -> np.ndarray:
-        """(n_rows,) a reset without a dose."""
-        if not self.data.model.structural.compartments:
+        """(n_rows,) a reset without a dose, which has a line of its own; with occasions none has (see `resets`)."""
+        if not self.data.model.structural.compartments or self.data.occasion is not None:
             return np.zeros(len(self.data.rows.values), dtype=bool)
         return self.data.run.dataset.evid == 3
+
+    @cached_property
+    def _before_dose(self) -> np.ndarray:
+        """(n_rows,) the next record is a dose of the subject at the same time."""
+        same = (np.diff(self.data.subject) == 0) & (np.diff(self.data.time) == 0.0)
+        return np.append(same & self.is_dose[1:], False)
+
+    @cached_property
+    def resets(self) -> np.ndarray:
+        """(n_rows,) doses with a reset just before them: EVID 4; with occasions also EVID 3 at the time of a dose that
+        follows."""
+        evid = self.data.run.dataset.evid
+        if self.data.occasion is None:
+            return self.is_dose & (evid == 4)
+        return self.is_dose & ((evid == 4) | np.append(False, ((evid == 3) & self._before_dose)[:-1]))
+
+    @cached_property
+    def opens(self) -> np.ndarray:
+        """(n_rows,) steady-state doses that are the first dose or observation of an occasion that is not the first."""
+        data = self.data
+        found = np.zeros(len(self.is_dose), dtype=bool)
+        if data.occasion is None:
+            return found
+        used = self.is_dose.copy()
+        used[data.run.table.ob_row] = True
+        begins = np.flatnonzero(data.first_of_occasion)
+        for k in begins:
+            own = (data.subject == data.subject[k]) & (data.occasion == data.occasion[k]) & used
+            first = int(np.argmax(own))
+            found[first] = own[first] and self.is_dose[first] and data.rows.of("ss")[first] == 1
+        return found
 
     @cached_property
     def _codes(self) -> np.ndarray:
@@ -103,6 +134,31 @@ class Doses:
         if data.run.table.output or data.run.table.statuses:
             what = "compartments turned on and off, and the output compartment, have no counterpart"
             raise RefusedError("CMT", what, at)
+        if data.occasion is not None:
+            self._check_occasions()
+
+    def _check_occasions(self) -> None:
+        """What `plain_events` says by other records where there are no occasions.
+
+        Raises:
+            RefusedError: as `check`.
+        """
+        data, at = self.data, self.data.model.data.at
+        rows, evid = data.rows, data.run.dataset.evid
+        if np.any((evid == 3) & ~self._before_dose & ~(data.first_of_occasion & data.restarts)):
+            raise RefusedError("EVID=3", "a reset without a dose has no certain meaning in Monolix; use EVID=4", at)
+        steady = rows.of("ss")
+        if np.any(steady > 1):
+            raise RefusedError("SS=2, SS=3", "Monolix has only steady states that begin anew", at)
+        if np.any((steady == 1) & (rows.of("ii") == 0.0)):
+            raise RefusedError("SS=1 with II=0", "Monolix has no steady state of a constant infusion", at)
+        earlier = np.zeros(len(steady), dtype=bool)
+        for k in np.flatnonzero(steady == 1):
+            before = (data.subject == data.subject[k]) & (np.arange(len(steady)) < k)
+            earlier[k] = bool(np.any(self.is_dose & before)) and not self.opens[k]
+        if earlier.any():
+            reason = "it cancels the doses before it; in Monolix they stay. Give the period its own ID"
+            raise RefusedError("SS=1 after another dose", reason, at)
 
     def observed_behind(self, groups: list[OutcomeGroup], read: frozenset[str]) -> list[int]:
         """Rows of the data with a value at the time of a bolus, behind it, in what the bolus enters.

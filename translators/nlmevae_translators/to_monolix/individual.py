@@ -7,15 +7,26 @@ model file: the THETA and the ETA become parameters of their own, which is alway
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nlmevae.errors import Location
-from nlmevae.ir import Expression, Model, PopulationParameter, Symbol, Transform, assignments
+from nlmevae.ir import (
+    Expression,
+    IndividualParameter,
+    Model,
+    PopulationParameter,
+    Symbol,
+    Transform,
+    assignments,
+)
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.names import Names, is_plain
+from nlmevae_translators.to_monolix.occasion_parameters import own_parameters
+from nlmevae_translators.to_monolix.occasions import OccasionEffect
 from nlmevae_translators.to_monolix.parameter_forms import ParameterForm, forms, formulas, scaled
 from nlmevae_translators.to_monolix.population import (
     CovariateUse,
@@ -50,6 +61,13 @@ class IndividualSection:
     def model(self) -> Model:
         return self.data.model
 
+    @property
+    def effects(self) -> dict[str, str]:
+        """ETA -> the name of its standard deviation; of occasions in their order."""
+        found = {d.eta: d.sd.name for d in self.definitions if d.sd is not None}
+        between = [d for d in self.definitions if d.occasion is not None and d.gamma is not None]
+        return found | {eta: d.gamma.name for d in between for eta in d.occasion.etas}
+
     def theta(self, name: str) -> PopulationParameter:
         return next(t for t in self.model.thetas if t.name == name)
 
@@ -66,11 +84,14 @@ class IndividualSection:
         p = form.parameter
         name = self._parameter_name(form)
         typical = self._typical(form, name)
-        sd = self._sd(p.eta, name)
+        sd = self._sd(p.eta, name) if p.eta else None
         uses = self._uses(form, name)
         self.definitions.append(
-            Definition(name=name, transform=p.transform, typical=typical, eta=p.eta, sd=sd, uses=uses, at=p.at)
-        )
+            Definition(
+                name=name, transform=p.transform, typical=typical, eta=p.eta, sd=sd, uses=uses, at=p.at,
+                occasion=form.occasion, gamma=self._gamma(form.occasion, name),
+            )
+        )  # fmt: skip
         self.cuts[p.name] = (p.at, form.value)
         self.env[f"psi:{p.name}"] = Symbol(name)
 
@@ -84,6 +105,25 @@ class IndividualSection:
         )
         self.env[eta] = Symbol(own)
         self.entries.append(Entry(construct=eta, kind="rule", reason=reason, source=self._eta_place(eta), target=own))
+
+    def add_occasion_latent(self, effect: OccasionEffect) -> None:
+        """An effect between occasions as a parameter of its own, with mean 0."""
+        own = self._own_name(f"eta_occ{effect.etas[0][4:-1]}")
+        typical = PopulationValue(f"{own}_pop", 0.0, True)
+        gamma = self._gamma(effect, own)
+        self.definitions.append(
+            Definition(name=own, transform=Transform(kind="identity"), typical=typical, occasion=effect, gamma=gamma)
+        )
+        self.env |= dict.fromkeys(effect.etas, Symbol(own))
+        reason = f"{own}: it varies between occasions and is a parameter of its own with mean 0, which the model reads"
+        construct = ", ".join(effect.etas)
+        self.entries.append(Entry(construct=construct, kind="rule", reason=reason, source=effect.block.at, target=own))
+
+    def _gamma(self, effect: OccasionEffect | None, name: str) -> PopulationValue | None:
+        if effect is None:
+            return None
+        k = effect.position
+        return PopulationValue(f"gamma_{name}", math.sqrt(effect.block.matrix[k][k]), effect.block.fixed)
 
     def add_constant(self, theta: PopulationParameter) -> None:
         """A THETA that the code reads, as a parameter without variability."""
@@ -109,7 +149,7 @@ class IndividualSection:
     def _own_name(self, wanted: str) -> str:
         """A name whose typical value and standard deviation have names of their own, too."""
         name = self.names.fresh(wanted)
-        self.names.taken.update({f"{name}_pop".lower(), f"omega_{name}".lower()})
+        self.names.taken.update({f"{name}_pop".lower(), f"omega_{name}".lower(), f"gamma_{name}".lower()})
         return name
 
     def _parameter_name(self, form: ParameterForm) -> str:
@@ -134,7 +174,8 @@ class IndividualSection:
         p, base = form.parameter, form.base
         if base is None:
             value = to_natural(p.transform, form.constant)
-            reason = f"{name}: {form.parameter.eta} acts on a value that is fixed at {value:g}"
+            effect = form.parameter.eta or ", ".join(form.occasion.etas)
+            reason = f"{name}: {effect} acts on a value that is fixed at {value:g}"
             self.entries.append(Entry(construct=p.name, kind="rule", reason=reason, source=p.at, target=name))
             return PopulationValue(f"{name}_pop", value, True)
         theta = self.theta(base.name)
@@ -159,9 +200,8 @@ class IndividualSection:
             distribution = {"identity": "normal", "log": "logNormal", "logit": "logitNormal"}[p.transform.kind]
             reason = f"{name} = {{distribution={distribution}, typical={name}_pop}}{how}"
             kind = "lossless" if exact else "rule"
-            self.entries.append(
-                Entry(construct=f"{p.name}, {theta.name}, {p.eta}", kind=kind, reason=reason, source=p.at, target=name)
-            )
+            construct = ", ".join(filter(None, (p.name, theta.name, p.eta)))
+            self.entries.append(Entry(construct=construct, kind=kind, reason=reason, source=p.at, target=name))
         else:
             self._lost_bounds(theta)
 
@@ -285,15 +325,34 @@ def _scaled_limit(bound: float, scale: str, transform: Transform) -> float:
     return math.inf if bound >= transform.upper else to_gaussian(transform, bound)
 
 
-def understood_forms(data: SourceData, needed) -> dict[str, ParameterForm]:
-    """Forms such that no THETA is used twice. `needed(cuts)`: names of the source that the code still reads."""
+def understood_forms(data: SourceData, needed, effects: Sequence[OccasionEffect] = ()) -> dict[str, ParameterForm]:
+    """Forms such that no THETA and no effect between occasions is used twice.
+
+    Args:
+        needed: of the cuts, the names of the source that the code still reads.
+        effects: those between occasions; parameters that have no other random effect come last.
+    """
+    found = _consistent(data, needed, data.model.individual_parameters, effects)
+    owned = {f.occasion.symbol for f in found.values() if f.occasion is not None}
+    further = own_parameters(data, [e for e in effects if e.symbol not in owned], found)
+    if not further:
+        return found
+    return _consistent(data, needed, (*data.model.individual_parameters, *further), effects)
+
+
+def _consistent(
+    data: SourceData, needed, parameters: Sequence[IndividualParameter], effects: Sequence[OccasionEffect]
+) -> dict[str, ParameterForm]:
     taken: set[str] = set()
-    stated = formulas(data.model)
+    stated = formulas(data.model, parameters)
+    symbols = {eta: e.symbol for e in effects for eta in e.etas}
     while True:
-        found = forms(data, stated, taken)
+        found = forms(data, parameters, stated, taken, effects)
         used: list[str] = [t for f in found.values() for t in f.thetas]
+        used += [f.occasion.symbol for f in found.values() if f.occasion is not None]
         cuts = {n: (f.parameter.at, f.value) for n, f in found.items()}
-        again = {t for t in used if used.count(t) > 1} | (set(used) & needed(cuts))
+        read = needed(cuts)
+        again = {t for t in used if used.count(t) > 1} | (set(used) & {symbols.get(n, n) for n in read})
         if not again - taken:
             return found
         taken |= again

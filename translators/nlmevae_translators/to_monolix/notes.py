@@ -9,6 +9,7 @@ from nlmevae_translators.report import Entry, EntryKind
 from nlmevae_translators.to_monolix.data_text import DataText
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
+from nlmevae_translators.to_monolix.occasions import Occasions
 from nlmevae_translators.to_monolix.plain_events import EventEdit
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
@@ -52,9 +53,11 @@ def data_entries(
     for a in doses.administrations:
         codes = _WAYS[a.way]
         found.append(entry(f"doses into compartment {a.input.number}{codes}", "rule", f"administration {a.number}"))
-    if "SS" in rows.columns:
+    if np.any(doses.data.rows.of("ss")[doses.is_dose] > 0):
         reason = f"NONMEM's steady state is exact, Monolix adds {n_doses} doses before the dose"
         found.append(entry("SS=1", "lossy", reason, "SS"))
+    if data.occasion is not None and np.any(doses.resets & ~doses.opens) and not data.restarts:
+        found.append(entry("EVID=4", "rule", "event identifier 3: a reset and a dose; times go on"))
     if len(groups) > 1:
         found.append(entry("outcomes", "rule", f"{len(groups)} observation types in the column YTYPE"))
     if data.run.table.ob_limits is not None:
@@ -108,6 +111,44 @@ def _reset_entries(data: SourceData) -> list[Entry]:
 def _listed(lines: list[int], most: int = 8) -> str:
     shown = ", ".join(map(str, lines[:most])) + (", ..." if len(lines) > most else "")
     return f" {shown}" if len(lines) == 1 else f"s {shown}"
+
+
+def occasion_entries(data: SourceData, occasions: Occasions | None, rows: DataText) -> list[Entry]:
+    """Of the column of occasions and the times at which they begin."""
+    if occasions is None:
+        return []
+    at = data.model.data.at
+    column = next((name for name, use in rows.uses.items() if use == "occasion"), "")
+    found = []
+    if column:
+        what = f"values of {occasions.item}" if occasions.item else "numbered by which ETA acts on a record"
+        reason = f"column {column}: {what}"
+        if data.restarts:
+            reason += "; TIME begins anew with every occasion, which empties the compartments: resets are left out"
+        found.append(Entry(construct="occasions", kind="rule", reason=reason, source=at, target=column))
+    if rows.begun:
+        reason = (
+            f"{rows.begun} lines without dose or observation: an occasion begins where the last record of the one "
+            "before was, as NONMEM's value of a record holds from the record before it up to itself"
+        )
+        found.append(Entry(construct="beginnings of occasions", kind="rule", reason=reason, source=at, target=column))
+    if rows.moved:
+        reason = (
+            f"{rows.moved} lines at the time of the last line of the occasion before are later by less than 1e-8 of "
+            "the time to the next: Monolix does not say what occasions do that touch"
+        )
+        found.append(Entry(construct="occasions that touch", kind="rule", reason=reason, source=at, target=column))
+    if rows.added:
+        reason = (
+            f"{rows.added} doses that ADDL or SS imply are lines: they reach another occasion, or their occasion "
+            "begins with the steady state, which leaves nothing of the doses before"
+        )
+        found.append(Entry(construct="ADDL, SS", kind="rule", reason=reason, source=at, target=column))
+    if occasions.unused:
+        reason = "left out: the data have no record of this occasion"
+        construct = ", ".join(e for e in data.model.etas if e in occasions.unused)
+        found.append(Entry(construct=construct, kind="rule", reason=reason, source=at))
+    return found
 
 
 def _structure_reason(model: Model) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nlmevae.errors import Location
 from nlmevae.ir import PopulationParameter, Transform
 from nlmevae_translators.to_monolix.expression_text import number_text
+from nlmevae_translators.to_monolix.occasions import LEVEL, OccasionEffect
 
 #: NONMEM takes bounds from here on as none.
 NO_BOUND = 1e6
@@ -41,7 +42,8 @@ class CovariateUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One line of [INDIVIDUAL]. `eta` is the source's random effect, "" for none; `sd` its line of <PARAMETER>."""
+    """One line of [INDIVIDUAL]. `eta` is the source's random effect, "" for none; `sd` its line of <PARAMETER>.
+    `occasion` and `gamma`: the same between occasions."""
 
     name: str
     transform: Transform
@@ -50,6 +52,8 @@ class Definition:
     sd: PopulationValue | None = None
     uses: tuple[CovariateUse, ...] = ()
     at: Location | None = None
+    occasion: OccasionEffect | None = None
+    gamma: PopulationValue | None = None
 
     @property
     def distribution(self) -> str:
@@ -67,14 +71,22 @@ class Definition:
             names = ", ".join(use.covariate for use in self.uses)
             coefficients = ", ".join(use.coefficient_text for use in self.uses)
             parts.append(f"covariate={{{names}}}, coefficient={{{coefficients}}}")
-        parts.append("no-variability" if self.sd is None else f"sd={self.sd.name}")
+        parts.append(self._variability)
         return f"{self.name} = {{{', '.join(parts)}}}"
 
     @property
+    def _variability(self) -> str:
+        if self.gamma is None:
+            return "no-variability" if self.sd is None else f"sd={self.sd.name}"
+        if self.sd is None:
+            return f"varlevel={LEVEL}, sd={self.gamma.name}"
+        return f"varlevel={{id, {LEVEL}}}, sd={{{self.sd.name}, {self.gamma.name}}}"
+
+    @property
     def parameters(self) -> tuple[PopulationValue, ...]:
-        """Typical value, coefficients, standard deviation."""
+        """Typical value, coefficients, standard deviations."""
         coefficients = (c for use in self.uses for c in use.coefficients if c is not None)
-        return (self.typical, *coefficients, *(() if self.sd is None else (self.sd,)))
+        return (self.typical, *coefficients, *filter(None, (self.sd, self.gamma)))
 
 
 def to_natural(transform: Transform, gaussian: float) -> float:

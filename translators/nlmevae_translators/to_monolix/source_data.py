@@ -19,9 +19,16 @@ MOST_CATEGORIES = 12
 
 @dataclass(frozen=True)
 class SourceData:
-    """A model with its data."""
+    """A model with its data.
+
+    Attributes:
+        occasion: (n_rows,) number of the occasion; None without variability between occasions.
+        restarts: TIME of an occasion begins anew, as in the file.
+    """
 
     run: PreparedRun
+    occasion: np.ndarray | None = None
+    restarts: bool = False
 
     @property
     def model(self) -> Model:
@@ -39,8 +46,9 @@ class SourceData:
 
     @cached_property
     def time(self) -> np.ndarray:
-        """(n_rows,) TIME, which goes on where a reset sets it back; the rank within the subject where there is none."""
-        if self.model.structural.compartments:
+        """(n_rows,) TIME, which goes on where a reset sets it back unless it `restarts`; the rank within the subject
+        where there is none."""
+        if self.model.structural.compartments and not self.restarts:
             return running_time(self.model, self.rows, self.run.dataset)
         if self.rows.index("time") is not None:
             return self.rows.of("time")
@@ -64,6 +72,21 @@ class SourceData:
     def constant_items(self) -> frozenset[str]:
         """Items with one value per subject."""
         same = np.diff(self.subject) == 0
+        return frozenset(n for n in self.canonical if not np.any(np.diff(self.values(n))[same] != 0.0))
+
+    @cached_property
+    def first_of_occasion(self) -> np.ndarray:
+        """(n_rows,) the first record of a subject's occasion that is not its first; none without occasions."""
+        if self.occasion is None:
+            return np.zeros(len(self.subject), dtype=bool)
+        return np.append(False, (np.diff(self.subject) == 0) & (np.diff(self.occasion) != 0.0))
+
+    @cached_property
+    def covariate_items(self) -> frozenset[str]:
+        """Items with one value per subject, or per occasion of a subject where there are occasions."""
+        if self.occasion is None:
+            return self.constant_items
+        same = (np.diff(self.subject) == 0) & (np.diff(self.occasion) == 0.0)
         return frozenset(n for n in self.canonical if not np.any(np.diff(self.values(n))[same] != 0.0))
 
     def of(self, expression: Expression) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nlmevae.ir import Model, names_read
 from nlmevae.prepared_run import PreparedRun
-from nlmevae_translators.absent_data import AbsentData, absent_entries
+from nlmevae_translators.absent_data import NOT_KNOWN, AbsentData, absent_entries
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.algebra import ZERO
 from nlmevae_translators.to_monolix.correlations import correlation_lines
@@ -19,7 +19,15 @@ from nlmevae_translators.to_monolix.flatten import Flattened, needed_definitions
 from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
 from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
 from nlmevae_translators.to_monolix.names import Names
-from nlmevae_translators.to_monolix.notes import data_entries, event_entries, file_entry, request_entries
+from nlmevae_translators.to_monolix.notes import (
+    data_entries,
+    event_entries,
+    file_entry,
+    occasion_entries,
+    request_entries,
+)
+from nlmevae_translators.to_monolix.occasion_lines import times_restart
+from nlmevae_translators.to_monolix.occasions import Occasions, find_occasions, partly_active
 from nlmevae_translators.to_monolix.outcomes import OutcomeSection
 from nlmevae_translators.to_monolix.plain_events import with_plain_events
 from nlmevae_translators.to_monolix.population import PopulationValue
@@ -28,18 +36,25 @@ from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
 from nlmevae_translators.to_monolix.structure import StructuralText, StructureWriter
 
+_OTHER_FORM = "its form is none of Monolix's distributions: a parameter of its own with mean 0, which the model reads"
+_SOME_RECORDS = (
+    "it acts on some records and has a variance of its own: a parameter of its own with mean 0, which the model reads. "
+    "Between occasions Monolix has one standard deviation (gamma) for all: write $OMEGA BLOCK SAME for that"
+)
 #: Doses before a steady-state dose: Monolix has no steady state, this is how it comes near.
 STEADY_DOSES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project; `steady`: doses come
-    near to steady states; `times`: of the observations, where they are not those of the data."""
+    """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project, occasions in their
+    order; `unused`: ETAs of occasions that the data do not have; `steady`: doses come near to steady states; `times`:
+    of the observations, where they are not those of the data."""
 
     files: dict[str, str] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     effects: dict[str, str] = field(default_factory=dict)
+    unused: frozenset[str] = frozenset()
     main: str = ""
     steady: bool = False
     times: np.ndarray | None = None
@@ -57,13 +72,16 @@ def to_monolix(
 
 
 def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None) -> Written:
-    data, names = SourceData(run), Names()
-    model = run.model
+    data, names, model = SourceData(run), Names(), run.model
     if model.prior is not None:
         raise RefusedError(model.prior.stated_by, f"priors are not converted: {model.prior.remedy}", model.prior.at)
-    source = data
-    run, made = with_plain_events(run, n_doses=n_doses)
-    data = SourceData(run) if made else data
+    occasions, column, source, made = _occasions(data, absent), "", data, ()
+    if occasions is not None and occasions.effects:
+        data = replace(data, occasion=occasions.values, restarts=times_restart(data, occasions))
+        column = names.fresh(occasions.item or "OCC")
+    else:
+        run, made = with_plain_events(run, n_doses=n_doses)
+        data = SourceData(run) if made else data
     doses = Doses(data)
     doses.check()
     groups = outcome_groups(data)
@@ -71,14 +89,14 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     covariates = CovariateSection(data, names)
     regressors = Regressors(data, names)
     individual = IndividualSection(data, names, covariates)
-    _individual_level(data, individual, groups)
+    _individual_level(data, individual, groups, occasions)
     structure = StructureWriter(data, names, regressors, individual, doses, groups).write()
     regressors.keep(structure.read)
     outcomes = OutcomeSection(model, names)
     for group, output in zip(groups, structure.outputs, strict=True):
         outcomes.add(group, output, alone=len(groups) == 1)
     lines, correlations, entries = correlation_lines(model, individual)
-    rows = data_text(data, doses, groups, covariates, regressors, n_doses=n_doses)
+    rows = data_text(data, doses, groups, covariates, regressors, n_doses=n_doses, occasion_column=column)
     text = _project(model, name, rows, covariates, individual, lines, correlations, outcomes)
     files = {f"{name}.mlxtran": text, f"{name}_model.txt": _model_file(model, individual, regressors, structure)}
     if absent is None:
@@ -90,14 +108,33 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     )
     found = (
         *individual.entries, *entries, *structure.entries, *outcomes.entries, *of_file,
-        *data_entries(data, doses, groups, regressors, rows, n_doses), *event_entries(source, made),
+        *data_entries(data, doses, groups, regressors, rows, n_doses),
+        *occasion_entries(data, occasions, rows), *(() if column else event_entries(source, made)),
         *request_entries(model),
     )  # fmt: skip
-    effects = {d.eta: d.sd.name for d in individual.definitions if d.sd is not None}
     return Written(
-        files=files, entries=tuple(_placed(e, files) for e in found), effects=effects, main=f"{name}.mlxtran",
-        steady=any(e.steady for e in made) or "SS" in rows.columns, times=run.table.ob_time if made else None,
-    )  # fmt: skip
+        files=files,
+        entries=tuple(_placed(e, files) for e in found),
+        effects=individual.effects,
+        unused=frozenset() if occasions is None else occasions.unused,
+        main=f"{name}.mlxtran",
+        steady=any(e.steady for e in made) or bool(np.any(data.rows.of("ss")[doses.is_dose] > 0)),
+        times=run.table.ob_time if made else None,
+    )
+
+
+def _occasions(data: SourceData, absent: AbsentData | None) -> Occasions | None:
+    """
+    Raises:
+        RefusedError: the records that tell which effect acts when are not there.
+    """
+    if absent is not None:
+        for block in data.model.omega:
+            if block.same_as is not None and not set(block.names) <= data.model.zero_etas:
+                what = f"SAME of {', '.join(block.names)}"
+                reason = f"{NOT_KNOWN}on which records it acts; correct the path of the data file"
+                raise RefusedError(what, reason, block.at)
+    return find_occasions(data)
 
 
 def _placed(entry: Entry, files: dict[str, str]) -> Entry:
@@ -111,32 +148,43 @@ def _placed(entry: Entry, files: dict[str, str]) -> Entry:
     return replace(entry, target="")
 
 
-def _individual_level(data: SourceData, individual: IndividualSection, groups: list[OutcomeGroup]) -> None:
-    model = data.model
-    forms = understood_forms(data, lambda cuts: _needed(data, cuts, groups))
+def _individual_level(
+    data: SourceData, individual: IndividualSection, groups: list[OutcomeGroup], occasions: Occasions | None
+) -> None:
+    effects = () if occasions is None else occasions.effects
+    if occasions is not None:
+        individual.env |= dict.fromkeys(occasions.unused, ZERO)
+    forms = understood_forms(data, lambda cuts: _needed(data, cuts, groups), effects)
     cuts = {n: (f.parameter.at, f.value) for n, f in forms.items()}
     needed = _needed(data, cuts, groups)
-    for parameter in model.individual_parameters:
-        if parameter.name in forms:
-            individual.add_parameter(forms[parameter.name])
-    owned = {d.eta for d in individual.definitions}
+    for form in forms.values():
+        individual.add_parameter(form)
+    _add_latents(data, individual, occasions)
+    for theta in data.model.thetas:
+        if theta.name in needed:
+            individual.add_constant(theta)
+    _check_errors(data.model, needed | {t for f in forms.values() for t in f.thetas})
+
+
+def _add_latents(data: SourceData, individual: IndividualSection, occasions: Occasions | None) -> None:
+    """Random effects that no parameter has, as parameters of their own."""
+    model = data.model
     names = {p.eta: p.name for p in model.individual_parameters}
     errors = {o.error.effect.eta for o in model.observations if o.error.effect is not None}
-    for eta in model.etas:
-        if eta in owned or eta in model.zero_etas:
-            continue
+    effects = () if occasions is None else occasions.effects
+    done = {*model.zero_etas, *individual.effects, *(eta for e in effects for eta in e.etas)}
+    done |= frozenset() if occasions is None else occasions.unused
+    left = [eta for eta in model.etas if eta not in done]
+    partly = partly_active(data, left)
+    for eta in left:
         if eta in errors:
             reason = "a random effect on the residual error has no counterpart in Monolix"
             raise RefusedError(eta, reason, next((b.at for b in model.omega if eta in b.names), None))
         wanted = f"eta_{names[eta]}" if eta in names else f"eta{eta[4:-1]}"
-        reason = (
-            "its form is none of Monolix's distributions: a parameter of its own with mean 0, which the model reads"
-        )
-        individual.add_latent(eta, wanted, reason)
-    for theta in model.thetas:
-        if theta.name in needed:
-            individual.add_constant(theta)
-    _check_errors(model, needed | {t for f in forms.values() for t in f.thetas})
+        individual.add_latent(eta, wanted, _SOME_RECORDS if eta in partly else _OTHER_FORM)
+    for effect in effects:
+        if effect.etas[0] not in individual.effects:
+            individual.add_occasion_latent(effect)
 
 
 def _check_errors(model: Model, read: frozenset[str] | set[str]) -> None:

@@ -80,6 +80,12 @@ def outcome_entries(model: Model) -> list[Entry]:
                 "; logNormal: DV is the logarithm of the values and IPRED of the prediction, so that -2LL differs "
             )
             reason += "by 2 sum log(y)"
+        if k < len(scales) and scales[k].kind == "logit":
+            low, high = (f"{bound:g}" for bound in (scales[k].lower, scales[k].upper))
+            reason += (
+                f"; logitNormal: DV is log((y - {low})/({high} - y)) of the values y and IPRED that of the prediction, "
+                f"so that -2LL differs by 2 sum log((y - {low})({high} - y)/({high} - {low}))"
+            )
         if observation.censoring:
             reason += "; censored records: F_FLAG = 1 and PHI"
         found.append(Entry(construct=f"outcome {observation.name}", kind="rule", reason=reason))

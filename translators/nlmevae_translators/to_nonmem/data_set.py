@@ -15,6 +15,7 @@ import numpy as np
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.value_scales import scale_rows, to_scale
 from nlmevae.ir import Model
+from nlmevae_translators.to_nonmem.dose_ways import WAY, way_columns
 
 #: Values of CENS in the stream: a known value, one below DV, one between LIMIT and DV, one above DV.
 KNOWN, BELOW, BETWEEN, ABOVE = 0.0, 1.0, 2.0, -1.0
@@ -69,7 +70,7 @@ def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: fro
     censoring = columns.get("CENS", np.zeros(len(kind)))
     censored = {int(k): _kinds(censoring[observed & (kind == k)]) for k in np.unique(kind[observed])}
     if model.structural.compartments:
-        columns |= _without_stops(model, columns)
+        columns |= way_columns(model, columns)
     kept = _kept(model, columns, read, censored, several=len(model.epsilons) > 1)
     table = np.column_stack([columns[item] for item in kept])
     if not model.structural.compartments:
@@ -117,13 +118,6 @@ def _values(
     return found
 
 
-def _without_stops(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Doses of nothing into an input that no NONMEM compartment has only stop the integrator: a record does, too."""
-    stop = columns["CMT"] > len(model.structural.compartments)
-    zero = {name: np.where(stop, 0.0, columns[name]) for name in ("AMT", "RATE", "CMT")}
-    return {**zero, "EVID": np.where(stop, 2.0, columns["EVID"])}
-
-
 def _with_switches(table: np.ndarray, items: Sequence[str], emptied: np.ndarray) -> np.ndarray:
     """A compartment that is emptied is turned off (CMT < 0), by which its amount becomes 0, and at once on again."""
     cmt = list(items).index("CMT")
@@ -153,4 +147,5 @@ def _kept(
         kept += ["MDV"]
     kept += (["CENS"] if codes else []) + (["LIMIT"] if BETWEEN in codes else [])
     kept += ["YTYPE"] if several else []
+    kept += [WAY] if WAY in columns else []
     return [*kept, *(name for name in columns if name in read and name not in kept)]

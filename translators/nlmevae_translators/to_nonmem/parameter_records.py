@@ -25,11 +25,14 @@ def variance_text(value: float) -> str:
 
 def effect_order(blocks: Sequence[CovarianceBlock]) -> tuple[int, ...]:
     """Indices of the blocks in an order in which each that repeats another follows it: SAME repeats the one before."""
-    order: list[int] = []
-    for k, block in enumerate(blocks):
-        if block.same_as is None:
-            order += [k, *(j for j, other in enumerate(blocks) if other.same_as == k)]
-    return tuple(order)
+    first = [_first(blocks, k) for k in range(len(blocks))]
+    return tuple(j for k in dict.fromkeys(first) for j, own in enumerate(first) if own == k)
+
+
+def _first(blocks: Sequence[CovarianceBlock], k: int) -> int:
+    """The block whose values block `k` has in the end: one that repeats may repeat one that does."""
+    same = blocks[k].same_as
+    return k if same is None else _first(blocks, same)
 
 
 def effect_numbers(blocks: Sequence[CovarianceBlock]) -> dict[str, str]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.ir import DoseInput, Model, Number, assignments
+from nlmevae.ir import Model
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.dose_ways import changes_with_lag, ways
 
 
 def refusals(model: Model, dataset: Dataset) -> tuple[Entry, ...]:
@@ -38,11 +39,6 @@ def _outcomes(model: Model, dataset: Dataset) -> Iterator[Entry]:
     rows = model.data.monolix
     for number, scale in enumerate(rows.scales if rows else (), 1):
         outcome = _outcome_name(model, number)
-        if scale.kind == "logit":
-            yield _refused(
-                f"distribution=logitNormal of {outcome}",
-                "no translation is written: transform the values and the prediction, and use distribution=normal",
-            )
         if scale.kind == "log" and _not_positive(dataset, number):
             yield _refused(
                 f"distribution=logNormal of {outcome}",
@@ -60,20 +56,16 @@ def _not_positive(dataset: Dataset, number: int) -> bool:
 
 
 def _doses(model: Model, dataset: Dataset) -> Iterator[Entry]:
+    """NONMEM has F and ALAG of a dose by its record; together they are not executed where they change."""
     n = len(model.structural.compartments)
     dosed = np.isin(dataset.evid, (1, 4))
     used = {int(c) for c in np.unique(dataset.column("CMT")[dosed])} if n else set()
-    for entry in model.structural.inputs:
-        if entry.number in used and not brings_nothing(model, entry):
-            name = model.structural.compartments[entry.compartment - 1].name
+    into = {entry.compartment for entry in ways(model) if entry.number in used}
+    for number in sorted(into):
+        changing = changes_with_lag(model, number)
+        if changing:
             yield _refused(
-                f"a second way of doses into {name}",
-                "a NONMEM compartment has one F, one ALAG and one D: give the doses a compartment of their own in the "
-                "project, or the same p, Tlag and Tk0",
+                f"a second way of doses into {model.structural.compartments[number - 1].name}",
+                f"{changing} depends on the way, and doses have a Tlag: together they are not executed. Give the doses "
+                "a compartment of their own in the project, or the same p and Tk0",
             )
-
-
-def brings_nothing(model: Model, entry: DoseInput) -> bool:
-    """Its doses are multiplied by 0: they are there to stop the integrator."""
-    values = [a.value for a in assignments(model.program.pk) if a.target == entry.bioavailability]
-    return bool(values) and all(isinstance(v, Number) and v.value == 0.0 for v in values)

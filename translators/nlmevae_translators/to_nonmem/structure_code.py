@@ -20,6 +20,7 @@ from nlmevae.ir import (
     names_read,
 )
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.dose_ways import way_statements, ways
 from nlmevae_translators.to_nonmem.stream_names import StreamNames
 
 #: Digits of the integrator where the project asks for no tolerance; Monolix' own is 1e-6 or 1e-9.
@@ -148,11 +149,10 @@ def structure_statements(model: Model, structure: Structure) -> tuple[Statement,
             total = Binary("+", total, Symbol(variable))
         found.append(Assign(f"={name}", total))
     for c in model.structural.compartments:
-        fields = (
-            (f"F{c.number}", c.bioavailability), (f"ALAG{c.number}", c.lag), (f"D{c.number}", c.duration),
-            (f"R{c.number}", c.rate), (f"S{c.number}", c.scale), (f"A_0({c.number})", c.initial),
-        )  # fmt: skip
-        found += [Assign(f"={name}", Symbol(variable)) for name, variable in fields if variable not in (None, name)]
+        found += way_statements(model, c.number)
+        own = f"A_0({c.number})"
+        fields = ((f"S{c.number}", c.scale), (own, None if c.initial == own else c.initial))
+        found += [Assign(f"={name}", Symbol(variable)) for name, variable in fields if variable is not None]
     return tuple(found)
 
 
@@ -195,6 +195,9 @@ def structure_entries(model: Model, structure: Structure) -> tuple[Entry, ...]:
                 found.append(
                     Entry(construct=f"{what} of {c.name}", kind="rule", reason=f"{name}{c.number} is assigned in $PK")
                 )
+        if any(i.compartment == c.number for i in ways(model)):
+            reason = f"F{c.number}, ALAG{c.number} and D{c.number} are those of the record's WAY, an item of the data"
+            found.append(Entry(construct=f"ways of doses into {c.name}", kind="rule", reason=reason))
         if c.initial is not None:
             found.append(Entry(construct=f"{c.name}_0", kind="rule", reason=f"A_0({c.number}) is assigned in $PK"))
     return tuple(found)

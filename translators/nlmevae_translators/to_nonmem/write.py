@@ -22,6 +22,7 @@ from nlmevae_translators.to_nonmem.constructs import (
     plain_text,
 )
 from nlmevae_translators.to_nonmem.data_set import DataSet, data_set
+from nlmevae_translators.to_nonmem.dose_ways import WAY, ways
 from nlmevae_translators.to_nonmem.lines import Line, attached, placed, plain, stating
 from nlmevae_translators.to_nonmem.outcome_code import with_censoring
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, omega_lines, sigma_lines, theta_lines
@@ -101,6 +102,8 @@ def _names(model: Model, structure: Structure, parts: Parts) -> StreamNames:
     for k in range(1, len(model.epsilons) + 1):
         names.given |= {f"IPRED({k})": "IPRED", f"W({k})": "W"}
     names.claim_items(_ITEMS)
+    if ways(model):
+        names.claim(WAY, WAY[1:])
     names.give(_assigned(parts))
     return names
 
@@ -131,9 +134,9 @@ def _code(
     lines = attached(record("$PK", parts.pk, "pk"), parameters)
     if structure.equations:
         lines += record("$DES", parts.des, "des")
-    logged = any(s.kind == "log" for s in (model.data.monolix.scales if model.data.monolix else ()))
+    scaled = any(s.kind != "identity" for s in (model.data.monolix.scales if model.data.monolix else ()))
     # at dose records the prediction may be 0, which has no logarithm
-    head = "$ERROR (ONLY OBSERVATIONS)" if logged else "$ERROR"
+    head = "$ERROR (ONLY OBSERVATIONS)" if scaled else "$ERROR"
     return lines + attached(record(head, parts.error, "error"), outcomes)
 
 
