@@ -43,8 +43,13 @@ class Read:
 
 def model_differences(a: Model, b: Model) -> list[str]:
     """What differs between two models without their data, in words; empty where they are one."""
+    return [f"{what}: {x} and {y}" for what, x, y in differences(a, b)]
+
+
+def differences(a: Model, b: Model) -> list[tuple[str, object, object]]:
+    """What differs, and both values."""
     one, two = (_Statement.of(m) for m in (a, b))
-    return [f"{what}: {x} and {y}" for what, x, y in _pairs(one, two) if x != y]
+    return [(what, x, y) for what, x, y in _pairs(one, two) if x != y]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,7 +180,7 @@ def test_a_changing_covariate_gets_the_value_of_the_next_record(tmp_path):
     conversion = convert(stream(tmp_path, pk=pk, rows=rows))
     assert conversion.report.proof.holds
     lines = conversion.files["run_data.csv"].splitlines()
-    assert lines[0].split(",")[-1] == "WT_next"
+    assert lines[0].split(",")[-1] == "WT_NEXT"
     assert [line.split(",")[-1] for line in lines[1:]] == ["65", "50", "50", "70", "81", "81"]
 
 
@@ -189,7 +189,7 @@ def test_a_volume_that_changes_is_read_at_the_record_itself(tmp_path):
     pk = "  CL = THETA(1)*EXP(ETA(1))\n  V = THETA(2)*WT/70*EXP(ETA(2))"
     conversion = convert(stream(tmp_path, pk=pk, rows=rows))
     assert conversion.report.proof.holds
-    assert "WT_next" in conversion.files["run_data.csv"].splitlines()[0]
+    assert "WT_NEXT" in conversion.files["run_data.csv"].splitlines()[0]
     assert "{use=regressor}" in conversion.files["run_model.txt"]
 
 

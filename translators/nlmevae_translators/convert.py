@@ -39,7 +39,7 @@ _STEADY_TRIALS = (20, 50, STEADY_DOSES, 200, 500)
 
 
 def convert(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Model,
     to: Language = "mlxtran",
     *,
     out: str | os.PathLike[str] | None = None,
@@ -55,7 +55,7 @@ def convert(
     a covariate search (`to`: "scm", "select" or "cossac").
 
     Args:
-        path: NONMEM control stream or Monolix project.
+        path: NONMEM control stream or Monolix project, or a model that was read from one.
         to: "mlxtran" or "nonmem"; of search settings "scm", "select" or "cossac".
         out: write the files into this folder (created if missing); None: write nothing.
         from_results: final estimates that become initial ones: ``.ext``, ``.results.json``, a results
@@ -78,19 +78,21 @@ def convert(
     if to not in LANGUAGES:
         raise SettingsError(f"{to!r} is no language to convert to", hint=f"one of {', '.join(LANGUAGES)}")
     try:
-        model = read_model(path)
+        read = path if isinstance(path, Model) else read_model(path)
     except UnknownOccasionsError as error:
         return Conversion(report=Report(entries=(occasions_entry(error),)))
-    model, origin = _starting_at(model, from_results)
+    model, origin = _starting_at(read, from_results)
     source = _Source.read(model, data, allow_lossy=allow_lossy)
     language = "mlxtran" if source.model.source.format == "monolix" else "nonmem"
     if language == to:
         raise SettingsError(
-            f"{path} is in that language already",
+            f"{model.source.path} is in that language already",
             hint=f"use --to {LANGUAGES[1 - LANGUAGES.index(to)]}, or give the other model",
         )
     conversion = (
-        _to_nonmem(source, proof=proof) if to == "nonmem" else _to_monolix(source, plain_stem(path), proof=proof)
+        _to_nonmem(source, proof=proof)
+        if to == "nonmem"
+        else _to_monolix(source, plain_stem(model.source.path), proof=proof)
     )
     conversion = _with_left_out(conversion, source, origin, allow_lossy=allow_lossy)
     return _finished(conversion, out, overwrite=overwrite)

@@ -125,7 +125,7 @@ _WORDS = {"lossless": "lossless", "rule": "by rule", "lossy": "lossy", "refused"
 
 
 def _line(entry: Entry) -> str:
-    places = "" if entry.source is None else f" ({entry.source.path}:{entry.source.line})"
+    places = "" if entry.source is None else f" ({entry.source})"
     target = f" -> {entry.target}" if entry.target else ""
     return f"  {_WORDS[entry.kind]:<8}  {entry.construct}{places}{target}: {entry.reason}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nlmevae.errors import Location
+
 ClosedForm = Literal["one", "one_absorption", "two", "two_absorption", "three", "three_absorption", "linear"]
 
 
@@ -71,6 +73,7 @@ class StructuralModel:
             leaves the system while it is on; None where there is none. No equation is stated for it.
         stiff: the user asked for a stiff solver (ADVAN8, 13, 14, 15).
         rtol: relative tolerance 10**-TOL, None for the default.
+        at: where the text chooses it ($SUBROUTINES, $PRED, the model's section).
     """
 
     compartments: tuple[Compartment, ...] = ()
@@ -84,6 +87,7 @@ class StructuralModel:
     rtol: float | None = None
     solver_name: str = ""
     output: Compartment | None = None
+    at: Location | None = field(default=None, compare=False, repr=False)
 
     @property
     def output_names(self) -> frozenset[str]:

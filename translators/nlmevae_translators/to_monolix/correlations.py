@@ -8,7 +8,7 @@ from nlmevae.ir import CovarianceBlock, Model
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.individual import IndividualSection
 from nlmevae_translators.to_monolix.occasions import LEVEL
-from nlmevae_translators.to_monolix.population import PopulationValue
+from nlmevae_translators.to_monolix.population import PopulationValue, rounded
 from nlmevae_translators.to_monolix.refusal import RefusedError
 
 
@@ -59,12 +59,13 @@ def _pairs(
     if free and len(free) < len(places) * (len(places) - 1) // 2:
         raise RefusedError(
             f"OMEGA of {', '.join(effects)}",
-            "only some of its covariances are free; Monolix correlates all of a group or none",
+            "only some of its covariances are free; Monolix correlates all of a group or none. Give every pair a "
+            "covariance, or make blocks of those that are correlated",
             block.at,
         )
     for i, j in free:
         one, two = owner[block.names[j]], owner[block.names[i]]
-        value = block.matrix[i][j] / math.sqrt(block.matrix[i][i] * block.matrix[j][j])
+        value = rounded(block.matrix[i][j] / math.sqrt(block.matrix[i][i] * block.matrix[j][j]))
         name = f"{prefix}{one}_{two}"
         found.append((f"r({one}, {two})={name}", PopulationValue(name, value, block.fixed)))
     return found

@@ -126,14 +126,23 @@ class Doses:
             for k, (number, code) in enumerate(self.keys, 1)
         )
 
+    def _line(self, where: np.ndarray) -> int:
+        """Of the data file, of the first record."""
+        return int(self.data.run.dataset.lines[np.flatnonzero(where)[0]])
+
     def check(self) -> None:
         """Raises:
         RefusedError: records that have no counterpart.
         """
         data, at = self.data, self.data.model.data.at
-        if data.run.table.output or data.run.table.statuses:
-            what = "compartments turned on and off, and the output compartment, have no counterpart"
-            raise RefusedError("CMT", what, at)
+        off = data.rows.of("cmt") < 0
+        if data.run.table.output or data.run.table.statuses or np.any(off):
+            line = f" (line {self._line(off)})" if np.any(off) else ""
+            reason = (
+                f"compartments turned on and off{line}, and the output compartment, have no counterpart in Monolix. "
+            )
+            reason += "Leave out the records with a negative CMT, or write what they do into $DES"
+            raise RefusedError("CMT", reason, at)
         if data.occasion is not None:
             self._check_occasions()
 
@@ -145,8 +154,10 @@ class Doses:
         """
         data, at = self.data, self.data.model.data.at
         rows, evid = data.rows, data.run.dataset.evid
-        if np.any((evid == 3) & ~self._before_dose & ~(data.first_of_occasion & data.restarts)):
-            raise RefusedError("EVID=3", "a reset without a dose has no certain meaning in Monolix; use EVID=4", at)
+        alone = (evid == 3) & ~self._before_dose & ~(data.first_of_occasion & data.restarts)
+        if np.any(alone):
+            reason = f"a reset without a dose (line {self._line(alone)}) has no certain meaning in Monolix; use EVID=4"
+            raise RefusedError("EVID=3", reason, at)
         steady = rows.of("ss")
         if np.any(steady > 1):
             raise RefusedError("SS=2, SS=3", "Monolix has only steady states that begin anew", at)

@@ -34,6 +34,8 @@ def _text(node: Expression) -> tuple[str, int]:
             return number_text(value), _ATOM if value >= 0 else _SIGN
         case Symbol(name=name):
             return name, _ATOM
+        case Negate(operand=Binary(operator=("*" | "/"))):
+            return f"-{_inside(node.operand, _LEVEL['*'])}", _LEVEL["+"]
         case Negate(operand=operand):
             return f"-{_inside(operand, _SIGN + 1)}", _SIGN
         case Binary(operator="**", left=left, right=right):
@@ -97,7 +99,7 @@ def _hoisted(node: Expression, before: list[str], fresh: Callable[[str], str], n
 
     match node:
         case Where():
-            variable = fresh(f"{name}_if")
+            variable = fresh(f"{name}_IF")
             before.extend(definition_lines(variable, node, fresh))
             return Symbol(variable)
         case Call(function="INT", arguments=(argument,)):
@@ -122,6 +124,6 @@ def _hoisted(node: Expression, before: list[str], fresh: Callable[[str], str], n
 
 def _truncated(value: Expression, before: list[str], fresh: Callable[[str], str], name: str) -> Expression:
     """INT cuts towards 0: floor of what is positive, ceil of what is negative."""
-    variable, text = fresh(f"{name}_int"), expression_text(value)
+    variable, text = fresh(f"{name}_INT"), expression_text(value)
     before.extend((f"if ({text} >= 0)", f"  {variable} = floor({text})", "else", f"  {variable} = ceil({text})", "end"))
     return Symbol(variable)

@@ -31,6 +31,7 @@ class Flattened:
     Attributes:
         env: name of the program -> expression in names of the written file.
         cuts: variable -> the place of the assignment that makes it an individual parameter, and the parameter.
+        called: variable -> the name it is wanted to have in the written file.
         inline: nothing is defined, values are put in place (to look at a whole formula).
         known: text of a value -> the name that has it: equal values are defined once.
     """
@@ -38,6 +39,7 @@ class Flattened:
     names: Names
     env: dict[str, Expression]
     cuts: Mapping[str, tuple[Location | None, Expression]] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
     inline: bool = False
     definitions: list[Definition] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Flattened:
             return value
         key = repr(value)
         if key not in self.known:
-            self.known[key] = self.names.fresh(name)
+            self.known[key] = self.names.fresh(self.called.get(name, name))
             self.definitions.append(Definition(self.known[key], value, at))
         return Symbol(self.known[key])
 

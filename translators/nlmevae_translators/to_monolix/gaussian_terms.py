@@ -49,6 +49,11 @@ class Split:
     def _plain(self, node: Expression) -> bool:
         return node.names() <= set(self.items)
 
+    def _of_data(self, node: Expression) -> bool:
+        """It reads data items, also such as change, and no parameter."""
+        names = node.names()
+        return bool(names) and not names & set(self.parameters)
+
     def _leaf(self, node: Expression, factor: Expression) -> Iterator[Term]:
         value = _product(factor, node)
         yield Term("", "", value, mixed=not self._plain(value))
@@ -74,8 +79,11 @@ class Split:
             case Binary(operator="/", left=left, right=right) if self._plain(right):
                 yield from self._sum(left, divide(factor, right))
             case Where(condition=condition, then=then, otherwise=otherwise) if self._plain(condition):
-                yield from self._sum(then, simplified(Where(condition, factor, ZERO)))
-                yield from self._sum(otherwise, simplified(Where(condition, ZERO, factor)))
+                parts = [
+                    *self._sum(then, simplified(Where(condition, factor, ZERO))),
+                    *self._sum(otherwise, simplified(Where(condition, ZERO, factor))),
+                ]
+                yield from self._leaf(node, factor) if any(t.mixed for t in parts) else parts
             case Call(function="LOG", arguments=(argument,)) if not self._plain(argument):
                 yield from self._log(argument, factor)
             case Symbol(name=name) if name in self.parameters:
@@ -86,6 +94,13 @@ class Split:
     def _log(self, node: Expression, factor: Expression) -> Iterator[Term]:
         """Terms of factor * log(node)."""
         match node:
+            case _ if self._of_data(node) and not self._plain(node):
+                yield from self._leaf(Call("LOG", (node,)), factor)
+            case Binary(operator="/", left=Binary(operator="*", left=left, right=item), right=Number()) if (
+                self._plain(item) and item.names()
+            ):  # THETA*WT/70
+                yield from self._log(left, factor)
+                yield from self._log(Binary("/", item, node.right), factor)
             case Binary(operator=("/" | "+" | "-")) if self._plain(node):
                 yield from self._leaf(Call("LOG", (node,)), factor)
             case Binary(operator="*", left=left, right=right):
@@ -101,8 +116,11 @@ class Split:
             case Call(function="SQRT", arguments=(argument,)):
                 yield from self._log(argument, multiply(Number(0.5), factor))
             case Where(condition=condition, then=then, otherwise=otherwise) if self._plain(condition):
-                yield from self._log(then, simplified(Where(condition, factor, ZERO)))
-                yield from self._log(otherwise, simplified(Where(condition, ZERO, factor)))
+                parts = [
+                    *self._log(then, simplified(Where(condition, factor, ZERO))),
+                    *self._log(otherwise, simplified(Where(condition, ZERO, factor))),
+                ]
+                yield from self._leaf(Call("LOG", (node,)), factor) if any(t.mixed for t in parts) else parts
             case Symbol(name=name) if name in self.parameters:
                 yield Term(name, "log", factor)
             case Number(value=1.0):

@@ -40,6 +40,7 @@ def outcome_groups(data: SourceData) -> list[OutcomeGroup]:
     for k, (e, c) in enumerate(keys, 1):
         rows = np.flatnonzero((endpoint == e) & (compartment == c))
         name = "Cc" if model.structural.compartments else "E"
+        name = f"log{name}" if model.observations[e].scale == "log" else name
         groups.append(
             OutcomeGroup(
                 number=k,

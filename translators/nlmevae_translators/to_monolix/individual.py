@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nlmevae.ir import (
     Expression,
     IndividualParameter,
     Model,
+    Number,
     PopulationParameter,
     Symbol,
     Transform,
@@ -24,6 +25,7 @@ from nlmevae.ir import (
 )
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.covariates import CovariateSection
+from nlmevae_translators.to_monolix.gaussian_terms import Term
 from nlmevae_translators.to_monolix.names import Names, is_plain
 from nlmevae_translators.to_monolix.occasion_parameters import own_parameters
 from nlmevae_translators.to_monolix.occasions import OccasionEffect
@@ -34,6 +36,7 @@ from nlmevae_translators.to_monolix.population import (
     PopulationValue,
     bounds_of,
     distribution_for,
+    rounded,
     to_gaussian,
     to_natural,
 )
@@ -44,7 +47,7 @@ from nlmevae_translators.to_monolix.source_data import SourceData
 @dataclass(slots=True)
 class IndividualSection:
     """Attributes:
-    definitions: in the order of their ETAs, then parameters without variability.
+    definitions: in the order of their ETAs, then parameters without variability; after `order` as their THETAs are.
     cuts: variable of the program -> place of its assignment and its value (names of the source, `psi:` symbols).
     env: THETA, ETA or psi symbol -> name in the written files.
     """
@@ -81,6 +84,7 @@ class IndividualSection:
 
     def add_parameter(self, form: ParameterForm) -> None:
         """A parameter with its random effect."""
+        form = self._with_reference(form)
         p = form.parameter
         name = self._parameter_name(form)
         typical = self._typical(form, name)
@@ -88,12 +92,27 @@ class IndividualSection:
         uses = self._uses(form, name)
         self.definitions.append(
             Definition(
-                name=name, transform=p.transform, typical=typical, eta=p.eta, sd=sd, uses=uses, at=p.at,
+                name=name, transform=p.transform, typical=typical, eta=p.eta,
+                theta=form.base.name if form.base is not None else "", sd=sd, uses=uses, at=p.at,
                 occasion=form.occasion, gamma=self._gamma(form.occasion, name),
             )
         )  # fmt: skip
         self.cuts[p.name] = (p.at, form.value)
         self.env[f"psi:{p.name}"] = Symbol(name)
+
+    def _with_reference(self, form: ParameterForm) -> ParameterForm:
+        """Where each category has a THETA of its own, that of the first is the typical value and the others are told
+        from it."""
+        items = {self._category_item(t.factor) for t in form.effects}
+        whole = form.base is None and form.constant == 0.0 and len(items) == 1 and "" not in items
+        if not whole or any(self.theta(t.name).fixed for t in form.effects) or len({t.scale for t in form.effects}) > 1:
+            return form
+        rows = list(zip(*(self._levels(t.factor, next(iter(items))) for t in form.effects), strict=True))
+        if any(sum(row) != 1.0 for row in rows):
+            return form
+        first = form.effects[rows[0].index(1.0)]
+        others = tuple(t for t in form.effects if t is not first)
+        return replace(form, base=replace(first, factor=Number(1.0)), effects=others, reference=first)
 
     def add_latent(self, eta: str, name: str, reason: str) -> None:
         """A random effect as a parameter of its own, with mean 0."""
@@ -134,6 +153,7 @@ class IndividualSection:
                 name=name,
                 transform=transform,
                 typical=PopulationValue(f"{name}_pop", theta.init, theta.fixed),
+                theta=theta.name,
                 at=theta.at,
             )
         )
@@ -182,7 +202,7 @@ class IndividualSection:
         own_scale = base.scale == {"identity": "", "log": "log", "logit": "logit"}[p.transform.kind]
         exact = own_scale and base.factor.value == 1.0 and form.constant == 0.0
         gaussian = base.factor.value * _on_scale(theta.init, base.scale, p.transform) + form.constant
-        value = theta.init if exact else to_natural(p.transform, gaussian)
+        value = theta.init if exact else rounded(to_natural(p.transform, gaussian))
         if not np.isfinite(to_gaussian(p.transform, value)):
             raise RefusedError(
                 theta.label,
@@ -220,10 +240,15 @@ class IndividualSection:
 
     def _sd(self, eta: str, name: str) -> PopulationValue:
         variance, fixed = self.variance(eta)
-        return PopulationValue(f"omega_{name}", math.sqrt(variance), fixed)
+        return PopulationValue(f"omega_{name}", rounded(math.sqrt(variance)), fixed)
 
     def _eta_place(self, eta: str) -> Location | None:
         return next((b.at for b in self.model.omega if eta in b.names), None)
+
+    def order(self) -> None:
+        """The definitions in the order of their THETAs, the others behind."""
+        place = {t.name: k for k, t in enumerate(self.model.thetas)}
+        self.definitions.sort(key=lambda d: place.get(d.theta, len(place)))
 
     # covariates -----------------------------------------------------------------------------------
     def _uses(self, form: ParameterForm, name: str) -> tuple[CovariateUse, ...]:
@@ -272,27 +297,39 @@ class IndividualSection:
         per_category = list(zip(*levels, strict=True))
         if any(sum(row) > 1.0 for row in per_category) or all(sum(row) == 1.0 for row in per_category):
             return [self._continuous(t, name, form) for t in terms]
-        covariate = self.covariates.categorical(item)
-        made: dict[int, PopulationValue] = {}
-        coefficients: list[PopulationValue | None] = []
+        by_term: dict[int | None, list[float]] = {None: []}
         for category, row in zip(self.data.categories(item), per_category, strict=True):
-            k = next((k for k, on in enumerate(row) if on), None)
-            if k is not None and k not in made:
-                made[k] = self._beta(terms[k], 1.0, f"beta_{name}_{covariate}_{category:g}")
-            coefficients.append(None if k is None else made[k])
-        self._note_effect(
-            form, name, f"categories of {covariate} on {name}; the reference is where the code adds nothing"
+            by_term.setdefault(next((k for k, on in enumerate(row) if on), None), []).append(category)
+        merged = len(by_term) < len(per_category)
+        covariate = self.covariates.merged(item, [*by_term.values()]) if merged else self.covariates.categorical(item)
+        coefficients: dict[tuple[float, ...], PopulationValue | None] = {}
+        for k, members in by_term.items():
+            label = ("G_" if merged else "") + "_".join(f"{m:g}" for m in members)
+            beta = None if k is None else self._beta(terms[k], 1.0, f"beta_{name}_{covariate}_{label}", form.reference)
+            coefficients[tuple(members)] = beta
+        by_order = list(coefficients.values())
+        if not merged:  # in the order of the categories
+            coefficients = {key: coefficients[key] for key in sorted(coefficients)}
+        stated = ", ".join(
+            f"{b.name} is {_source_of(terms[k], form.reference)}"
+            for k, b in zip(by_term, by_order, strict=True)
+            if b is not None
         )
-        return [CovariateUse(covariate, tuple(coefficients))]
+        self._note_effect(form, name, f"categories of {covariate} on {name}: {stated}")
+        return [CovariateUse(covariate, tuple(coefficients.values()))]
 
     def _continuous(self, term, name: str, form: ParameterForm) -> CovariateUse:
         number, rest = scaled(term.factor)
         covariate = self.covariates.continuous(rest)
         beta = self._beta(term, number, f"beta_{name}_{covariate}")
-        self._note_effect(form, name, f"{covariate} on {name} with the coefficient {beta.name}")
+        self._note_effect(
+            form,
+            name,
+            f"{covariate} on {name} with the coefficient {beta.name}, which is {_source_of(term, None, number)}",
+        )
         return CovariateUse(covariate, (beta,))
 
-    def _beta(self, term, number: float, wanted: str) -> PopulationValue:
+    def _beta(self, term, number: float, wanted: str, reference: Term | None = None) -> PopulationValue:
         theta = self.theta(term.name)
         if is_plain(theta.label) and theta.label.startswith("beta_"):
             wanted = theta.label
@@ -300,12 +337,24 @@ class IndividualSection:
         if not np.isfinite(value):
             reason = f"its initial value {theta.init:g} has no logarithm, which is the coefficient of a covariate"
             raise RefusedError(theta.label, reason, theta.at)
+        value = rounded(value) if term.scale == "log" else value
         lower, upper = bounds_of(theta)
         if term.scale == "log":
             lower = -math.inf if lower <= 0.0 else lower
         if not theta.fixed and not (math.isinf(lower) and math.isinf(upper)):
             self._lost_bounds(theta)
-        return PopulationValue(self.names.fresh(wanted), number * value, theta.fixed)
+        if reference is not None:
+            own = self.theta(reference.name).init
+            value = rounded(value - (math.log(own) if reference.scale == "log" else own))
+        return PopulationValue(self.names.fresh(wanted, in_code=False), number * value, theta.fixed)
+
+
+def _source_of(term: Term, reference: Term | None, number: float = 1.0) -> str:
+    """The formula of a coefficient in THETAs."""
+    times = "" if number == 1.0 else f"{number:g} "
+    if term.scale != "log":
+        return f"{times}{term.name}" + ("" if reference is None else f" - {reference.name}")
+    return f"{times}log({term.name}" + (")" if reference is None else f"/{reference.name})")
 
 
 def _on_scale(value: float, scale: str, transform: Transform) -> float:

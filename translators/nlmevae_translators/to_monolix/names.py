@@ -99,12 +99,13 @@ class Names:
 
     taken: set[str] = field(default_factory=set)
 
-    def fresh(self, wanted: str) -> str:
-        """`wanted`, spelled so that it can be a name, with a number where it is taken."""
+    def fresh(self, wanted: str, *, in_code: bool = True) -> str:
+        """`wanted`, spelled so that it can be a name, with a number where it is taken. `in_code`: the model file has
+        it, where x_0 is the initial value of x."""
         plain = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_") or "x"
         if not plain[0].isalpha():
             plain = f"x{plain}"
-        if plain.startswith("ddt_") or plain.endswith("_0"):
+        if in_code and (plain.startswith("ddt_") or plain.endswith("_0")):
             plain = f"{plain}v"
         found, number = plain, 2
         while found.lower() in self.taken or found.lower() in _RESERVED:

@@ -49,7 +49,14 @@ def data_entries(
 
     found = []
     if model.structural.compartments:
-        found.append(entry(f"$SUBROUTINES {model.structural.solver_name}", "rule", _structure_reason(model)))
+        found.append(
+            Entry(
+                construct=f"$SUBROUTINES {model.structural.solver_name}",
+                kind="rule",
+                reason=_structure_reason(model),
+                source=model.structural.at,
+            )
+        )
     for a in doses.administrations:
         codes = _WAYS[a.way]
         found.append(entry(f"doses into compartment {a.input.number}{codes}", "rule", f"administration {a.number}"))

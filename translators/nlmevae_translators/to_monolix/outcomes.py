@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass, field
 
 from nlmevae.errors import Location
-from nlmevae.ir import ErrorCoefficient, ErrorPower, Model, ObservationModel
+from nlmevae.ir import ErrorCoefficient, ErrorPower, Model, ObservationModel, PopulationParameter
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.names import Names, is_plain
-from nlmevae_translators.to_monolix.population import PopulationValue
+from nlmevae_translators.to_monolix.population import PopulationValue, bounds_of, rounded
 from nlmevae_translators.to_monolix.refusal import RefusedError
 
+NO_EFFECT_ON_ERROR = (
+    "a random effect on the residual error has no counterpart in Monolix. Take it out of W, or add it to the prediction"
+)
 _KINDS = {"additive": "constant", "proportional": "proportional", "combined1": "combined1", "combined2": "combined2"}
 
 
@@ -56,20 +59,27 @@ class OutcomeSection:
     def _check(self, observation: ObservationModel) -> None:
         error, at = observation.error, self._place()
         if error.effect is not None:
-            raise RefusedError(
-                error.effect.eta, "a random effect on the residual error has no counterpart in Monolix", at
-            )
+            raise RefusedError(error.effect.eta, NO_EFFECT_ON_ERROR, at)
         if error.correlation is not None:
             names = " and ".join(error.correlation.names)
             raise RefusedError(
-                f"correlation of {names}", "residual errors of one record are independent in Monolix", at
+                f"correlation of {names}",
+                "residual errors of one record are independent in Monolix. Write $SIGMA without the covariance",
+                at,
             )
         if observation.floor is not None or any(c.floor is not None for c in observation.censoring):
             raise RefusedError(
-                "Y", "a likelihood conditional on values above a limit has no counterpart in Monolix", at
+                "Y",
+                "a likelihood conditional on values above a limit has no counterpart in Monolix. Leave out YLO, or the "
+                "PHI that divides",
+                at,
             )
         if observation.scale == "logit":
-            raise RefusedError("Y", "an outcome on the logit scale is not converted", at)
+            raise RefusedError(
+                "Y",
+                "an outcome on the logit scale is not converted. Transform the data and the prediction, and add EPS",
+                at,
+            )
 
     def _coefficient(self, c: ErrorCoefficient, wanted: str) -> PopulationValue:
         key = c.parameter, abs(c.scale), "sd"
@@ -88,15 +98,28 @@ class OutcomeSection:
 
     def _new(self, parameter: str, scale: float, fixed: bool, wanted: str, *, kind: str) -> PopulationValue:
         if any(name == parameter for name, _, _ in self.parameters):
-            raise RefusedError(parameter, "it is used by two residual errors with different factors", self._place())
+            raise RefusedError(
+                parameter, "it is used by two residual errors with different factors. Give each a THETA", self._place()
+            )
         if kind == "sigma":
             for block in self.model.sigma:
                 if parameter in block.names:
                     k = block.names.index(parameter)
-                    return PopulationValue(self.names.fresh(wanted), scale * math.sqrt(block.matrix[k][k]), fixed)
+                    return PopulationValue(
+                        self.names.fresh(wanted), rounded(scale * math.sqrt(block.matrix[k][k])), fixed
+                    )
         theta = next(t for t in self.model.thetas if t.name == parameter)
         own = self.names.fresh(theta.label if is_plain(theta.label) and scale == 1.0 else wanted)
+        self._note_bounds(theta, own)
         return PopulationValue(own, scale * abs(theta.init), fixed)
+
+    def _note_bounds(self, theta: PopulationParameter, own: str) -> None:
+        """a and b of Monolix are positive; a power that is bounded from 0 is not told from one that is free."""
+        lower, upper = bounds_of(theta)
+        if theta.fixed or (math.isinf(upper) and lower <= 0.0):
+            return
+        reason = f"the bounds ({theta.lower:g}, {theta.upper:g}) of {own} are not stated: Monolix has none for it"
+        self.entries.append(Entry(construct=theta.name, kind="lossy", reason=reason, source=theta.at))
 
     def _note(
         self, observation: ObservationModel, name: str, text: str, place: Location | None, *, shared: bool
@@ -107,6 +130,10 @@ class OutcomeSection:
             reason += "; the logarithm of the prediction is the prediction, the data stay logarithms"
         if error.written_as == "exponential":
             reason += "; EXP(EPS) is linear in EPS under FO and FOCE, which is the proportional error"
+        if error.power is not None and any(
+            t.name == error.power.parameter and t.lower == 0.0 for t in self.model.thetas
+        ):
+            reason += "; the lower bound 0 of the power is not stated"
         if shared:
             kind = "lossy"
             reason += "; it shares a parameter with another outcome, and it is not certain that Monolix allows that"

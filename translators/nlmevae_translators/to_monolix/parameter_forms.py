@@ -43,6 +43,7 @@ class ParameterForm:
         base: the term of the THETA that is the typical value, its factor a number; None: the constant alone is.
         effects: terms that are a THETA times a function of covariates.
         fixed_effects: functions of covariates without a THETA.
+        reference: the effect that became `base`: those of the other categories are told from it.
         rest: on the Gaussian scale, what stays in the model file; 0: nothing.
         occasion: the effect between occasions; the parameter may have no other (`parameter.eta` is "").
     """
@@ -54,6 +55,7 @@ class ParameterForm:
     fixed_effects: tuple[Expression, ...]
     rest: Expression
     occasion: OccasionEffect | None = None
+    reference: Term | None = None
 
     @property
     def thetas(self) -> frozenset[str]:
@@ -68,10 +70,19 @@ class ParameterForm:
             return own
         if self.parameter.transform.kind == "identity":
             return add(own, self.rest)
-        match self.rest:
-            case Call(function="LOG", arguments=(factor,)):
-                return multiply(own, factor)
-        return multiply(own, Call("EXP", (self.rest,)))
+        return multiply(own, _exponential(self.rest))
+
+
+def _exponential(value: Expression) -> Expression:
+    """exp(value), without the logarithm where it is a multiple of one."""
+    match value:
+        case Call(function="LOG", arguments=(factor,)):
+            return factor
+        case Binary(operator="*", left=power, right=Call(function="LOG", arguments=(base,))):
+            return Binary("**", base, power)
+        case Binary(operator="+", left=left, right=right):
+            return multiply(_exponential(left), _exponential(right))
+    return Call("EXP", (value,))
 
 
 def formulas(model: Model, parameters: Sequence[IndividualParameter]) -> dict[str, Expression]:

@@ -14,6 +14,11 @@ from nlmevae_translators.to_monolix.occasions import LEVEL, OccasionEffect
 NO_BOUND = 1e6
 
 
+def rounded(value: float) -> float:
+    """What is computed from a stated number: its last digit is rounding."""
+    return float(f"{value:.15g}")
+
+
 @dataclass(frozen=True, slots=True)
 class PopulationValue:
     """One line of <PARAMETER>."""
@@ -42,13 +47,14 @@ class CovariateUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One line of [INDIVIDUAL]. `eta` is the source's random effect, "" for none; `sd` its line of <PARAMETER>.
-    `occasion` and `gamma`: the same between occasions."""
+    """One line of [INDIVIDUAL]. `eta` is the source's random effect, `theta` the parameter of its typical value, "" for
+    none; `sd` its line of <PARAMETER>. `occasion` and `gamma`: the same between occasions."""
 
     name: str
     transform: Transform
     typical: PopulationValue
     eta: str = ""
+    theta: str = ""
     sd: PopulationValue | None = None
     uses: tuple[CovariateUse, ...] = ()
     at: Location | None = None

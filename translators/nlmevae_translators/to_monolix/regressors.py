@@ -30,7 +30,7 @@ class Regressors:
         for name, known in self.columns.items():
             if known == key:
                 return Symbol(name)
-        name = self.names.fresh(wanted or (f"{item}_next" if key[1] else item))
+        name = self.names.fresh(wanted or (f"{item}_NEXT" if key[1] else item))
         self.columns[name] = key
         return Symbol(name)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nlmevae.ir import Binary, Expression, Model, Number, Symbol, Where, names_read, past_flags
+from nlmevae.errors import Location
+from nlmevae.ir import Binary, Expression, Model, Number, Symbol, Where, assignments, names_read, past_flags
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.algebra import ONE, ZERO, divide, is_number, multiply
 from nlmevae_translators.to_monolix.doses import Administration, Doses
@@ -69,10 +70,15 @@ class StructureWriter:
 
     def write(self) -> StructuralText:
         if past_flags(self.model.program):
-            raise RefusedError("MTIME", "model event times have no counterpart in Monolix")
+            raise RefusedError(
+                "MTIME",
+                "model event times have no counterpart in Monolix. Make the switch a column of the data, with records "
+                "at its times, or a branch on T in $DES",
+                next((a.at for a in assignments(self.model.program.pk) if a.target.startswith("MTIME(")), None),
+            )
         formula = not self.model.structural.compartments
         amounts = {
-            f"A({c.number})": Symbol(self.names.fresh(f"A_{c.name.lower()}"))
+            f"A({c.number})": Symbol(self.names.fresh(f"A_{c.name.lower().removeprefix('a_')}"))
             for c in self.model.structural.compartments
         }
         dynamic = self._run_pk(ahead=True)
@@ -88,6 +94,7 @@ class StructureWriter:
     def _run_pk(self, *, ahead: bool) -> dict[str, Expression]:
         env = self._base(self._items(names_read(self.model.executed.pk), ahead=ahead))
         flat = self._flattened(env)
+        flat.called = {f"S{c.number}": "SCALE" for c in self.model.structural.compartments}
         flat.run(self.model.executed.pk)
         return flat.env
 
@@ -226,9 +233,11 @@ class StructureWriter:
             self._check_steady(env[name], name)
             if key == "p" and a.infusions:
                 raise RefusedError(
-                    name, "F acts on the duration of an infusion in NONMEM and on its rate in Monolix",
-                    self.model.data.at,
-                )  # fmt: skip
+                    name,
+                    "F acts on the duration of an infusion in NONMEM and on its rate in Monolix. Give AMT in the data "
+                    f"as what arrives, and leave {name} out",
+                    self._place(name),
+                )
             found.append((key, self._argument(env[name], name)))
         if a.way != "record":
             found.append(("Tk0", self._zero_order(a, env)))
@@ -254,7 +263,15 @@ class StructureWriter:
         read = {n for d in definitions for n in d.value.names()} | value.names()
         moving = sorted(n for n in read if self.regressors.columns.get(n, ("", False))[1])
         if moving:
-            raise RefusedError(name, f"it depends on {moving[0]}, which changes within a subject, and acts on doses")
+            raise RefusedError(
+                name,
+                f"it depends on {moving[0]}, which changes within a subject, and acts on doses. Use one per subject",
+                self._place(name),
+            )
+
+    def _place(self, name: str) -> Location | None:
+        """Of the last assignment in $PK."""
+        return next((a.at for a in reversed(list(assignments(self.model.program.pk))) if a.target == name), None)
 
     def _equations(self, dynamic: dict[str, Expression], record: dict[str, Expression], amounts: dict) -> list:
         items = self._items(names_read(self.model.executed.des), ahead=True)
@@ -274,13 +291,13 @@ class StructureWriter:
         for c in self.model.structural.compartments:
             if c.initial is not None:
                 name = amounts[f"A({c.number})"].name
-                lines.append(Definition(f"{name}_0", self._simple(record[c.initial], f"{name}_init"), None))
+                lines.append(Definition(f"{name}_0", self._simple(record[c.initial], f"{name}_INIT"), None))
         slopes = [(c, flat.env.get(f"DADT({c.number})", ZERO)) for c in self.model.structural.compartments]
         lines += moving
         for c, value in slopes:
             own = amounts[f"A({c.number})"].name
             if isinstance(value, Where):
-                variable = self.names.fresh(f"slope_{own}")
+                variable = self.names.fresh(f"SLOPE_{own}")
                 lines.append(Definition(variable, value, None))
                 value = Symbol(variable)
             lines.append(Definition(f"ddt_{own}", value, None))
@@ -304,12 +321,14 @@ class StructureWriter:
             if self.concentration is not None:
                 env["F"] = Symbol(self.concentration.name)
         flat = self._flattened(env)
+        flat.called = dict.fromkeys(("IPRED", group.wanted_name.upper()), group.wanted_name)
         flat.run(model.executed.error)
         value = flat.env.get("Y")
         if value is None:
-            raise RefusedError("Y", "the code gives no prediction for these records")
+            raise RefusedError("Y", "the code gives no prediction for these records. Assign Y in every branch")
         if "DV" in value.names():
-            raise RefusedError("Y", "the prediction reads DV")
+            reason = "the prediction reads DV. Write it without, or add the column to the data under another name"
+            raise RefusedError("Y", reason)
         known_names = {d.name for d in self.definitions} | ({self.concentration.name} if self.concentration else set())
         if isinstance(value, Symbol) and value.name in known_names:
             return value.name
@@ -355,7 +374,7 @@ class StructureWriter:
 
 def _flow_lines(rates: dict[tuple[int, int], str], number: dict[int, int], *, hidden: bool) -> list[str]:
     lines, done = [], set()
-    for (source, to), rate in rates.items():
+    for (source, to), rate in sorted(rates.items(), key=lambda flow: (flow[0][1] == 0, flow[0])):
         if (hidden and source == 1) or (source, to) in done:
             continue
         back = rates.get((to, source))

@@ -18,7 +18,7 @@ from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.flatten import Flattened, needed_definitions
 from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
 from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
-from nlmevae_translators.to_monolix.names import Names
+from nlmevae_translators.to_monolix.names import Names, is_plain
 from nlmevae_translators.to_monolix.notes import (
     data_entries,
     event_entries,
@@ -28,7 +28,7 @@ from nlmevae_translators.to_monolix.notes import (
 )
 from nlmevae_translators.to_monolix.occasion_lines import times_restart
 from nlmevae_translators.to_monolix.occasions import Occasions, find_occasions, partly_active
-from nlmevae_translators.to_monolix.outcomes import OutcomeSection
+from nlmevae_translators.to_monolix.outcomes import NO_EFFECT_ON_ERROR, OutcomeSection
 from nlmevae_translators.to_monolix.plain_events import with_plain_events
 from nlmevae_translators.to_monolix.population import PopulationValue
 from nlmevae_translators.to_monolix.refusal import RefusedError
@@ -90,6 +90,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     regressors = Regressors(data, names)
     individual = IndividualSection(data, names, covariates)
     _individual_level(data, individual, groups, occasions)
+    individual.order()
     structure = StructureWriter(data, names, regressors, individual, doses, groups).write()
     regressors.keep(structure.read)
     outcomes = OutcomeSection(model, names)
@@ -178,13 +179,20 @@ def _add_latents(data: SourceData, individual: IndividualSection, occasions: Occ
     partly = partly_active(data, left)
     for eta in left:
         if eta in errors:
-            reason = "a random effect on the residual error has no counterpart in Monolix"
+            reason = NO_EFFECT_ON_ERROR
             raise RefusedError(eta, reason, next((b.at for b in model.omega if eta in b.names), None))
-        wanted = f"eta_{names[eta]}" if eta in names else f"eta{eta[4:-1]}"
+        wanted = f"eta_{names[eta]}" if eta in names else _latent_name(model, eta)
         individual.add_latent(eta, wanted, _SOME_RECORDS if eta in partly else _OTHER_FORM)
     for effect in effects:
         if effect.etas[0] not in individual.effects:
             individual.add_occasion_latent(effect)
+
+
+def _latent_name(model: Model, eta: str) -> str:
+    """Of a random effect without a parameter: by the label of its variance, else by its number."""
+    labels = {n: label for b in model.omega for n, label in zip(b.names, b.labels or b.names, strict=True)}
+    label = labels[eta]
+    return f"eta_{label[6:]}" if is_plain(label) and label.startswith("omega_") else f"eta{eta[4:-1]}"
 
 
 def _check_errors(model: Model, read: frozenset[str] | set[str]) -> None:
@@ -193,7 +201,9 @@ def _check_errors(model: Model, read: frozenset[str] | set[str]) -> None:
         for part in (observation.error.a, observation.error.b, observation.error.power):
             if part is not None and part.parameter in read:
                 at = next((t.at for t in model.thetas if t.name == part.parameter), None)
-                raise RefusedError(part.parameter, "it is part of the residual error and of the prediction", at)
+                reason = "it is part of the residual error and of the prediction, and errorModel shares no parameter. "
+                reason += "Give each a THETA"
+                raise RefusedError(part.parameter, reason, at)
 
 
 def _needed(data: SourceData, cuts, groups: list[OutcomeGroup]) -> frozenset[str]:
@@ -236,6 +246,7 @@ def _project(
     parameters = [p for d in definitions for p in d.parameters]
     inputs = [p.name for p in (*parameters, *correlations)]
     used = list(dict.fromkeys(u.covariate for d in definitions for u in d.uses))
+    declared = [covariates.category_line(c) for c in used if covariates.is_categorical(c)]
     errors = list(outcomes.parameters.values())
     data = outcomes.outcomes
     listed = data[0] if len(data) == 1 else f"{{{', '.join(data)}}}"
@@ -245,7 +256,7 @@ def _project(
         *(f"{column} = {{use={use}}}" for column, use in rows.uses.items()),
         "", "<MODEL>", "", *([covariates.text] if covariates.text else []),
         "[INDIVIDUAL]", f"input = {{{', '.join([*inputs, *used])}}}",
-        *(["", *(covariates.category_line(c) for c in used if c in covariates.categories)]),
+        *(["", *declared] if declared else []),
         "", "DEFINITION:", *(d.text for d in definitions), *correlation,
         "", "[LONGITUDINAL]", f"input = {{{', '.join(p.name for p in errors)}}}", "",
         f"file = '{name}_model.txt'", "", "DEFINITION:", *outcomes.lines,

@@ -30,7 +30,8 @@ LINE = 100
 _COMPARE = {"==": ".EQ.", "!=": ".NE.", "<": ".LT.", "<=": ".LE.", ">": ".GT.", ">=": ".GE."}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _LOGICAL = {"and": ".AND.", "or": ".OR."}
-_SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
+#: _SIGNED: a product that begins with a sign.
+_SUM, _SIGNED, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4, 5
 _OPERATORS = {"+": (" + ", _SUM), "-": (" - ", _SUM), "*": ("*", _PRODUCT), "/": ("/", _PRODUCT), "**": ("**", _POWER)}
 
 
@@ -131,7 +132,7 @@ class CodeWriter:
             case Symbol(name):
                 return self.name(name), _ATOM
             case Negate(operand):
-                return f"-{self._bound(operand, _PRODUCT)}", _SUM
+                return f"-{self._bound(operand, _PRODUCT)}", _SIGNED
             case Binary(operator, left, right):
                 return self._binary(operator, left, right)
             case Call(function, arguments):
@@ -155,8 +156,11 @@ class CodeWriter:
             # 1/2 is 0.5, and large products are large, whatever is done with whole numbers
             last = self._bound(right, level + 1) if operator == "**" else _with_point(right.value)
             return f"{_with_point(left.value)}{sign}{last}", level
+        text, own = self._text(left)
+        if level == _PRODUCT and own == _SIGNED:  # -A*B is -(A*B), which is the same
+            return f"{text}{sign}{self._bound(right, level + 1)}", _SIGNED
         first = self._bound(left, level + 1 if operator == "**" else level)
-        return f"{first}{sign}{self._bound(right, level + 1)}", level
+        return f"{first}{sign}{self._bound(right, max(level + 1, _PRODUCT))}", level
 
     def _bound(self, node: Expression, level: int) -> str:
         text, own = self._text(node)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nlmevae.ir import IndividualParameter, Model
+from nlmevae.errors import Location
+from nlmevae.ir import IndividualParameter, Model, ObservationModel, assignments
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.category_codes import Labels
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers
 
 _FORMS = {
@@ -26,7 +28,7 @@ def plain_text(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def covariate_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Entry, ...], list[str]]:
+def covariate_entries(model: Model, names: Mapping[str, str], labels: Labels) -> tuple[tuple[Entry, ...], list[str]]:
     """Entries, and comments for the head of the stream."""
     entries = []
     comments = []
@@ -34,11 +36,16 @@ def covariate_entries(model: Model, names: Mapping[str, str]) -> tuple[tuple[Ent
         spelled = names.get(covariate.item)
         if not covariate.categories or spelled is None:
             continue
+        if covariate.item in labels:
+            reason = f"the categories {', '.join(covariate.categories)} are numbers of {spelled}"
+            entries.append(
+                Entry(construct=f"covariate {covariate.name}", kind="rule", reason=reason, source=model.data.at)
+            )
+            continue
         codes = ", ".join(f"{k} = {label}" for k, label in enumerate(covariate.categories))
         comments.append(_short(f"{spelled}: {codes}"))
-        entries.append(
-            Entry(construct=f"covariate {covariate.name}", kind="rule", reason=f"categories as numbers: {codes}")
-        )
+        reason = f"categories as numbers: {codes}"
+        entries.append(Entry(construct=f"covariate {covariate.name}", kind="rule", reason=reason, source=model.data.at))
     if any(block.same_as is not None for block in model.omega):
         entries.append(
             Entry(construct="variability between occasions", kind="rule", reason="one ETA per occasion, $OMEGA SAME")
@@ -57,7 +64,7 @@ def parameter_entries(model: Model, names: Mapping[str, str]) -> list[tuple[Indi
         (
             p,
             Entry(
-                construct=p.name,
+                construct=model.project.shown.get(p.name, p.name) if model.project is not None else p.name,
                 kind="rule",
                 reason=_FORMS[p.transform.kind].format(n=numbers[p.eta][4:-1])
                 + (f" with {', '.join(names.get(c, c) for c in p.covariates)} in MU" if p.covariates else ""),
@@ -66,6 +73,13 @@ def parameter_entries(model: Model, names: Mapping[str, str]) -> list[tuple[Indi
         )
         for p in model.individual_parameters
     ]
+
+
+def outcome_place(model: Model, observation: ObservationModel) -> Location | None:
+    """Where the project defines it."""
+    own = set(observation.epsilons)
+    found = (a.at for a in assignments(model.program.error) if a.target == "Y" and a.value.names() & own)
+    return next(found, None)
 
 
 def outcome_entries(model: Model) -> list[Entry]:
@@ -88,7 +102,8 @@ def outcome_entries(model: Model) -> list[Entry]:
             )
         if observation.censoring:
             reason += "; censored records: F_FLAG = 1 and PHI"
-        found.append(Entry(construct=f"outcome {observation.name}", kind="rule", reason=reason))
+        place = outcome_place(model, observation)
+        found.append(Entry(construct=f"outcome {observation.name}", kind="rule", reason=reason, source=place))
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from nlmevae.data.dataset import Dataset
 from nlmevae.data.value_scales import scale_rows, to_scale
 from nlmevae.ir import Model
+from nlmevae_translators.to_nonmem.category_codes import Labels, label_values
 from nlmevae_translators.to_nonmem.dose_ways import WAY, way_columns
 
 #: Values of CENS in the stream: a known value, one below DV, one between LIMIT and DV, one above DV.
@@ -54,15 +55,17 @@ def _item(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
-def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: frozenset[str]) -> DataSet:
+def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: frozenset[str], labels: Labels) -> DataSet:
     """The data set of the stream.
 
     Args:
         names: item -> name in $INPUT.
         read: items that the code reads.
+        labels: item -> numbers that its values 0, 1, ... stand for.
     """
     columns = {name: dataset.values[:, k].copy() for k, name in enumerate(dataset.columns)}
     observed, kind = dataset.mdv == 0, columns["YTYPE"].astype(int)
+    columns |= {name: label_values(columns[name], labels[name]) for name in labels if name in columns}
     ids = _ids(dataset.subject_labels)
     numbers = [ids.get(label) or int(label) for label in dataset.subject_labels]
     columns["ID"] = np.repeat(np.array(numbers, dtype=float), np.diff(dataset.subject_ptr))
@@ -75,8 +78,10 @@ def data_set(model: Model, dataset: Dataset, names: Mapping[str, str], read: fro
     table = np.column_stack([columns[item] for item in kept])
     if not model.structural.compartments:
         table = table[observed]  # a formula has no state that other records could change
-    elif dataset.emptied is not None:
-        table = _with_switches(table, kept, dataset.emptied)
+    else:
+        if dataset.emptied is not None:
+            table = _with_switches(table, kept, dataset.emptied)
+        table = _with_resets_of_doses(table, kept)
     items = tuple((item, names.get(item, item)) for item in kept)
     return DataSet(items=items, values=table, ids=ids, censored=censored)
 
@@ -116,6 +121,18 @@ def _values(
         found["CENS"] = code
         found["LIMIT"] = np.where(code == BETWEEN, low, np.nan)
     return found
+
+
+def _with_resets_of_doses(table: np.ndarray, items: Sequence[str]) -> np.ndarray:
+    """A reset and the dose at its time are one record, with EVID 4."""
+    subject, time, event = (list(items).index(name) for name in ("ID", "TIME", "EVID"))
+    kept = np.ones(len(table), dtype=bool)
+    for k in range(len(table) - 1):
+        row, following = table[k], table[k + 1]
+        same = row[subject] == following[subject] and row[time] == following[time]
+        if same and row[event] == 3.0 and following[event] == 1.0:
+            following[event], kept[k] = 4.0, False
+    return table[kept]
 
 
 def _with_switches(table: np.ndarray, items: Sequence[str], emptied: np.ndarray) -> np.ndarray:

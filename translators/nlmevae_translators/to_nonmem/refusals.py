@@ -9,6 +9,7 @@ import numpy as np
 from nlmevae.data.dataset import Dataset
 from nlmevae.ir import Model
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.constructs import outcome_place
 from nlmevae_translators.to_nonmem.dose_ways import changes_with_lag, ways
 
 
@@ -32,22 +33,22 @@ def _effects(model: Model) -> Iterator[Entry]:
         yield _refused(
             "a project without variability",
             "NONMEM's population methods estimate random effects: give a parameter a standard deviation",
+            next((t.at for t in model.thetas), None),
         )
 
 
 def _outcomes(model: Model, dataset: Dataset) -> Iterator[Entry]:
     rows = model.data.monolix
     for number, scale in enumerate(rows.scales if rows else (), 1):
-        outcome = _outcome_name(model, number)
+        own = next((o for o in model.observations if f"EPS({number})" in o.epsilons), None)
+        outcome = f"outcome {number}" if own is None else own.name
+        place = None if own is None else outcome_place(model, own)
         if scale.kind == "log" and _not_positive(dataset, number):
             yield _refused(
                 f"distribution=logNormal of {outcome}",
                 "a value that is not positive has no logarithm: leave it out, or use distribution=normal",
+                place,
             )
-
-
-def _outcome_name(model: Model, number: int) -> str:
-    return next((o.name for o in model.observations if f"EPS({number})" in o.epsilons), f"outcome {number}")
 
 
 def _not_positive(dataset: Dataset, number: int) -> bool:
@@ -68,4 +69,5 @@ def _doses(model: Model, dataset: Dataset) -> Iterator[Entry]:
                 f"a second way of doses into {model.structural.compartments[number - 1].name}",
                 f"{changing} depends on the way, and doses have a Tlag: together they are not executed. Give the doses "
                 "a compartment of their own in the project, or the same p and Tk0",
+                model.structural.at,
             )

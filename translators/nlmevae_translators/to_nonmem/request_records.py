@@ -27,10 +27,12 @@ def request_lines(model: Model, *, censored: bool, parameters: Sequence[str]) ->
         kind="rule",
         reason="METHOD=SAEM, then METHOD=IMP for -2LL (NONMEM's OFV is without n log(2 pi)); numbers of iterations are "
         "NONMEM's, not those of the project",
+        source=model.estimation[0].at if model.estimation else None,
     )
     lines = stating(steps, entry)
     if model.covariance is not None and not model.covariance.omitted:
-        entry = Entry(construct="fim", kind="rule", reason=f"$COVARIANCE MATRIX={model.covariance.matrix or 'R'}")
+        reason = f"$COVARIANCE MATRIX={model.covariance.matrix or 'R'}"
+        entry = Entry(construct="fim", kind="rule", reason=reason, source=model.covariance.at)
         lines += stating([f"$COVARIANCE MATRIX={model.covariance.matrix or 'R'} UNCONDITIONAL PRINT=E"], entry)
     lines += plain(["$TABLE ID TIME MDV IPRED CWRES NPDE NOPRINT ONEHEADER FILE=sdtab"])
     return lines + plain(_parameter_table(parameters))

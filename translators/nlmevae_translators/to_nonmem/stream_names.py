@@ -47,7 +47,11 @@ class StreamNames:
         """All of `names`, in order."""
         for name in names:
             if name not in self.given:
-                self.given[name] = self.fresh(self._shown.get(name, name))
+                self.given[name] = self.fresh(self._own(name))
+
+    def _own(self, name: str) -> str:
+        """The project's name; programs have an ending where it means something to them."""
+        return self._shown.get(name, name.removesuffix("_mlx"))
 
     def fresh(self, wanted: str) -> str:
         """A new name like `wanted`."""
@@ -72,7 +76,7 @@ class StreamNames:
     def renamed(self) -> dict[str, str]:
         """The project's name -> that of the stream, where more than the case of letters differs."""
         own = {
-            self._shown.get(name, name): spelled
+            self._own(name): spelled
             for name, spelled in self.given.items()
             if name not in self._items and not name.startswith(("=", "IPRED(", "W("))
         }

@@ -132,12 +132,49 @@ def _quotients_of(model: Model, formulas: Sequence[tuple[str, str]], rates: Mapp
     return called if len(set(called.values())) == len(called) else None
 
 
-def claim_rates(structure: Structure, names: StreamNames) -> None:
-    """What PREDPP reads is called what PREDPP calls it; names of rate constants of ADVAN5 are not the user's."""
+def claim_rates(model: Model, structure: Structure, names: StreamNames) -> None:
+    """What PREDPP reads is called what PREDPP calls it. A variable of the user with such a name keeps it where it is
+    just that, else it gets another."""
     for variable, name in structure.called.items():
         names.claim(variable, name)
-    for name, _ in structure.rates:
-        names.claim(f"={name}", name)
+    for name, variables in structure.rates:
+        own = len(variables) == 1 and _is_called(model, variables[0], name)
+        names.claim(variables[0] if own else f"={name}", name)
+    for name, variable in _dose_parameters(model):
+        if _is_called(model, variable, name):
+            names.claim(variable, name)
+
+
+def _is_called(model: Model, variable: str, name: str) -> bool:
+    """The variable can have PREDPP's name: it differs from it by case at most, and no other variable does."""
+    assigned = names_assigned(model.program.pk) | names_assigned(model.program.error)
+    others = {n.upper() for n in assigned if n != variable}
+    return variable.upper() == name and name not in others and "(" not in name
+
+
+def _repeats_name(model: Model, compartment: int, statement: Statement) -> bool:
+    """What a compartment with one way of doses is given has PREDPP's name already."""
+    if any(i.compartment == compartment for i in ways(model)):
+        return False
+    match statement:
+        case Assign(target, Symbol(variable)):
+            return _is_called(model, variable, target[1:])
+    return False
+
+
+def _dose_parameters(model: Model) -> list[tuple[str, str]]:
+    """PREDPP's name and the program variable, of what acts on doses, and of scales; not where doses have several ways
+    into a compartment, of which one cannot have the name."""
+    found = []
+    for c in model.structural.compartments:
+        fields = [(f"S{c.number}", c.scale)]
+        if not any(i.compartment == c.number for i in ways(model)):
+            fields += [
+                (f"F{c.number}", c.bioavailability), (f"ALAG{c.number}", c.lag), (f"D{c.number}", c.duration),
+                (f"R{c.number}", c.rate),
+            ]  # fmt: skip
+        found += [(name, variable) for name, variable in fields if variable is not None]
+    return found
 
 
 def structure_statements(model: Model, structure: Structure) -> tuple[Statement, ...]:
@@ -147,12 +184,17 @@ def structure_statements(model: Model, structure: Structure) -> tuple[Statement,
         total: Expression = Symbol(variables[0])
         for variable in variables[1:]:
             total = Binary("+", total, Symbol(variable))
-        found.append(Assign(f"={name}", total))
+        if len(variables) > 1 or not _is_called(model, variables[0], name):
+            found.append(Assign(f"={name}", total))
     for c in model.structural.compartments:
-        found += way_statements(model, c.number)
+        found += [s for s in way_statements(model, c.number) if not _repeats_name(model, c.number, s)]
         own = f"A_0({c.number})"
         fields = ((f"S{c.number}", c.scale), (own, None if c.initial == own else c.initial))
-        found += [Assign(f"={name}", Symbol(variable)) for name, variable in fields if variable is not None]
+        found += [
+            Assign(f"={name}", Symbol(variable))
+            for name, variable in fields
+            if variable is not None and not _is_called(model, variable, name)
+        ]
     return tuple(found)
 
 
@@ -171,7 +213,7 @@ def model_record(model: Model, structure: Structure) -> list[str]:
             )
             if number == c.number
         ]
-        name = names.fresh(c.name)
+        name = names.fresh(c.name[2:] if c.name.upper().startswith("A_") else c.name)
         lines.append(f"  COMP=({' '.join([name, *options])})")
     return [f"$MODEL NCOMPARTMENTS={len(lines)}", *lines]
 
@@ -180,24 +222,25 @@ def structure_entries(model: Model, structure: Structure) -> tuple[Entry, ...]:
     """What became of the system and of how doses enter it."""
     structural = model.structural
     if structure.advan is None:
-        return (Entry(construct="structural model", kind="lossless", reason="a formula: $PRED"),)
+        return (Entry(construct="structural model", kind="lossless", reason="a formula: $PRED", source=structural.at),)
     n = len(structural.compartments)
     if structure.equations:
         reason = f"{n} compartments as differential equations: ADVAN13 with $DES"
     else:
         reason = f"{n} compartments with a closed form: ADVAN{structure.advan} TRANS{structure.trans}"
-    found = [Entry(construct="structural model", kind="rule", reason=reason)]
+    found = [Entry(construct="structural model", kind="rule", reason=reason, source=structural.at)]
     for c in structural.compartments:
         for what, variable, name in (
             ("p", c.bioavailability, "F"), ("Tlag", c.lag, "ALAG"), ("Tk0 or duration", c.duration, "D"),
         ):  # fmt: skip
             if variable is not None:
-                found.append(
-                    Entry(construct=f"{what} of {c.name}", kind="rule", reason=f"{name}{c.number} is assigned in $PK")
-                )
+                reason = f"{name}{c.number} is assigned in $PK"
+                found.append(Entry(construct=f"{what} of {c.name}", kind="rule", reason=reason, source=structural.at))
         if any(i.compartment == c.number for i in ways(model)):
             reason = f"F{c.number}, ALAG{c.number} and D{c.number} are those of the record's WAY, an item of the data"
-            found.append(Entry(construct=f"ways of doses into {c.name}", kind="rule", reason=reason))
+            construct = f"ways of doses into {c.name}"
+            found.append(Entry(construct=construct, kind="rule", reason=reason, source=structural.at))
         if c.initial is not None:
-            found.append(Entry(construct=f"{c.name}_0", kind="rule", reason=f"A_0({c.number}) is assigned in $PK"))
+            reason = f"A_0({c.number}) is assigned in $PK"
+            found.append(Entry(construct=f"{c.name}_0", kind="rule", reason=reason, source=structural.at))
     return tuple(found)

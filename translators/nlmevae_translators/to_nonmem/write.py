@@ -13,6 +13,7 @@ from nlmevae.errors import UnsupportedError
 from nlmevae.ir import Model, Statement, names_assigned, names_read
 from nlmevae_translators.absent_data import AbsentData, absent_entries
 from nlmevae_translators.report import Entry
+from nlmevae_translators.to_nonmem.category_codes import Labels, category_labels, with_labels
 from nlmevae_translators.to_nonmem.code_text import CodeWriter
 from nlmevae_translators.to_nonmem.constructs import (
     covariate_entries,
@@ -86,19 +87,21 @@ def _written(model: Model, dataset: Dataset, *, data_file: str) -> _Written:
     read = frozenset().union(*(names_read(p) for p in (parts.pk, parts.des, parts.error)))
     names = _names(model, structure, parts)
     names.give(c.name for c in model.data.columns if c.role == "covariate" and c.name in read)
-    data = data_set(model, dataset, names.given, read)
+    labels = category_labels(model, parts)
+    parts = with_labels(parts, labels)
+    data = data_set(model, dataset, names.given, read, labels)
     parts, own = with_own_names(replace(parts, error=with_censoring(parts.error, data.censored)), names)
     code = _code(model, structure, parts, names, own)
     shown = [names.given[p.name] for p in model.individual_parameters]
     tail = [*theta_lines(model), *omega_lines(model), *sigma_lines(model)]
     tail += request_lines(model, censored=any(data.censored.values()), parameters=shown)
-    return _Written((*_head(model, structure, data, data_file, names), *code, *tail), data)
+    return _Written((*_head(model, structure, data, data_file, names, labels), *code, *tail), data)
 
 
 def _names(model: Model, structure: Structure, parts: Parts) -> StreamNames:
     shown = dict(model.project.shown) if model.project is not None else {}
     names = StreamNames(shown, structure.avoid)
-    claim_rates(structure, names)
+    claim_rates(model, structure, names)
     for k in range(1, len(model.epsilons) + 1):
         names.given |= {f"IPRED({k})": "IPRED", f"W({k})": "W"}
     names.claim_items(_ITEMS)
@@ -135,17 +138,20 @@ def _code(
     if structure.equations:
         lines += record("$DES", parts.des, "des")
     scaled = any(s.kind != "identity" for s in (model.data.monolix.scales if model.data.monolix else ()))
+    scaled |= any(o.scale == "log" for o in model.observations)
     # at dose records the prediction may be 0, which has no logarithm
     head = "$ERROR (ONLY OBSERVATIONS)" if scaled else "$ERROR"
     return lines + attached(record(head, parts.error, "error"), outcomes)
 
 
-def _head(model: Model, structure: Structure, data: DataSet, data_file: str, names: StreamNames) -> list[Line]:
+def _head(
+    model: Model, structure: Structure, data: DataSet, data_file: str, names: StreamNames, labels: Labels
+) -> list[Line]:
     problem = plain_text(" ".join((model.problem or model.name).split()))[:70]
     renamed = names.renamed()
     lines = plain([f"$PROBLEM {problem or model.name}"])
     lines += [line for entry, comment in name_entries(renamed) for line in stating([f"; {comment}"], entry)]
-    entries, comments = covariate_entries(model, names.given)
+    entries, comments = covariate_entries(model, names.given, labels)
     lines += plain(f"; {comment}" for comment in comments)
     lines += _wrapped("$INPUT", [name for _, name in data.items])
     lines += stating([f"$DATA {data_file} IGNORE=@"], *entries)
@@ -172,6 +178,7 @@ def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> t
             kind="rule",
             reason=f"{len(data.values)} records; doses that ADDL, SS and several routes imply are records of their "
             "own, and a regressor that changes holds its old value up to a record with EVID 2",
+            source=model.data.at,
             target=target,
         )
     ]
@@ -183,6 +190,7 @@ def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> t
                 kind="rule",
                 reason="time and amount of the last dose are data items that $DES reads; NONMEM's integrator is not "
                 "stopped on the way of a dose as Monolix' doses are here: check that TOL resolves it",
+                source=model.data.at,
                 target=target,
             )
         )
@@ -192,6 +200,7 @@ def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> t
                 construct="empty",
                 kind="rule",
                 reason="records with EVID 2 turn the compartment off (CMT < 0), which empties it, and at once on again",
+                source=model.data.at,
                 target=target,
             )
         )
@@ -201,6 +210,7 @@ def _data_entries(model: Model, data: DataSet, dataset: Dataset, stem: str) -> t
                 construct="identifiers",
                 kind="rule",
                 reason=f"numbers from 1, with their labels in {stem}_ids.csv: NONMEM's IDs are numbers",
+                source=model.data.at,
                 target=target,
             )
         )

@@ -74,7 +74,7 @@ def lower_project(project: Project) -> Model:
         source=SourceReference(
             format="monolix", path=project.path, text=_whole_text(project), included=project.included
         ),
-        problem=project.description.strip().split("\n")[0],
+        problem=(project.description or project.structural.description).strip().split("\n")[0],
         data=rows.spec,
         thetas=tuple(population.thetas),
         omega=effects.omega,

@@ -186,6 +186,7 @@ class StructuralText:
         equations: of EQUATION and PK in order: `ddt_A`, `A_0`, `t_0` (also written t0) and variables.
         stiff: odeType=stiff; None: not said.
         outputs: of OUTPUT. tables: of its `table`.
+        description: of DESCRIPTION.
     """
 
     path: str
@@ -197,6 +198,7 @@ class StructuralText:
     stiff: bool | None = None
     outputs: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    description: str = ""
     at: Location | None = field(default=None, compare=False, repr=False)
 
 

@@ -263,7 +263,7 @@ def _structure(stream: ControlStream, parts: _Parts) -> _Structure:
     skipped: list[Skipped] = []
     if stream.named("PRED"):
         program = with_exits(Program(error=_code(stream, "PRED", parts, 0, skipped)))
-        structural = StructuralModel()
+        structural = StructuralModel(at=stream.named("PRED")[0].head)
         return _settled(parts, program, structural, _check_formula(stream, parts, program), [], skipped)
     subroutines = read_subroutines(stream.named("SUBROUTINES"), stream.named("TOL"))
     declared = _declared(stream, subroutines)

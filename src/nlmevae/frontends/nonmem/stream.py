@@ -110,7 +110,7 @@ def _check_present(stream: ControlStream) -> None:
         "ERROR": "add $ERROR with Y = ...",
         "THETA": "add initial estimates of the parameters; a model without THETA is not fitted",
         "OMEGA": "add variances of the random effects; a model without ETA is not fitted",
-        "SIGMA": "add the variance of EPS(1); a model without residual error is not fitted",
+        "SIGMA": "add the variance of EPS(1); a model without residual error (LIKELIHOOD, -2LL) is not fitted",
     }
     head = stream.records[0].head
     for name in needed:

@@ -92,6 +92,7 @@ def _linear_model(
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan} TRANS{subroutines.trans}",
         output=output,
+        at=subroutines.at,
     )
     des = _linear_equations(structural, subroutines.at)
     return structural, Program(pk=program.pk + rate_statements, des=des, error=program.error), notes
@@ -113,6 +114,7 @@ def _general_linear(
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan}",
         output=output,
+        at=subroutines.at,
     )
     des = _linear_equations(structural, subroutines.at)
     return structural, Program(pk=program.pk, des=des, error=program.error), notes
@@ -126,7 +128,7 @@ def _michaelis_menten(
     central = DeclaredCompartment("CENTRAL", frozenset({"NOOFF"}), subroutines.at)
     compartments, output, notes = _compartments((central,), program.pk, central=1, modelled_rate=modelled_rate)
     structural = StructuralModel(
-        compartments=compartments, rtol=_rtol(subroutines), solver_name="ADVAN10", output=output
+        compartments=compartments, rtol=_rtol(subroutines), solver_name="ADVAN10", output=output, at=subroutines.at
     )
     slope = formula(_MICHAELIS_MENTEN, {"A1": "A(1)"}, subroutines.at)
     des = (Assign("DADT(1)", slope, at=subroutines.at),)
@@ -221,6 +223,7 @@ def ode_model(
         rtol=_rtol(subroutines),
         solver_name=f"ADVAN{subroutines.advan}",
         output=output,
+        at=subroutines.at,
     )
     return structural, notes
 

@@ -38,6 +38,7 @@ class LongitudinalText:
     observations: list[ObservationDefinition] = field(default_factory=list)
     head: list[Assignment] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    description: str = ""
     at: Location | None = None
 
     @property
@@ -55,6 +56,7 @@ class LongitudinalText:
             stiff=self.stiff,
             outputs=tuple(self.outputs),
             tables=tuple(self.tables),
+            description=self.description,
             at=self.at,
         )
 
@@ -70,6 +72,7 @@ def read_longitudinal(blocks: Sequence[Block]) -> LongitudinalText:
         if block.section in ("", "LONGITUDINAL") and found.at is None:
             found.at = block.at
         if block.label == "DESCRIPTION" or block.section == "COMMENTS":
+            found.description = found.description or (block.text.strip() if block.label else "")
             continue
         if block.label == "":
             _read_head(block, found)

@@ -424,7 +424,7 @@ def _structural(parts: _Parts, linear: LinearForm | None) -> StructuralModel:
         for k, state in enumerate(parts.system.states, start=1)
     )  # fmt: skip
     if linear is None:
-        return StructuralModel(compartments=compartments, stiff=bool(parts.text.stiff))
+        return StructuralModel(compartments=compartments, stiff=bool(parts.text.stiff), at=parts.text.at)
     return StructuralModel(
         compartments=compartments,
         closed_form=linear.name,
@@ -432,4 +432,5 @@ def _structural(parts: _Parts, linear: LinearForm | None) -> StructuralModel:
         flows=tuple((parts.number[f.source], 0 if f.to is None else parts.number[f.to]) for f in linear.flows),
         default_observation=parts.number[linear.central],
         stiff=bool(parts.text.stiff),
+        at=parts.text.at,
     )
