@@ -10,6 +10,7 @@ import pytest
 
 from nlmevae import pipeline
 from nlmevae.cli.main import main
+from nlmevae.errors import SemanticError
 from nlmevae_translators.convert import convert
 from nlmevae_translators.to_nonmem import to_nonmem
 from tests.helpers.reference_projects import NAMES, stage
@@ -126,6 +127,7 @@ def test_logit_normal_outcomes_are_written_as_logits(tmp_path):
     np.testing.assert_allclose(float(trip.data[2][2]), np.log((3.1 + 1.0) / (100.0 - 3.1)), rtol=1e-15)
     reason = next(e.reason for e in trip.entries if e.construct == "outcome y")
     assert reason.endswith("-2LL differs by 2 sum log((y - -1)(100 - y)/(100 - -1))")
+    assert convert(tmp_path / "small.mlxtran", to="nonmem").report.proof.holds
 
 
 def test_names_of_subjects_become_numbers(tmp_path):
@@ -403,3 +405,52 @@ def test_a_refused_project_writes_nothing(tmp_path, capsys):
     assert main(["convert", str(path), "--to", "nonmem", "--out", str(tmp_path / "new")]) == 2
     assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "new").exists()
+
+
+def test_long_names_are_labels_of_their_own(tmp_path):
+    """The reader takes no longer comment for a name."""
+    long = ["effect_of_the_dialysis_filter_on_clearance", "effect_of_the_dialysis_membrane_on_clearance"]
+    effect = f"typical=Cl_pop, covariate={{SEX, AGE}}, coefficient={{{', '.join(long)}}},"
+    individual = INDIVIDUAL.replace("typical=Cl_pop,", effect)
+    individual = individual.replace("omega_Cl}\nDEF", f"omega_Cl, SEX, AGE, {', '.join(long)}}}\nDEF")
+    path = written(
+        tmp_path,
+        [f"{row},{k % 2},{k}" for k, row in zip((1, 1, 1, 2, 2, 2), ROWS, strict=True)],
+        header="ID,TIME,AMT,Y,SEX,AGE",
+        content="SEX = {use=covariate, type=continuous}\nAGE = {use=covariate, type=continuous}",
+        covariate="[COVARIATE]\ninput = {SEX, AGE}",
+        individual=individual,
+        parameters="\n".join(f"{name} = {{value=0.1}}" for name in long),
+    )
+    trip = round_trip(path, tmp_path)
+    check(trip)
+    assert [t.label for t in trip.stream.thetas[2:4]] == ["effect_of_t_on_clearance", "effect_of__n_clearance_2"]
+
+
+IDLE = INDIVIDUAL.replace("omega_Cl}\nDEF", "omega_Cl, ka_pop, omega_ka}\nDEF") + (
+    "\nka = {distribution=logNormal, typical=ka_pop, sd=omega_ka}"
+)
+IDLE_VALUES = "ka_pop = {value=1.5}\nomega_ka = {value=0.5}"
+
+
+def test_a_parameter_that_nothing_reads_stays_and_is_named(tmp_path):
+    trip = round_trip(written(tmp_path, ROWS, individual=IDLE, names="V, Cl, ka", parameters=IDLE_VALUES), tmp_path)
+    check(trip)
+    found = [d.message for d in trip.project.diagnostics if d.code == "unused-parameter"]
+    assert found == [
+        "no prediction depends on ka: omega_ka stays at 0.5",
+        "no prediction depends on ka_pop: it stays at 1.5",
+    ]
+    assert [t.fixed for t in trip.project.thetas if t.label == "ka_pop"] == [True]
+    assert trip.project.zero_etas == {"ETA(3)"}
+
+
+def test_a_parameter_that_nothing_reads_but_is_correlated_is_refused_by_its_name(tmp_path):
+    individual = IDLE.replace("omega_ka}\nDEF", "omega_ka, corr_V_ka}\nDEF")
+    path = written(
+        tmp_path, ROWS, individual=individual + "\ncorrelation = {level=id, r(V, ka)=corr_V_ka}", names="V, Cl, ka",
+        parameters=IDLE_VALUES + "\ncorr_V_ka = {value=0.2}",
+    )  # fmt: skip
+    with pytest.raises(SemanticError, match="no prediction depends on ka, which is correlated") as error:
+        pipeline.read_model(path)
+    assert "correlation={...}" in error.value.hint

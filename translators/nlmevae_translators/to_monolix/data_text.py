@@ -12,6 +12,7 @@ from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.expression_text import number_text
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.occasion_lines import DataLines, data_lines
+from nlmevae_translators.to_monolix.places import read_at
 from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
@@ -64,7 +65,7 @@ def data_text(
     n = len(data.subject)
     observation = np.full(n, -1)
     observation[table.ob_row] = np.arange(len(table.ob_row))
-    used = doses.is_dose | doses.is_reset | (observation >= 0)
+    used = doses.is_dose | doses.is_reset | (observation >= 0) | (doses.emptied > 0)
     other = np.full(n, regressors.moving) & ~used
     lines = data_lines(data, doses, np.flatnonzero(used | other), n_doses=n_doses)
     kept, held = lines.rows, lines.held
@@ -75,7 +76,7 @@ def data_text(
     _add_doses(text, doses, lines, n_doses=n_doses)
     anew = doses.resets & ~doses.opens & (not data.restarts)
     if other.any() or lines.begins.any() or doses.is_reset.any() or anew.any():
-        kinds = np.where(doses.is_dose, np.where(anew, 3, 1), np.where(other, 2, 0))
+        kinds = np.where(doses.is_dose | (doses.emptied > 0), np.where(anew, 3, 1), np.where(other, 2, 0))
         kinds = np.where(doses.is_reset, 3, kinds)[kept]
         text.add("EVID", "eventidentifier", [str(k) for k in np.where(lines.begins, 2, kinds)])
     _add_observations(text, data, groups, observation, kept)
@@ -109,7 +110,9 @@ def _labels(stated: tuple[str, ...]) -> list[str]:
 
 def _add_doses(text: DataText, doses: Doses, lines: DataLines, *, n_doses: int) -> None:
     rows, is_dose, kept = doses.data.rows, doses.is_dose, lines.rows
-    if not is_dose.any():
+    emptied, is_reset = doses.emptied, doses.is_reset
+    given = is_dose | (emptied > 0)
+    if not given.any():
         return
     plain = is_dose.copy()
     plain[list(lines.spelled)] = False
@@ -117,10 +120,11 @@ def _add_doses(text: DataText, doses: Doses, lines: DataLines, *, n_doses: int) 
     def column(values: np.ndarray, where: np.ndarray) -> list[str]:
         return [number_text(values[k]) if where[k] else MISSING for k in kept]
 
-    text.add("AMT", "amount", column(np.where(is_dose, rows.of("amt"), 0.0), is_dose | doses.is_reset))
-    if len(doses.administrations) > 1:
-        numbers = np.where(doses.is_reset, 1, doses.numbers).astype(float)
-        text.add("ADM", "administration", column(numbers, is_dose | doses.is_reset))
+    amounts = np.where(is_dose, rows.of("amt"), np.where(is_reset, 0.0, 1.0))
+    text.add("AMT", "amount", column(amounts, given | is_reset))
+    if len(doses.administrations) + len(doses.emptying) > 1:
+        numbers = np.where(is_dose, doses.numbers, [doses.emptying.get(int(c), 0) for c in emptied])
+        text.add("ADM", "administration", column(np.where(is_reset, 1, numbers).astype(float), given | is_reset))
     rate = np.where(doses.is_share, 0.0, rows.of("rate"))
     if np.any(rate[is_dose] > 0):
         text.add("RATE", "rate", column(rate, is_dose & (rate > 0)))
@@ -216,6 +220,6 @@ def _one_value(data: SourceData, values: np.ndarray, observation: np.ndarray, it
         raise RefusedError(
             item,
             f"observations at one time (line {line}) have different values of it, and a regressor has one",
-            data.model.data.at,
+            read_at(data.model, [n for n, canonical in data.canonical.items() if canonical == item]),
         )
     return float(wanted[0])

@@ -130,19 +130,38 @@ class Doses:
         """Of the data file, of the first record."""
         return int(self.data.run.dataset.lines[np.flatnonzero(where)[0]])
 
+    @cached_property
+    def emptied(self) -> np.ndarray:
+        """(n_rows,) the compartment that a record turns off, 0: none. One that stays off is refused by `check`."""
+        structural, evid = self.data.model.structural, self.data.run.dataset.evid
+        if not structural.compartments:
+            return np.zeros(len(evid), dtype=int)
+        cmt = compartment_numbers(structural, self.data.rows)
+        off = np.isin(evid, (0, 2)) & (cmt < 0)
+        if structural.output is not None:
+            off &= -cmt != structural.output.number
+        return np.where(off, -cmt, 0)
+
+    @cached_property
+    def emptying(self) -> dict[int, int]:
+        """Compartment -> number of the administration that empties it."""
+        found = sorted({int(c) for c in self.emptied} - {0})
+        return {c: len(self.keys) + k for k, c in enumerate(found, 1)}
+
     def check(self) -> None:
         """Raises:
         RefusedError: records that have no counterpart.
         """
         data, at = self.data, self.data.model.data.at
-        off = data.rows.of("cmt") < 0
-        if data.run.table.output or data.run.table.statuses or np.any(off):
+        if data.run.table.output or data.run.table.statuses:
+            off = data.rows.of("cmt") < 0
             line = f" (line {self._line(off)})" if np.any(off) else ""
             reason = (
-                f"compartments turned on and off{line}, and the output compartment, have no counterpart in Monolix. "
+                f"compartments that stay off for a while{line}, and the output compartment, have no counterpart in "
+                "Monolix. Leave out the records with a negative CMT, or write what they do into $DES"
             )
-            reason += "Leave out the records with a negative CMT, or write what they do into $DES"
             raise RefusedError("CMT", reason, at)
+        self._check_emptied()
         if data.occasion is not None:
             self._check_occasions()
 
@@ -171,6 +190,17 @@ class Doses:
             reason = "it cancels the doses before it; in Monolix they stay. Give the period its own ID"
             raise RefusedError("SS=1 after another dose", reason, at)
 
+    def _check_emptied(self) -> None:
+        rows, at = self.data.run.dataset, self.data.model.data.at
+        seen = self.emptied[self.data.run.table.ob_row] > 0
+        if seen.any():
+            line = rows.lines[self.data.run.table.ob_row[np.argmax(seen)]]
+            reason = f"line {line} observes a compartment and turns it off; give each a record of its own"
+            raise RefusedError("CMT", reason, at)
+        if self.emptying and any(a.way == "rate" for a in self.administrations):
+            reason = "Monolix knows R by the amount of the last dose, and a record that empties a compartment is a dose"
+            raise RefusedError("CMT < 0 and RATE = -1", reason, at)
+
     def observed_behind(self, groups: list[OutcomeGroup], read: frozenset[str]) -> list[int]:
         """Rows of the data with a value at the time of a bolus, behind it, in what the bolus enters.
 
@@ -179,12 +209,13 @@ class Doses:
         inputs = {i.number: i for i in data.model.structural.dose_inputs}
         events = np.repeat(np.arange(table.n_subjects), np.diff(table.ev_ptr))
         bolus = table.ev_kind == EventKind.BOLUS
+        empty = table.ev_kind == EventKind.EMPTY
         found: list[int] = []
         for group in groups:
             seen = {group.compartment} if "F" in read else set()
             seen |= {int(name[2:-1]) for name in read if name.startswith("A(")}
             into = [n for n, i in inputs.items() if i.compartment in seen and i.lag is None]
-            chosen = np.flatnonzero(bolus & np.isin(table.ev_cmt, into))
+            chosen = np.flatnonzero((bolus & np.isin(table.ev_cmt, into)) | (empty & np.isin(table.ev_cmt, list(seen))))
             orders = {(events[e], table.ev_time[e]): table.ev_order[e] for e in chosen[::-1]}
             for k in group.rows:
                 first = orders.get((table.ob_subject[k], table.ob_time[k]))
@@ -199,7 +230,7 @@ class Doses:
         for row in self.observed_behind(groups, read)[:1]:
             raise RefusedError(
                 "observation at the time of a dose",
-                f"line {self.data.run.dataset.lines[row]} is observed just after a bolus at the same time; Monolix "
-                "predicts it just before the bolus. Give the observation a later time",
+                f"line {self.data.run.dataset.lines[row]} is observed just after a bolus (or a compartment is emptied) "
+                "at the same time; Monolix predicts it just before. Give the observation a later time",
                 self.data.model.data.at,
             )

@@ -401,6 +401,10 @@ def _consistent(
         used += [f.occasion.symbol for f in found.values() if f.occasion is not None]
         cuts = {n: (f.parameter.at, f.value) for n, f in found.items()}
         read = needed(cuts)
+        left = [n for n, f in found.items() if f.parameter.eta and f.parameter.eta in read]
+        if left:  # the ETA acts elsewhere, too
+            stated = {n: formula for n, formula in stated.items() if n not in left}
+            continue
         again = {t for t in used if used.count(t) > 1} | (set(used) & {symbols.get(n, n) for n in read})
         if not again - taken:
             return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlmevae.errors import Location
 from nlmevae.ir import Model
 from nlmevae_translators.report import Entry, EntryKind
 from nlmevae_translators.to_monolix.data_text import DataText
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.occasions import Occasions
+from nlmevae_translators.to_monolix.places import assigned_at, outcome_at, read_at
 from nlmevae_translators.to_monolix.plain_events import EventEdit
 from nlmevae_translators.to_monolix.regressors import Regressors
 from nlmevae_translators.to_monolix.source_data import SourceData
@@ -44,8 +46,8 @@ def data_entries(
     model = data.model
     at = model.data.at
 
-    def entry(construct: str, kind: EntryKind, reason: str, target: str = "") -> Entry:
-        return Entry(construct=construct, kind=kind, reason=reason, source=at, target=target)
+    def entry(construct: str, kind: EntryKind, reason: str, target: str = "", source: Location | None = at) -> Entry:
+        return Entry(construct=construct, kind=kind, reason=reason, source=source, target=target)
 
     found = []
     if model.structural.compartments:
@@ -58,22 +60,28 @@ def data_entries(
             )
         )
     for a in doses.administrations:
-        codes = _WAYS[a.way]
-        found.append(entry(f"doses into compartment {a.input.number}{codes}", "rule", f"administration {a.number}"))
+        stated = assigned_at(model, a.input.duration if a.way == "duration" else None, a.input.rate, a.input.lag) or at
+        construct = f"doses into compartment {a.input.number}{_WAYS[a.way]}"
+        found.append(entry(construct, "rule", f"administration {a.number}", source=stated))
+    for compartment, number in doses.emptying.items():
+        found.append(entry(f"CMT=-{compartment}", "rule", f"turned off and on again: empty(adm={number})"))
     if np.any(doses.data.rows.of("ss")[doses.is_dose] > 0):
         reason = f"NONMEM's steady state is exact, Monolix adds {n_doses} doses before the dose"
         found.append(entry("SS=1", "lossy", reason, "SS"))
     if data.occasion is not None and np.any(doses.resets & ~doses.opens) and not data.restarts:
         found.append(entry("EVID=4", "rule", "event identifier 3: a reset and a dose; times go on"))
     if len(groups) > 1:
-        found.append(entry("outcomes", "rule", f"{len(groups)} observation types in the column YTYPE"))
+        reason = f"{len(groups)} observation types in the column YTYPE"
+        found.append(entry("outcomes", "rule", reason, source=outcome_at(model)))
     if data.run.table.ob_limits is not None:
-        found.append(entry("F_FLAG, CENS", "rule", "values known as intervals: columns CENS and LIMIT"))
+        reason = "values known as intervals: columns CENS and LIMIT"
+        found.append(entry("F_FLAG, CENS", "rule", reason, source=assigned_at(model, "F_FLAG", "Y")))
     for name, (item, ahead) in regressors.columns.items():
         reason = f"regressor {name}"
         if ahead:
             reason += ": at each record the value of the next one, because Monolix carries values forward"
-        found.append(entry(item, "rule", reason, name))
+        names = [n for n, canonical in data.canonical.items() if canonical == item]
+        found.append(entry(item, "rule", reason, name, read_at(model, names)))
     return found
 
 

@@ -10,6 +10,7 @@ from nlmevae.ir import ErrorCoefficient, ErrorPower, Model, ObservationModel, Po
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.groups import OutcomeGroup
 from nlmevae_translators.to_monolix.names import Names, is_plain
+from nlmevae_translators.to_monolix.places import outcome_at
 from nlmevae_translators.to_monolix.population import PopulationValue, bounds_of, rounded
 from nlmevae_translators.to_monolix.refusal import RefusedError
 
@@ -53,8 +54,17 @@ class OutcomeSection:
         shared = len(self.parameters) - before < len(found)
         self._note(group.observation, name, f"{kind}({arguments})", place, shared=shared)
 
+    def note_left_out(self) -> None:
+        """Variances of residual errors of outcomes that the data do not have."""
+        written = {name for name, _, _ in self.parameters}
+        for block in self.model.sigma:
+            left = [name for name in block.names if name not in written]
+            if left and not block.fixed and not block.idle:
+                reason = f"left out: no observation in the data has {' or '.join(left)}"
+                self.entries.append(Entry(construct=", ".join(left), kind="lossy", reason=reason, source=block.at))
+
     def _place(self) -> Location | None:
-        return next((b.at for b in self.model.sigma), None)
+        return outcome_at(self.model)
 
     def _check(self, observation: ObservationModel) -> None:
         error, at = observation.error, self._place()

@@ -198,6 +198,8 @@ def _form(
 ) -> ParameterForm | None:
     thetas = {t.name: t for t in data.model.thetas}
     terms = [replace(t, factor=_as_number(data, t)) for t in terms]
+    if not all(_has_values(data, t) for t in terms):
+        return None
     own = [t for t in terms if t.name and t.name == parameter.eta]
     if parameter.eta and (len(own) != 1 or own[0].scale or not is_number(own[0].factor, 1.0)):
         return None
@@ -207,7 +209,7 @@ def _form(
             continue
         number = isinstance(term.factor, Number)
         kept = bool(term.name) and term.name not in taken and _usable(term, thetas[term.name])
-        if term.mixed or (term.name and not kept) or not np.all(np.isfinite(data.of(term.factor))):
+        if term.mixed or (term.name and not kept):
             rest.append(term)
         elif not term.name and number:
             constant += term.factor.value
@@ -232,6 +234,13 @@ def _form(
         rest=_rest(rest),
         occasion=occasion,
     )
+
+
+def _has_values(data: SourceData, term: Term) -> bool:
+    """Its function of data items is a number on all records; the logarithm of a covariate that is 0 is none, and the
+    formula may be right all the same."""
+    items = term.factor.names()
+    return not items <= data.canonical.keys() or bool(np.all(np.isfinite(data.of(term.factor))))
 
 
 def _as_number(data: SourceData, term: Term) -> Expression:

@@ -20,6 +20,7 @@ from nlmevae_translators.to_monolix.individual import IndividualSection
 from nlmevae_translators.to_monolix.names import Names
 from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.regressors import Regressors
+from nlmevae_translators.to_monolix.settled_branches import decided_for, settled
 from nlmevae_translators.to_monolix.source_data import SourceData
 
 
@@ -139,7 +140,8 @@ class StructureWriter:
             return False
         into = [a for a in self.doses.administrations if a.input.compartment == 1]
         seen = "A(1)" in read or any(g.compartment == 1 for g in self.groups)
-        return bool(into) and not seen and not any(a.infusions or a.way != "record" for a in into)
+        emptied = 1 in self.doses.emptying
+        return bool(into) and not seen and not emptied and not any(a.infusions or a.way != "record" for a in into)
 
     def _closed(self, env: dict[str, Expression], amounts: dict[str, Symbol], *, hidden: bool) -> list:
         """Compartments and flows as macros; all linear systems are executed exactly by both programs."""
@@ -160,13 +162,22 @@ class StructureWriter:
             target = 1 if ka is not None else number[a.input.compartment]
             lines.append(self._dose(a, env, f"cmt={target}", ka=ka))
         lines += _flow_lines(rates, number, hidden=hidden)
-        return lines
+        return lines + self._emptying(amounts)
+
+    def _emptying(self, amounts: dict[str, Symbol]) -> list[str]:
+        """Compartments that records turn off and on again."""
+        return [f"empty(adm={k}, target={amounts[f'A({c})'].name})" for c, k in self.doses.emptying.items()]
 
     def _pkmodel(self, env: dict[str, Expression], record: dict[str, Expression]) -> PkModel | None:
         """`Cc = pkmodel(...)`, where the system is one that it has and only its concentration is read."""
         structural, doses = self.model.structural, self.doses.administrations
         form = (structural.closed_form or "").removesuffix("_absorption")
-        if form not in _FORMS or any(c.initial for c in structural.compartments) or len(doses) != 1:
+        if (
+            form not in _FORMS
+            or any(c.initial for c in structural.compartments)
+            or len(doses) != 1
+            or self.doses.emptying
+        ):
             return None
         absorbed = form != structural.closed_form
         central = 2 if absorbed else 1
@@ -280,6 +291,7 @@ class StructureWriter:
         for a in self.doses.administrations:
             target = amounts[f"A({a.input.compartment})"].name
             lines.append(self._dose(a, dynamic, f"target={target}"))
+        lines += self._emptying(amounts)
         start = len(self.definitions)
         flat = self._flattened(env)
         flat.run(self.model.executed.des)
@@ -311,7 +323,8 @@ class StructureWriter:
         model = self.model
         formula = not model.structural.compartments
         known = {name: Number(value) for name, value in group.known.items()}
-        read = names_read(model.executed.error)
+        code = settled(model.executed.error, decided_for(group, self.data.run.table))
+        read = names_read(code)
         items = {n: v for n, v in self._items_of_record(read, known).items() if formula or n not in record}
         env = {**(self._base(items) if formula else record), **items, **amounts, **known, "T": Symbol("t")}
         if not formula:
@@ -322,7 +335,7 @@ class StructureWriter:
                 env["F"] = Symbol(self.concentration.name)
         flat = self._flattened(env)
         flat.called = dict.fromkeys(("IPRED", group.wanted_name.upper()), group.wanted_name)
-        flat.run(model.executed.error)
+        flat.run(code)
         value = flat.env.get("Y")
         if value is None:
             raise RefusedError("Y", "the code gives no prediction for these records. Assign Y in every branch")

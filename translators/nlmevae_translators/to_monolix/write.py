@@ -96,6 +96,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     outcomes = OutcomeSection(model, names)
     for group, output in zip(groups, structure.outputs, strict=True):
         outcomes.add(group, output, alone=len(groups) == 1)
+    outcomes.note_left_out()
     lines, correlations, entries = correlation_lines(model, individual)
     rows = data_text(data, doses, groups, covariates, regressors, n_doses=n_doses, occasion_column=column)
     text = _project(model, name, rows, covariates, individual, lines, correlations, outcomes)

@@ -8,6 +8,7 @@ from nlmevae.errors import Location
 from nlmevae.ir import IndividualParameter, Model, ObservationModel, assignments
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_nonmem.category_codes import Labels
+from nlmevae_translators.to_nonmem.lines import plain_text
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers
 
 _FORMS = {
@@ -21,11 +22,6 @@ _ERRORS = {
     "combined1": "combined1: W = a + b*IPRED",
     "combined2": "combined2: W = SQRT(a**2 + (b*IPRED)**2)",
 }
-
-
-def plain_text(text: str) -> str:
-    """NONMEM reads ASCII."""
-    return text.encode("ascii", "replace").decode()
 
 
 def covariate_entries(model: Model, names: Mapping[str, str], labels: Labels) -> tuple[tuple[Entry, ...], list[str]]:

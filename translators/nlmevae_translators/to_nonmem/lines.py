@@ -43,3 +43,8 @@ def placed(lines: Sequence[Line], file: str) -> tuple[str, tuple[Entry, ...]]:
         replace(entry, target=f"{file}:{number}") for number, line in enumerate(lines, 1) for entry in line.entries
     )
     return "\n".join(line.text for line in lines) + "\n", entries
+
+
+def plain_text(text: str) -> str:
+    """NONMEM reads ASCII."""
+    return text.encode("ascii", "replace").decode()

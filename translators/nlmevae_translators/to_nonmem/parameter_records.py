@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nlmevae.ir import CovarianceBlock, Model, PopulationParameter
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_nonmem.code_text import number_text
-from nlmevae_translators.to_nonmem.lines import Line, plain, stating
+from nlmevae_translators.to_nonmem.lines import Line, plain, plain_text, stating
+from nlmevae_translators.to_nonmem.parameter_labels import label_comments
 
 #: NONMEM estimates no THETA that starts at 0.
 SMALL_START = 1e-4
-
-
-def _comment(label: str) -> str:
-    return label.encode("ascii", "replace").decode()
 
 
 def variance_text(value: float) -> str:
@@ -44,12 +41,13 @@ def effect_numbers(blocks: Sequence[CovarianceBlock]) -> dict[str, str]:
 def theta_lines(model: Model) -> list[Line]:
     lines = plain(["$THETA"])
     width = max((len(_theta(t)) for t in model.thetas), default=0)
+    comments = label_comments(t.label for t in model.thetas)
     for theta in model.thetas:
         entry = Entry(
             construct=theta.label, kind="rule" if _moved(theta) else "lossless", reason=_theta_reason(theta),
             source=theta.at,
         )  # fmt: skip
-        lines += stating([f"  {_theta(theta):<{width}} ; {_comment(theta.label)}"], entry)
+        lines += stating([f"  {_theta(theta):<{width}} ; {comments[theta.label]}"], entry)
     return lines
 
 
@@ -87,16 +85,18 @@ def _theta_reason(theta: PopulationParameter) -> str:
 def omega_lines(model: Model) -> list[Line]:
     """Variances and covariances; Monolix states standard deviations and correlations."""
     lines: list[Line] = []
+    comments = label_comments(name for block in model.omega for name in block.labels or block.names)
     for k in effect_order(model.omega):
         block = model.omega[k]
         if block.same_as is not None:
-            lines += plain([f"$OMEGA BLOCK({len(block.names)}) SAME ; {_comment(', '.join(block.labels))}"])
+            names = ", ".join(comments[name] for name in block.labels or block.names)
+            lines += plain([f"$OMEGA BLOCK({len(block.names)}) SAME ; {names[:100]}"])
         else:
-            lines += _block(block, repeated=any(other.same_as == k for other in model.omega))
+            lines += _block(block, comments, repeated=any(other.same_as == k for other in model.omega))
     return lines
 
 
-def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
+def _block(block: CovarianceBlock, comments: Mapping[str, str], *, repeated: bool) -> list[Line]:
     labels = block.labels or block.names
     fixed = " FIX" if block.fixed else ""
     if len(block.names) == 1:
@@ -104,7 +104,7 @@ def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
             construct=labels[0], kind="rule", reason="standard deviation: its square in $OMEGA", source=block.at
         )
         head = "$OMEGA BLOCK(1)" if repeated else "$OMEGA"  # SAME repeats a BLOCK
-        return stating([f"{head} {variance_text(block.matrix[0][0])}{fixed} ; {_comment(labels[0])}"], entry)
+        return stating([f"{head} {variance_text(block.matrix[0][0])}{fixed} ; {comments[labels[0]]}"], entry)
     entry = Entry(
         construct=f"correlation of {', '.join(labels)}",
         kind="rule",
@@ -114,13 +114,13 @@ def _block(block: CovarianceBlock, *, repeated: bool) -> list[Line]:
     lines = stating([f"$OMEGA BLOCK({len(labels)}){fixed}"], entry)
     for i, label in enumerate(labels):
         values = " ".join(variance_text(v) for v in block.matrix[i][: i + 1])
-        lines.append(Line(f"  {values} ; {_comment(label)}"))
+        lines.append(Line(f"  {values} ; {comments[label]}"))
     return lines
 
 
 def sigma_lines(model: Model) -> list[Line]:
     return plain(
-        f"$SIGMA {number_text(block.matrix[0][0])} FIX ; residual error of {_comment(name)}"
+        f"$SIGMA {number_text(block.matrix[0][0])} FIX ; residual error of {plain_text(name)}"
         for block, name in zip(model.sigma, _outcomes(model), strict=True)
     )
 

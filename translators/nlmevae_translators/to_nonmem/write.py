@@ -20,11 +20,10 @@ from nlmevae_translators.to_nonmem.constructs import (
     name_entries,
     outcome_entries,
     parameter_entries,
-    plain_text,
 )
 from nlmevae_translators.to_nonmem.data_set import DataSet, data_set
 from nlmevae_translators.to_nonmem.dose_ways import WAY, ways
-from nlmevae_translators.to_nonmem.lines import Line, attached, placed, plain, stating
+from nlmevae_translators.to_nonmem.lines import Line, attached, placed, plain, plain_text, stating
 from nlmevae_translators.to_nonmem.outcome_code import with_censoring
 from nlmevae_translators.to_nonmem.parameter_records import effect_numbers, omega_lines, sigma_lines, theta_lines
 from nlmevae_translators.to_nonmem.program_parts import Parts, parts_of, with_own_names
@@ -139,7 +138,7 @@ def _code(
         lines += record("$DES", parts.des, "des")
     scaled = any(s.kind != "identity" for s in (model.data.monolix.scales if model.data.monolix else ()))
     scaled |= any(o.scale == "log" for o in model.observations)
-    # at dose records the prediction may be 0, which has no logarithm
+    # at dose records the prediction may be 0, which has no logarithm and no logit
     head = "$ERROR (ONLY OBSERVATIONS)" if scaled else "$ERROR"
     return lines + attached(record(head, parts.error, "error"), outcomes)
 

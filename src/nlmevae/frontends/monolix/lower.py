@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nlmevae.frontends.monolix.model.asked_tasks import AskedTasks, asked_tasks
 from nlmevae.frontends.monolix.model.covariate_code import Covariates
+from nlmevae.frontends.monolix.model.idle_parameters import with_idle_parameters
 from nlmevae.frontends.monolix.model.individual_code import individual_statements
 from nlmevae.frontends.monolix.model.outcome_code import observed_scale, outcome_statements
 from nlmevae.frontends.monolix.model.population import Population, random_effects
@@ -69,7 +70,7 @@ def lower_project(project: Project) -> Model:
         population,
         "YTYPE" if len(fitted) > 1 else None,
     )
-    return Model(
+    model = Model(
         name=Path(project.path).stem,
         source=SourceReference(
             format="monolix", path=project.path, text=_whole_text(project), included=project.included
@@ -87,6 +88,7 @@ def lower_project(project: Project) -> Model:
         project=project_request(project, asked, population, effects),
         diagnostics=(*project.diagnostics, *asked.notes),
     )
+    return with_idle_parameters(model, {eta: parameter for (parameter, _), eta in effects.names.items()})
 
 
 def _as_outcomes(

@@ -9,7 +9,8 @@ _NUMBERING = re.compile(
     r"^\s*(?:\d+\s*[.:)]\s*|(?:THETA|ETA|OMEGA|SIGMA)\s*\(?\d+(?:,\d+)?\)?\s*[.:=]\s*)", re.IGNORECASE
 )
 _LABEL = re.compile(r"[A-Za-z_][^;()\[\],:={}]*")
-_LONGEST = 24
+#: Longer comments are sentences.
+LONGEST_LABEL = 24
 
 
 def label_from_comment(comment: str) -> str | None:
@@ -19,7 +20,7 @@ def label_from_comment(comment: str) -> str | None:
     if match is None:
         return None
     label = " ".join(match.group().split())
-    return label if len(label) <= _LONGEST else None
+    return label if len(label) <= LONGEST_LABEL else None
 
 
 def unique_labels(labels: Sequence[str | None], names: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from nlmevae.errors import Location, SemanticError
+from nlmevae.frontends.idle_blocks import idle_blocks
 from nlmevae.ir import CovarianceBlock, Diagnostic, PopulationParameter
 
 
@@ -32,46 +33,18 @@ def with_idle_blocks(
     Raises:
         SemanticError: no effect is used, or only some of a block and of those that repeat it.
     """
-    names = [name for block in blocks for name in block.names]
-    if names and not any(name in used for name in names):
-        raise _refusal(names[0], f"use it in the code, or remove it from ${record}", blocks[0].at)
-    found, notes = [], []
-    blocks = _apart(blocks, used)
-    groups = [number if block.same_as is None else block.same_as for number, block in enumerate(blocks)]
-    for number, block in enumerate(blocks):
-        group = [b for b, g in zip(blocks, groups, strict=True) if g == groups[number]]
-        members = [name for b in group for name in b.names]
-        unused = [name for name in block.names if name not in used]
-        if not unused:
-            found.append(block)
-        elif any(name in used for name in members):
-            hint = f"use it in the code, or give it a ${record} of its own, not correlated and not SAME"
-            raise _refusal(unused[0], f"{hint}; remove it if it is not needed", block.at)
-        else:
-            found.append(replace(block, fixed=True, idle=True))
-            if not block.fixed:
-                values = ", ".join(f"{block.matrix[k][k]:g}" for k in range(len(unused)))
-                notes.append(_warning(" and ".join(unused), f"its ${record} stays", values, block.at))
-    return tuple(found), notes
 
+    def refuse(block: CovarianceBlock, name: str, others: bool) -> SemanticError:
+        if not others:
+            return _refusal(name, f"use it in the code, or remove it from ${record}", block.at)
+        hint = f"use it in the code, or give it a ${record} of its own, not correlated and not SAME"
+        return _refusal(name, f"{hint}; remove it if it is not needed", block.at)
 
-def _apart(blocks: tuple[CovarianceBlock, ...], used: Collection[str]) -> tuple[CovarianceBlock, ...]:
-    """Without correlation every effect is a block of its own; taken apart where only some of them are used."""
-    found: list[CovarianceBlock] = []
-    first_of: dict[int, int] = {}
-    repeated = {block.same_as for block in blocks}
-    for number, block in enumerate(blocks):
-        first_of[number] = len(found)
-        several = {name in used for name in block.names} == {True, False}
-        diagonal = not any(v for i, row in enumerate(block.matrix) for j, v in enumerate(row) if i != j)
-        if several and diagonal and block.same_as is None and number not in repeated:
-            found += [
-                replace(block, names=(name,), matrix=((block.matrix[k][k],),), labels=block.labels[k : k + 1])
-                for k, name in enumerate(block.names)
-            ]
-        else:
-            found.append(replace(block, same_as=None if block.same_as is None else first_of[block.same_as]))
-    return tuple(found)
+    def warn(block: CovarianceBlock) -> Diagnostic:
+        values = ", ".join(f"{block.matrix[k][k]:g}" for k in range(len(block.names)))
+        return _warning(" and ".join(block.names), f"its ${record} stays", values, block.at)
+
+    return idle_blocks(blocks, used, refuse, warn)
 
 
 def _warning(names: str, stays: str, values: str, at: Location | None) -> Diagnostic:

@@ -20,6 +20,8 @@ from nlmevae.ir.dual import tangent_of, value_of
 from nlmevae.ir.evaluate import run, seeded
 
 N_POINTS = 320
+#: Where predictions lie at random amounts, and what is so far from it that amounts are changed.
+MIDDLE, USUAL = 5.0, (1e-3, 1e5)
 #: "free": F varies independently of the amounts; "tied": F = A(default) / S; "zero": all amounts, or in a
 #: formula the time, are 0
 Prediction = Literal["free", "tied", "zero"]
@@ -112,6 +114,19 @@ def run_error(
         prediction=prediction,
         statements=statements,
     )
+
+
+def usual_amounts(model: Model, found: ErrorPoints) -> Points | None:
+    """The points with amounts such that predictions are about `MIDDLE`; None where they are of a usual size, or the
+    code compares amounts with numbers. A volume of 1e-6 would make any additive part of the error too small to see."""
+    if found.prediction == "zero" or not model.structural.compartments or compared_numbers(model.program.error):
+        return None
+    size = np.abs(found.f[np.isfinite(found.f) & (found.f != 0.0)])
+    middle = float(np.median(size)) if len(size) else MIDDLE
+    if USUAL[0] <= middle <= USUAL[1]:
+        return None
+    amounts = [f"A({c.number})" for c in model.structural.compartments]
+    return {**found.points, **{name: found.points[name] * (MIDDLE / middle) for name in amounts}}
 
 
 def run_again(model: Model, found: ErrorPoints, changes: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from nlmevae.frontends.recognition.error_points import (
     Prediction,
     run_error,
     sample_error_inputs,
+    usual_amounts,
 )
 from nlmevae.frontends.recognition.error_refusals import refuse_form, splitting_items
 from nlmevae.frontends.recognition.individual_level import initial_dependencies
@@ -183,6 +184,9 @@ def _form(code: ErrorCode, kind: RecordKind | None, prediction: Prediction, rng:
     items = None if kind is None else kind.items
     points = sample_error_inputs(code.model, rng, prediction=prediction, items=items)
     found = run_error(code.model, points, code.epsilons, code.statements, rng, prediction=prediction)
+    other = usual_amounts(code.model, found)
+    if other is not None:
+        found = run_error(code.model, other, code.epsilons, code.statements, rng, prediction=prediction)
     if _is_probability(code, items):
         return ErrorForm(found=found, weights={}, kind=kind, probability=True, empty=not np.isfinite(found.f).any())
     return find_form(code.model, found, kind)

@@ -185,12 +185,24 @@ def _not_individual(level: IndividualLevel, candidate: Candidate, eta: str) -> s
         return "is assigned more than once in one branch of an IF block"
     if _builds_on_itself(program, candidate, eta):
         return "is computed from itself after it has the effect"
+    if _read_before(program, candidate, eta):
+        return "has the effect and is read before it is assigned again"
     if _replaced_later(program, candidate):
         return "is assigned again, without its earlier value, in some branches"
     if decides(program[: candidate.index + 1], eta, candidate.name):
         return "is limited or piecewise in it (IF, MIN, MAX, ABS)"
     varying = candidate.reads - level.known_inputs - {*past_flags(level.model.program)}
     return f"varies with {', '.join(sorted(varying))}" if varying else ""
+
+
+def _read_before(program: tuple[Statement, ...], candidate: Candidate, eta: str) -> bool:
+    """An earlier value of the variable has the effect, too, and something else reads it: one individual parameter
+    cannot be both."""
+    name = candidate.name
+    for first in range(candidate.index):
+        if name in names_assigned((program[first],)) and name in reached(program[: first + 1], {eta}):
+            return any(name in names_read((s,)) for s in program[first : candidate.index])
+    return False
 
 
 def _builds_on_itself(program: tuple[Statement, ...], candidate: Candidate, eta: str) -> bool:

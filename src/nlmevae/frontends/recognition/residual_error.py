@@ -216,8 +216,11 @@ def _check_thetas(only: frozenset[str], observations: tuple[ObservationModel, ..
 
 
 def _unmoved_by(model: Model, form: ErrorForm, names: tuple[str, ...]) -> frozenset[str]:
-    """Those of `names` whose derivative of f is 0 at every point where it is known: EXP(THETA*LOG(0)) is 0 and has
-    none."""
+    """Those of `names` whose derivative of f is 0 wherever f and the derivative are finite, which they are somewhere.
+
+    Where f is 0 by division by an infinite number (a scale that divides by a covariate of 0), or as EXP(THETA*LOG(0)),
+    it is not a number.
+    """
     found = form.found
     start = run_individual(model, seeded(found.points, names))
     program = error_program(model)

@@ -1,0 +1,182 @@
+"""Control streams whose projects were once not read back, or predicted something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nlmevae import pipeline
+from nlmevae.diagnostics.fitted import population_at, problem_at
+from nlmevae_translators import convert
+from tests.translators.test_convert import PK, ROWS, refused, stream
+
+DES = """$PROBLEM urine
+$INPUT ID TIME AMT DV CMT EVID MDV
+$DATA data.csv IGNORE=@
+$SUBROUTINES ADVAN13 TOL=8
+$MODEL COMP=(CENTRAL) COMP=(URINE)
+$PK
+  CL = THETA(1)*EXP(ETA(1))
+  V = THETA(2)
+$DES
+  DADT(1) = -CL/V*A(1)
+  DADT(2) = CL/V*A(1)
+$ERROR
+  IPRED = A(1)/V
+  IF (CMT.EQ.2) IPRED = A(2)
+  Y = IPRED*(1 + EPS(1))
+$THETA (0, 3) (0, 25)
+$OMEGA 0.09
+$SIGMA 0.01
+$ESTIMATION METHOD=1 INTERACTION
+"""
+#: Urine is collected until 4 and from 4 on.
+COLLECTED = [
+    "{id},0,100,.,1,1,1", "{id},1,.,3,1,0,0", "{id},4,.,30,2,0,0", "{id},4,.,.,-2,2,1", "{id},4,.,.,2,2,1",
+    "{id},6,.,1.5,1,0,0", "{id},8,.,20,2,0,0",
+]  # fmt: skip
+
+
+def test_a_slope_that_is_no_number_where_a_covariate_is_0_moves_nothing(tmp_path):
+    pk = "  K = THETA(1) + ETA(1)\n  CL = THETA(2)*WT + ETA(2)\n  V = CL/K"
+    report = convert(stream(tmp_path, pk=pk, error="  Y = F/WT + EPS(1)").parent / "run.ctl").report
+    assert report.proof.holds
+
+
+@pytest.mark.parametrize("fixed", ["0.000001 FIX", "(0, 0.000001)"])
+def test_an_additive_error_that_is_small_beside_predictions_is_kept(fixed, tmp_path):
+    path = stream(
+        tmp_path,
+        pk=PK.replace("S1", "X"),
+        error="  W = SQRT(THETA(3)**2 + (THETA(4)*F)**2)\n  Y = F + W*EPS(1)",
+        records=f"$THETA {fixed} (0, 0.4)\n$OMEGA 0.01 0.01\n$SIGMA 1 FIX",
+    )
+    path.write_text(path.read_text().replace("(0, 3) (0, 25)", "(0, 2E-6) (0, 5E-4)").replace("S1 = V", "S1 = V/1000"))
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert "combined2(" in conversion.files["run.mlxtran"]
+
+
+def collected(tmp_path, rows, urine="URINE"):
+    (tmp_path / "data.csv").write_text("\n".join(["ID", *(r.format(id=i) for i in (1, 2) for r in rows)]) + "\n")
+    (tmp_path / "run.ctl").write_text(DES.replace("URINE", urine))
+    return convert(tmp_path / "run.ctl")
+
+
+def test_a_compartment_turned_off_and_on_is_emptied(tmp_path):
+    conversion = collected(tmp_path, COLLECTED)
+    assert conversion.report.proof.holds
+    assert "empty(adm=2, target=A_urine)" in conversion.files["run_model.txt"]
+    assert "1,4,1,2,.," in conversion.files["run_data.csv"]
+
+
+def test_what_is_observed_just_after_emptying_is_refused(tmp_path):
+    found = refused(collected(tmp_path, [*COLLECTED[:5], "{id},4,.,0.5,2,0,0", *COLLECTED[5:]]))
+    assert [construct for construct, _ in found] == ["observation at the time of a dose"]
+
+
+def test_a_record_that_observes_and_turns_off_is_refused(tmp_path):
+    rows = ["{id},0,.,.,2,2,1", *COLLECTED[:2], "{id},4,.,30,-2,0,0", *COLLECTED[4:]]
+    found = refused(collected(tmp_path, rows, urine="URINE INITIALOFF NODOSE"))
+    assert [construct for construct, _ in found] == ["CMT"]
+    assert "line 5 observes" in found[0][1]
+
+
+def test_a_compartment_that_stays_off_is_refused(tmp_path):
+    found = refused(collected(tmp_path, [*COLLECTED[:4], *COLLECTED[5:6]]))
+    assert [construct for construct, _ in found] == ["CMT"]
+
+
+def test_equal_rows_of_data_are_no_difference(tmp_path):
+    assert convert(stream(tmp_path, rows=[*ROWS[:3], *ROWS[2:3], *ROWS[3:]])).report.proof.holds
+
+
+def test_entries_name_the_lines_of_their_own_constructs(tmp_path):
+    conversion = collected(tmp_path, COLLECTED)
+    text = DES.splitlines()
+    lines = {e.construct.split(" ")[0]: text[e.source.line - 1] for e in conversion.report.entries}
+    assert lines["$SUBROUTINES"] == "$SUBROUTINES ADVAN13 TOL=8"
+    assert lines["residual"] == "  Y = IPRED*(1 + EPS(1))"
+    assert lines["outcomes"] == "  Y = IPRED*(1 + EPS(1))"
+    assert lines["$DATA,"] == "$DATA data.csv IGNORE=@"
+    assert lines["$ESTIMATION"].startswith("$ESTIMATION")
+
+
+def test_a_regressor_is_named_where_the_code_reads_it(tmp_path):
+    rows = ["1,0,100,.,60", "1,1,.,3,65", "1,4,.,2,50", "2,0,100,.,80", "2,1,.,4,70", "2,4,.,3,81"]
+    pk = "  CL = THETA(1)*EXP(ETA(1))\n  V = THETA(2)*WT/70*EXP(ETA(2))"
+    conversion = convert(stream(tmp_path, pk=pk, rows=rows), proof=False)
+    found = [e.source.line for e in conversion.report.entries if e.construct == "WT"]
+    assert found
+    assert set(found) == {7}
+
+
+def test_a_censored_value_is_no_regressor_of_its_own_prediction(tmp_path):
+    """M3 with DV against a limit: the branch says how the value counts, not what is predicted."""
+    error = (
+        "  IPRED = F\n  W = THETA(3)\n  IF (DV.GE.2) THEN\n    F_FLAG = 0\n    Y = IPRED + W*EPS(1)\n  ELSE\n"
+        "    F_FLAG = 1\n    Y = PHI((2 - IPRED)/W)\n  ENDIF"
+    )
+    path = stream(tmp_path, error=error, records="$THETA (0, 0.3)\n$OMEGA 0.09 0.04\n$SIGMA 1 FIX")
+    path.write_text(path.read_text().replace("INTERACTION", "INTERACTION LAPLACE"))
+    rows = [r.replace(",.,3,", ",.,1,") for r in ROWS]
+    (tmp_path / "data.csv").write_text("ID,TIME,AMT,DV,WT\n" + "\n".join(rows) + "\n")
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert "CENS = {use=censored}" in conversion.files["run.mlxtran"]
+    assert "regressor" not in conversion.files["run.mlxtran"]
+    assert "if (" not in conversion.files["run_model.txt"]
+
+
+def test_flags_that_observations_of_one_time_do_not_share_make_outcomes(tmp_path):
+    """As in FREM: one line for each covariate, at one time."""
+    one = ["{id},0,100,.,0", "{id},1,.,3,1", "{id},1,.,60,2", "{id},1,.,30,3", "{id},4,.,2,1"]
+    error = "  Y = F*(1 + EPS(1))\n  IF (WT.EQ.2) Y = THETA(3) + ETA(3) + EPS(2)\n  IF (WT.EQ.3) Y = THETA(4) + EPS(2)"
+    path = stream(
+        tmp_path,
+        error=error,
+        rows=[row.format(id=k) for k in (1, 2) for row in one],
+        records="$THETA (0, 70) (0, 30)\n$OMEGA 0.09 0.04 9\n$SIGMA 0.01 0.0001",
+    )
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert "DV = {use=observation, name={y1, y2, y3}" in conversion.files["run.mlxtran"]
+    assert "regressor" not in conversion.files["run.mlxtran"]
+
+
+def test_errors_of_outcomes_that_the_data_do_not_have_are_named(tmp_path):
+    error = "  Y = F*(1 + EPS(1))\n  IF (WT.EQ.2) Y = F + EPS(2)"
+    report = convert(stream(tmp_path, error=error, records="$OMEGA 0.09 0.04\n$SIGMA 0.01 0.1")).report
+    assert report.proof.holds
+    assert [e.construct for e in report.of("lossy")] == ["EPS(2)"]
+
+
+def test_a_parameter_that_is_assigned_twice_keeps_both_values(tmp_path):
+    """S1 is of the first V, the rate constant of the second."""
+    pk = "  CL = THETA(1)*EXP(ETA(1))\n  V = THETA(2)*EXP(ETA(2))\n  VOLS = V/2\n  V = THETA(2)*(WT/70)*EXP(ETA(2))"
+    path = stream(tmp_path, pk=pk)
+    path.write_text(path.read_text().replace("S1 = V", "S1 = VOLS"))
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert "ETA(" not in conversion.files["run_model.txt"]
+
+
+def test_a_covariate_of_0_whose_logarithm_is_none_stays_in_the_formula(tmp_path):
+    pk = PK + "\n  IF (WT.LT.70) CL = CL*(1 + WT)**0.75\n  V = V*(WT + 0.1)**0"
+    rows = [r.replace(",60", ",0") for r in ROWS]
+    assert convert(stream(tmp_path, pk=pk, rows=rows)).report.proof.holds
+    pk = "  TVCL = THETA(1) + WT**0.75\n  CL = TVCL*EXP(ETA(1))\n  V = (THETA(2)*(WT/70)**0.5 + 1)*EXP(ETA(2))"
+    assert convert(stream(tmp_path, pk=pk, rows=rows)).report.proof.holds
+
+
+def test_predictions_with_both_values_of_a_variable_are_those_by_hand(tmp_path):
+    pk = "  CL = THETA(1)*EXP(ETA(1))\n  V = THETA(2)*EXP(ETA(2))\n  VOLS = V/2\n  V = THETA(2)*(WT/70)*EXP(ETA(2))"
+    path = stream(tmp_path, pk=pk)
+    path.write_text(path.read_text().replace("S1 = V", "S1 = VOLS"))
+    run = pipeline.prepare(path)
+    problem = problem_at(run.model, run.table, None)
+    joint = problem.joint(population_at(run.model, None))
+    found = joint.predict(joint.mean)
+    problem.decoder.close()
+    expected = [100.0 / 12.5 * np.exp(-3.0 / (25.0 * wt / 70.0) * t) for wt in (60.0, 80.0) for t in (1.0, 4.0)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
