@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from nlmevae.estimation.settings import FitSettings, SelectionSettings
+    from nlmevae.forecasting import estimate_time
     from nlmevae.model_summary import ModelSummary
     from nlmevae.monolix_results import monolix_folder
     from nlmevae.pipeline import check, fit, predict, read_model, select
@@ -72,6 +73,7 @@ __all__ = [
     "__version__",
     "check",
     "diagnose",
+    "estimate_time",
     "fit",
     "likelihoods",
     "monolix_folder",
@@ -104,6 +106,7 @@ _HOME = {
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
     "check": ("nlmevae.pipeline", "check"),
+    "estimate_time": ("nlmevae.forecasting", "estimate_time"),
     "fit": ("nlmevae.pipeline", "fit"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
     "monolix_folder": ("nlmevae.monolix_results", "monolix_folder"),

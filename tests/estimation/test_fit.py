@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,5 +189,4 @@ def test_settings_and_versions_are_in_the_result(default):
     ("asked", "n_subjects", "draws"), [(None, 12, 4096), (None, 500, 2000), (None, 5000, 1024), (9000, 5000, 9000)]
 )
 def test_the_reported_likelihood_has_as_many_draws_as_asked_for_or_as_the_size_needs(asked, n_subjects, draws):
-    problem = SimpleNamespace(n_subjects=n_subjects)
-    assert evaluate.final_draws(problem, asked) == draws
+    assert evaluate.final_draws(n_subjects, asked) == draws

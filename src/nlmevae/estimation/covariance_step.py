@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
+from nlmevae.estimation.decoders import INTEGRATORS
 from nlmevae.estimation.information import Posteriors, information_at
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
@@ -23,7 +24,10 @@ DEFAULT: CovarianceMethod = "observed"  # where the control stream asks for noth
 OF_MATRIX: dict[str, CovarianceMethod] = {"": "sandwich", "R": "observed", "S": "cross-product"}
 FEW = 5  # subjects per parameter below which products of scores are not trusted (decision 0016)
 DRAWS, FEWEST_DRAWS, MORE_DRAWS, ROUNDS = 1024, 256, 4, 3  # per subject; factor and rounds if they do not suffice
-USUAL_TOTAL, LARGEST_TOTAL = 500_000, 2_000_000  # draws of all subjects together
+USUAL_TOTAL = 500_000  # draws of all subjects together in the first round
+# Solutions in the last round. Where the model is integrated each costs tens of times as much, and a round that needs
+# more would take longer than the fit (two variances at 0 of an indirect response: 125 s of a fit of 25 s, to no use).
+LARGEST_TOTAL, LARGEST_INTEGRATED = 1_000_000, 200_000
 NOISY = 0.03  # Monte-Carlo error of a standard error that asks for more draws
 FLAT_SHARE = 1e-3  # negative observed information, relative to that of complete data, that is no noise
 SEEN_CHANGE = 0.1  # of a parameter, relative to the most changed one, to be named
@@ -89,9 +93,16 @@ def run_covariance_step(
                 return known
         known = uncertainty(problem, population, information, method)
         n_draws *= MORE_DRAWS
-        if _exact_enough(known) or n_draws * problem.n_subjects > LARGEST_TOTAL:
+        if _exact_enough(known) or n_draws > _most_draws(problem):
             break
     return known
+
+
+def _most_draws(problem: Problem) -> float:
+    """Per subject in one round; THETAs that the decoder reads need all of them solved again, to either side."""
+    solved = 1 + 2 * int(problem.structural_free.sum())
+    most = LARGEST_INTEGRATED if problem.decoder.backend in INTEGRATORS else LARGEST_TOTAL
+    return most / (problem.n_subjects * solved)
 
 
 def _without(

@@ -15,7 +15,8 @@ from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.make import make_decoder
 from nlmevae.estimation.settings import FitSettings
 
-_INTEGRATORS = {"compiled", "torchode"}
+#: Back ends whose solutions cost tens of times those of the others.
+INTEGRATORS = {"compiled", "torchode"}
 #: Measured: a target-mediated model takes 1855 steps at 1e-8, 124 at 1e-5, and ends at the same optimum.
 ROUGH_RTOL = 1e-5
 #: Measured on 189 subjects: -2LL changes by 1e-3 (1e-5 at 1e-8, 1e-2 at 1e-6); predictions cost a third less than
@@ -36,7 +37,7 @@ class Decoders:
     def of(cls, form: LatentForm, table: EventTable, settings: FitSettings) -> Decoders:
         """For one model with one data set; close them after use."""
         exact = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
-        if exact.backend not in _INTEGRATORS or settings.method == "vae" or settings.rtol is not None:
+        if exact.backend not in INTEGRATORS or settings.method == "vae" or settings.rtol is not None:
             return cls(exact=exact, draws=exact, rough=exact)
 
         def at(rtol: float) -> Decoder:

@@ -27,7 +27,7 @@ def evaluate(
     here = at_estimates(
         problem, estimation.population, posteriors=estimation.posteriors, n_starts=settings.n_starts, rng=rng
     )
-    n_draws = final_draws(problem, settings.final_draws)
+    n_draws = final_draws(problem.n_subjects, settings.final_draws)
     censored = bool(problem.table.censored.any())
     methods = [m for m in (*ALWAYS, *settings.likelihoods) if not why_not(m, problem.n_latents, censored=censored)]
     values = likelihoods_at(here, methods, n_draws=n_draws, rng=rng, report=_shares(progress))
@@ -53,8 +53,8 @@ def _shares(progress: Progress | None) -> Callable[[str, float], None] | None:
     return report
 
 
-def final_draws(problem: Problem, asked: int | None) -> int:
+def final_draws(n_subjects: int, asked: int | None) -> int:
     """Per subject: as asked; by default fewer where many subjects average the error themselves."""
     if asked is not None:
         return asked
-    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // max(problem.n_subjects, 1)))
+    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // max(n_subjects, 1)))

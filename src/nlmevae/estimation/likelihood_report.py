@@ -57,7 +57,7 @@ def likelihood_report(
         if report is not None:
             report("modes", 0.0)
         here = at_estimates(problem, problem.initial, n_starts=settings.n_starts, rng=rng)
-        n_draws = final_draws(problem, settings.final_draws)
+        n_draws = final_draws(problem.n_subjects, settings.final_draws)
         values = likelihoods_at(here, possible, n_draws=n_draws, rng=rng, report=report)
     finally:
         decoder.close()

@@ -172,7 +172,7 @@ def _refined(
     rng = np.random.default_rng([seed, 2])
     report = None if steps is None else lambda share: steps("posteriors, per cent", round(100 * share), 100)
     here = at_estimates(problem, population, rng=rng)
-    found = refined_posterior(here, n_draws=final_draws(problem, None), rng=rng, report=report)
+    found = refined_posterior(here, n_draws=final_draws(problem.n_subjects, None), rng=rng, report=report)
     return found.importance, found.mode
 
 
