@@ -149,9 +149,10 @@ def fit(
     resumption = fit_resumption(prepared, chosen, files, resume=resume, every=checkpoint_every)
     result = run_fit(prepared, chosen, files=files, progress=progress, derive=expressions, resumption=resumption)
     files.finish(result)
-    write_tables(prepared, result, tables, threads=chosen.threads)
+    threads = chosen.on(prepared.table).threads
+    write_tables(prepared, result, tables, threads=threads)
     if folder is not None:
-        write_monolix_folder(prepared, result, folder[0], threads=chosen.threads)
+        write_monolix_folder(prepared, result, folder[0], threads=threads)
     resumption.done(result)
     return result
 

@@ -154,7 +154,7 @@ def provenance_of(
     found = {
         "the model file": _digest(run.model.source.text or repr(run.model)),
         "the data": _digest(run.table),
-        "the settings": json.dumps([settings.as_dict(), selection and _values(selection)], default=str),
+        "the settings": json.dumps([_numbers(settings), selection and _values(selection)], default=str),
         "the candidate effects": _digest(search),
         "nlmevae": __version__,
         "Python": platform.python_version(),
@@ -164,6 +164,11 @@ def provenance_of(
         "processor": _processor(),
     }
     return {name: str(value) for name, value in found.items()}
+
+
+def _numbers(settings: FitSettings) -> dict[str, Any]:
+    """What the numbers of a fit depend on: not how many threads share the work."""
+    return {name: value for name, value in settings.as_dict().items() if name != "threads"}
 
 
 def _values(settings: SelectionSettings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 #: form's arguments follow; `codegen` in estimation is the latent form.
 ALLOWED = {
     "errors": set(),
+    "threads": set(),
     "ir": {"errors"},
     "selection": {"errors"},
     "results": {"errors", "ir"},
@@ -26,10 +27,10 @@ ALLOWED = {
         "errors", "results", "data", "codegen", "estimation", "selection", "writers", "pipeline", "frontends", "ir",
     },
     "reevaluation": {"errors", "results", "comparison", "writers", "at_parameters", "pipeline"},
-    "decoder": {"errors", "ir", "data", "codegen"},
+    "decoder": {"errors", "threads", "ir", "data", "codegen"},
     "writers": {"errors", "ir", "results", "frontends"},
-    "likelihood": {"errors", "data", "decoder"},
-    "estimation": {"errors", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
+    "likelihood": {"errors", "threads", "data", "decoder"},
+    "estimation": {"errors", "threads", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
     "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
@@ -65,6 +66,7 @@ FREE = {"nlmevae", "cli", "hosts"}
 #: Package -> third-party packages it may import.
 THIRD_PARTY = {
     "errors": set(),
+    "threads": set(),
     "ir": {"numpy"},
     "selection": {"numpy", "scipy", "numba", "pyomo", "highspy"},
     "results": {"numpy", "pandas"},

@@ -120,7 +120,7 @@ def test_nothing_is_written_where_a_relation_has_no_counterpart(tmp_path, capsys
     assert code == 2
     assert "nothing is written" in said
     assert not (tmp_path / "out").exists()
-    assert f"refused   V=WT ({FOLDER / 'linear.scm'}:5:1): no state of it can be searched exactly on V" in said
+    assert f"refused   V=WT ({FOLDER / 'linear.scm'}:5:3): no state of it can be searched exactly on V" in said
     assert "2 (linear, 1 + theta (w - c)), 3 (hockey-stick, linear with two slopes)" in said
 
 

@@ -10,7 +10,7 @@ import pytest
 from nlmevae.errors import DataError, OutputError
 from nlmevae.results.fit_result import DerivedQuantity, FitResult, IndividualResults
 from nlmevae.results.status import FitStatus
-from nlmevae.writers.results_json import read_results_json, results_json_text, write_results_json
+from nlmevae.writers.results_json import indented, plain, read_results_json, results_json_text, write_results_json
 from tests.helpers.results import estimate, make_result, with_uncertainty
 
 
@@ -107,3 +107,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
         write_results_json(path, make_result())
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_text_is_that_of_the_usual_encoder():
+    odd = {"none": [], "nested": [[], [1, "x\n, y"], [[1.5, None]]], "é": [{"a": True}, 1e-310], "empty": {}}
+    for document in (odd, plain(make_result())):
+        assert indented(document) == json.dumps(document, indent=1, allow_nan=False)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        indented([1.0, math.nan])

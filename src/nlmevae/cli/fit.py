@@ -85,8 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         except OutputError:
             name_checkpoint(resumption)
             raise
-    show_tables(prepared, result, tables, threads=settings.threads, quiet=arguments.quiet)
-    show_folder(prepared, result, folder, threads=settings.threads, quiet=arguments.quiet)
+    threads = settings.on(prepared.table).threads
+    show_tables(prepared, result, tables, threads=threads, quiet=arguments.quiet)
+    show_folder(prepared, result, folder, threads=threads, quiet=arguments.quiet)
     end_resumption(resumption, result)
     if arguments.report:
         report_after(arguments, arguments.model, result, files.folder.report)

@@ -38,6 +38,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the estimates (default: what $COVARIANCE or the task fim asks for, else observed); none: no "
         "standard errors",
     )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        help="that share the subjects (default: all cores this process may use where there are many observations, "
+        "else 1); the numbers do not depend on it",
+    )
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
@@ -87,7 +93,7 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", "covariance", *also)
+    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", "covariance", "threads", *also)
     given = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

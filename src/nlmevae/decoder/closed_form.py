@@ -7,7 +7,7 @@ then the compiled prediction function and the chain rule. Exact to rounding, no 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,11 @@ from nlmevae.decoder import output_kernels
 from nlmevae.decoder.base import Decoder, Solution
 from nlmevae.decoder.linear_system import has_formula, linear_system
 from nlmevae.errors import UnsupportedError
+from nlmevae.threads import each, parts, shared_by
 
 #: Rows solved at a time: their values stay in the processor's cache.
 _BLOCK = 512
+_SHARED = 8 * _BLOCK  # rows that one thread takes at a time
 _PADDING = 8  # columns of compiled calls come in multiples of this
 
 _ACTIONS = {kind: getattr(doses, kind.name) for kind in EventKind}
@@ -55,6 +57,7 @@ class ClosedFormDecoder(Decoder):
         self._everyone = np.arange(table.n_subjects)
         self._ptr = super().row_ptr(None)
         self._programs: dict[tuple[str, ...], _Program] = {}
+        self._linking = threading.Lock()
 
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         return self._solve(x, rows, ())
@@ -72,9 +75,10 @@ class ClosedFormDecoder(Decoder):
         return self._ptr if rows is None else super().row_ptr(rows)
 
     def _solve(self, x: np.ndarray, rows: np.ndarray | None, wrt: tuple[str, ...]) -> Solution:
-        program = self._programs.get(wrt)
-        if program is None:
-            program = self._programs[wrt] = _link(self.form, self._schedule, wrt)
+        with self._linking:
+            program = self._programs.get(wrt)
+            if program is None:
+                program = self._programs[wrt] = _link(self.form, self._schedule, wrt)
         ptr = self.row_ptr(rows)
         subjects = self._everyone if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
         x = np.asarray(x, dtype=np.float64)
@@ -83,20 +87,16 @@ class ClosedFormDecoder(Decoder):
         prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], len(wrt)))
         status = np.zeros(len(subjects), dtype=np.int32)
 
-        def solve_block(start: int) -> None:
-            block = slice(start, start + _BLOCK)
-            bounds = ptr[start : start + _BLOCK + 1]
-            found = slice(bounds[0], bounds[-1])
-            results = prediction[found], jacobian[found], status[block]
-            self._solve_block(program, x[block], subjects[block], bounds - bounds[0], results)
+        def solve(part: slice) -> None:
+            for start in range(part.start, part.stop, _BLOCK):
+                block = slice(start, min(start + _BLOCK, part.stop))
+                bounds = ptr[block.start : block.stop + 1]
+                found = slice(bounds[0], bounds[-1])
+                results = prediction[found], jacobian[found], status[block]
+                self._solve_block(program, x[block], subjects[block], bounds - bounds[0], results)
 
-        starts = range(0, len(subjects), _BLOCK)
-        if self.threads > 1 and len(starts) > 1:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(solve_block, starts))
-        else:
-            for start in starts:
-                solve_block(start)
+        with shared_by(self.threads):
+            each(solve, parts(len(subjects), _SHARED))
         return Solution(
             prediction=prediction,
             jacobian=jacobian if wrt else None,

@@ -6,8 +6,7 @@ are one compiled function of each observation.
 
 from __future__ import annotations
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import Literal
 
 import numpy as np
@@ -19,9 +18,12 @@ from nlmevae.decoder.base import Decoder, Solution, SolveStatus
 from nlmevae.decoder.compiled_model import CompiledModel, Workspace, make_tolerances
 from nlmevae.decoder.formula import FormulaKernel
 from nlmevae.decoder.steady_state import SteadyStateSolver, unknown_states
+from nlmevae.threads import each, inside, parts, shared_by
 
 Method = Literal["auto", "explicit", "rosenbrock"]
 _PILOT_ROWS = 8
+#: Rows that one thread solves at a time.
+_SHARED = 512
 #: A Rosenbrock step costs about this many explicit steps.
 _COST_OF_ROSENBROCK_STEP = 4.0
 _USUAL_STEPS, _STEPS_PER_EVENT, _MORE_FOR_ROSENBROCK = 10_000, 50, 10
@@ -41,7 +43,7 @@ class CompiledDecoder(Decoder):
             has held so far (its largest dose, at the start), and much less where logarithms are predicted.
         max_steps: per row, rejected steps included; a row that needs more gets SolveStatus.MAX_STEPS. None: 10 000 and
             some for every dose and reset, ten times as many of the Rosenbrock method.
-        threads: rows are split among so many threads.
+        threads: that share the rows, unless the caller shares work already.
         width: rows per SIMD group (1, 2, 4, 8); None: what suits the CPU.
         method: "explicit", "rosenbrock" (for stiff models) or "auto": rows the explicit method cannot
             finish within max_steps are repeated with the Rosenbrock method; for a model declared stiff
@@ -76,6 +78,7 @@ class CompiledDecoder(Decoder):
         self._models: dict[tuple[bool, bool], CompiledModel] = {}
         self._formulas: dict[bool, FormulaKernel] = {}
         self._idle: dict[tuple[bool, bool], list[Workspace]] = {}
+        self._linking = threading.Lock()
         self._steady = self._steady_solver() if table.ev_is_steady.any() else None
 
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
@@ -100,13 +103,15 @@ class CompiledDecoder(Decoder):
             raise ValueError(f"x has shape {x.shape}, expected {(len(rows), self.n_inputs)}")
         if self.form.n_compartments == 0:
             return self._formula(sensitivities).solve(x, rows, self._pointer(rows))
-        if self.learned is None:
-            self.learned = self._is_stiff(x, rows)
-        solution = self._integrate(x, rows, sensitivities=sensitivities, implicit=self.learned)
+        implicit = self._is_stiff(x, rows) if self.learned is None else self.learned
+        if not inside():
+            self.learned = implicit
+        solution = self._integrate(x, rows, sensitivities=sensitivities, implicit=implicit)
         exhausted = np.flatnonzero(solution.status == SolveStatus.MAX_STEPS)
-        if self.method == "auto" and not self.learned and len(exhausted):
+        if self.method == "auto" and not implicit and len(exhausted):
             self._repeat(solution, x, rows, exhausted, sensitivities=sensitivities)
-            self.learned = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
+            if not inside():
+                self.learned = 2 * len(exhausted) > len(rows)  # then later calls need not try in vain
         return solution
 
     def _steady_solver(self) -> SteadyStateSolver:
@@ -129,18 +134,20 @@ class CompiledDecoder(Decoder):
         return ptr
 
     def _formula(self, sensitivities: bool) -> FormulaKernel:
-        if sensitivities not in self._formulas:
-            wrt = self._wrt if sensitivities else ()
-            self._formulas[sensitivities] = FormulaKernel(self.form, self.table, wrt, self.width)
-        return self._formulas[sensitivities]
+        with self._linking:
+            if sensitivities not in self._formulas:
+                wrt = self._wrt if sensitivities else ()
+                self._formulas[sensitivities] = FormulaKernel(self.form, self.table, wrt, self.width)
+            return self._formulas[sensitivities]
 
     def _model(self, key: tuple[bool, bool]) -> CompiledModel:
-        if key not in self._models:
-            sensitivities, implicit = key
-            wrt = self._wrt if sensitivities else ()
-            self._models[key] = CompiledModel(self.form, self.table, wrt, self.width, implicit=implicit)
-            self._idle[key] = []
-        return self._models[key]
+        with self._linking:
+            if key not in self._models:
+                sensitivities, implicit = key
+                wrt = self._wrt if sensitivities else ()
+                self._idle[key] = []
+                self._models[key] = CompiledModel(self.form, self.table, wrt, self.width, implicit=implicit)
+            return self._models[key]
 
     # choice of method -----------------------------------------------------------------------------
     def _is_stiff(self, x: np.ndarray, rows: np.ndarray) -> bool:
@@ -191,13 +198,8 @@ class CompiledDecoder(Decoder):
             results = (prediction, jacobian, status[part], n_steps[part])
             self._run(key, x[part], rows[part], ptr[bounds], results, (states.ptr[bounds], *arrays))
 
-        chunks = min(self.threads, len(rows) // (4 * self.width))
-        if chunks <= 1:
-            run(0, len(rows))
-        else:
-            bounds = np.linspace(0, len(rows), chunks + 1).astype(int)
-            with ThreadPoolExecutor(chunks) as pool:
-                list(pool.map(lambda pair: run(*pair), itertools.pairwise(bounds)))
+        with shared_by(self.threads):
+            each(lambda part: run(part.start, part.stop), parts(len(rows), _SHARED))
         jacobian = jacobian if sensitivities else None
         return Solution(prediction=prediction, jacobian=jacobian, status=status, n_steps=n_steps, ptr=ptr)
 

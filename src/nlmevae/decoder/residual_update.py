@@ -19,8 +19,10 @@ from nlmevae.decoder.residual_kernels import (
     Observed,
     residual_sums,
 )
+from nlmevae.threads import each, parts
 
 N_SCORING_STEPS = 3
+_SHARED = 512  # groups of observations that one thread takes at a time
 LARGEST_STEP = 2.0  # of the log of a standard deviation in one scoring step
 LARGEST_OTHER = 0.5  # of an exponent and of atanh of a correlation
 
@@ -55,12 +57,17 @@ def update(
     more = flat_multiplier(multiplier, prediction.shape)
 
     def sums(c: np.ndarray, *, with_density: bool) -> Sums:
-        parts = []
+        totals = []
         for error in residual.numbers(c):
             out = np.zeros((weight.shape[1], N_SUMS))
-            residual_sums(prediction, weight, observed, groups, error, more, with_density, out)
-            parts.append(out.sum(axis=0))
-        return Sums.of(residual, parts)
+
+            def add(part: slice, error=error, out=out) -> None:
+                share, bounds = np.ascontiguousarray(weight[:, part]), groups[part.start : part.stop + 1]
+                residual_sums(prediction, share, observed, bounds, error, more, with_density, out[part])
+
+            each(add, parts(weight.shape[1], _SHARED))
+            totals.append(out.sum(axis=0))
+        return Sums.of(residual, totals)
 
     alone = free & _alone(residual) & (not observed.limited)
     found = np.array(coefficients, dtype=float)
@@ -69,8 +76,9 @@ def update(
     joint = free & ~alone
     if not joint.any():
         return found
-    every = np.repeat(weight, np.diff(groups), axis=1)
-    found = _positive_start(residual, observed, prediction, every, found, joint)
+    if (joint & residual.is_size & (found <= 0.0)).any():
+        every = np.repeat(weight, np.diff(groups), axis=1)
+        found = _positive_start(residual, observed, prediction, every, found, joint)
     return _scoring_steps(residual, sums, found, joint)
 
 
@@ -189,8 +197,6 @@ def _positive_start(
 ) -> np.ndarray:
     """Standard deviations as they are, or a thousandth of what the residuals suggest where they are 0."""
     zero = joint & residual.is_size & (coefficients <= 0.0)
-    if not zero.any():
-        return coefficients
     found = np.array(coefficients)
     usable = (weight > 0.0) & np.isfinite(prediction)
     for point_index, point in enumerate(residual.endpoints):

@@ -56,7 +56,7 @@ def with_encoder(
     population = Population(thetas=result.thetas, omega=result.omega, sigma=result.sigma)
     start = time.perf_counter()
     try:
-        with torch_threads(settings.threads):
+        with torch_threads(1):
             encoder = train_encoder(problem, population, seed=settings.seed, progress=progress)
     except KeyboardInterrupt:
         return replace(result, warnings=(*result.warnings, "Training the encoder was interrupted: it is not saved."))

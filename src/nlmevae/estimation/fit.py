@@ -29,6 +29,7 @@ from nlmevae.estimation.vae import VaeOutcome, run_vae
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
+from nlmevae.threads import shared_by
 
 #: The status says the estimates are not worth a likelihood, or the user does not want to wait for one.
 ENDED_EARLY = {FitStatus.INTERRUPTED, FitStatus.NUMERICAL_FAILURE}
@@ -58,7 +59,19 @@ def fit_model(
         SettingsError: a likelihood that was asked for cannot be computed for this model.
         SnapshotError: `stages` hold a state that this version cannot read.
     """
-    stages = stages or Stages()
+    settings = settings.on(table)
+    with shared_by(settings.threads):
+        return _fit(model, dataset, table, settings, progress, stages or Stages())
+
+
+def _fit(
+    model: Model,
+    dataset: Dataset,
+    table: EventTable,
+    settings: FitSettings,
+    progress: Progress | None,
+    stages: Stages,
+) -> FitResult:
     form = latent_form(model, table)
     decoders = Decoders.of(form, table, settings)
     try:

@@ -33,6 +33,7 @@ from nlmevae.estimation.subset import restricted, spread_subjects
 from nlmevae.ir import Model
 from nlmevae.results.fit_result import TraceRow
 from nlmevae.results.time_forecast import TimeForecast
+from nlmevae.threads import shared_by
 
 TRIED_ITERATIONS = 3  # of each phase of the VAE
 TRIED_DRAWS = 64  # per subject, of the likelihood
@@ -70,6 +71,18 @@ def forecast(
     Raises:
         ModelError: as `fit_model` and `search_effects` say.
     """
+    settings = settings.on(table)
+    with shared_by(settings.threads):
+        return _forecast(model, table, settings, requested, selection)
+
+
+def _forecast(
+    model: Model,
+    table: EventTable,
+    settings: FitSettings,
+    requested: Search | None,
+    selection: SelectionSettings | None,
+) -> TimeForecast:
     began = time.process_time()
     subjects = spread_subjects(table, START_SUBJECTS)
     if len(np.flatnonzero(np.diff(table.ob_ptr) > 0)) <= MANY_SUBJECTS:

@@ -26,10 +26,12 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.sample import Sample, draw_batch, solved_at
 from nlmevae.likelihood.importance import mixture
 from nlmevae.likelihood.proposal import safe_cholesky
+from nlmevae.threads import each, parts
 
 REPLICATES = 8  # independent random shifts of the lattice
 STEP = 0.02  # of central differences, in standard errors of the complete data
 LONGEST_STEP = 0.02  # in any coordinate
+NUMBERS, FEWEST = 25_000_000, 256  # in memory at a time, of so many subjects at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,10 @@ class Posteriors:
     mean: np.ndarray
     cov: np.ndarray
 
+    def of_subjects(self, subjects: np.ndarray) -> Posteriors:
+        """Of some subjects (n,)."""
+        return Posteriors(mode=self.mode[subjects], mean=self.mean[subjects], cov=self.cov[subjects])
+
     def of_latents(self, kept: np.ndarray) -> Posteriors:
         """Of some latents (d,) bool."""
         return Posteriors(mode=self.mode[:, kept], mean=self.mean[:, kept], cov=self.cov[:, kept][:, :, kept])
@@ -76,10 +82,48 @@ def information_at(
     Not finite where the likelihood of a subject could not be computed. Subjects without observations have none.
     """
     coordinates, problem = Coordinates.of(problem), without_bounds(problem)
+    size = max(n_draws // REPLICATES, 8) if problem.n_latents else 1
+    at_once = max(FEWEST, int(NUMBERS / (REPLICATES * size * problem.numbers_per_draw)))
+    some = parts(problem.n_subjects, at_once)
+    if len(some) < 2:
+        return _of_part(problem, coordinates, population, posteriors, size, rng, None, report)
+    seeds = rng.integers(2**63, size=(len(some), 4))
+    first: list[Information] = []
+
+    def of(k: int) -> Information:
+        subjects = np.arange(some[k].start, some[k].stop)
+        own = np.random.default_rng(seeds[k].tolist())
+        # the first part's information, as if all had it: it only sets the steps
+        scale = first[0].complete * (problem.n_subjects / len(first[0].scores)) if first else None
+        known = posteriors.of_subjects(subjects)
+        return _of_part(problem.part(subjects), coordinates, population, known, size, own, scale)
+
+    first.append(of(0))
+    found = [first[0], *each(of, range(1, len(some)))]
+    return Information(
+        coordinates=coordinates,
+        observed=np.sum([f.observed for f in found], axis=0),
+        product=np.sum([f.product for f in found], axis=0),
+        complete=np.sum([f.complete for f in found], axis=0),
+        scores=np.concatenate([f.scores for f in found]),
+    )
+
+
+def _of_part(
+    problem: Problem,
+    coordinates: Coordinates,
+    population: Population,
+    posteriors: Posteriors,
+    size: int,
+    rng: np.random.Generator,
+    scale: np.ndarray | None,
+    report: Callable[[float], None] | None = None,
+) -> Information:
+    """Of the subjects of `problem`, from replicates of `size` draws. `scale` (p, p): the complete-data information that
+    sets the steps of the differences; None: that of these subjects."""
     joint = problem.joint(population)
     chol = safe_cholesky(posteriors.cov)[0]
     proposal = mixture(joint, posteriors.mode, chol, (posteriors.mean, posteriors.cov))
-    size = max(n_draws // REPLICATES, 8) if problem.n_latents else 1
     samples = [
         Sample.of(problem, coordinates, draw_batch(problem, joint, posteriors.mode, proposal, size, rng))
         for _ in range(REPLICATES if problem.n_latents else 1)
@@ -88,9 +132,9 @@ def information_at(
     complete = np.mean([curvature(s, population, s.weigh(population)).complete for s in samples], axis=0)
     scores = _pooled_scores(samples, population)[:, seen]
     observed = np.empty((len(scores), *complete.shape))
-    for j, step in enumerate(_steps(complete)):
+    for j, step in enumerate(_steps(complete if scale is None else scale)):
         if report is not None:
-            report(j / len(scores))
+            report(j / len(complete))
         up, down = (_pooled_scores(samples, _moved(problem, coordinates, population, j, s)) for s in (step, -step))
         observed[:, :, j] = -(up - down)[:, seen].sum(axis=1) / (2 * step)
     return Information(

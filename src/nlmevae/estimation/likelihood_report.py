@@ -19,6 +19,7 @@ from nlmevae.estimation.settings import FitSettings, method_names
 from nlmevae.ir import Model
 from nlmevae.results.likelihood_names import EXACT
 from nlmevae.results.likelihood_result import LikelihoodResult, SubjectLikelihood
+from nlmevae.threads import shared_by
 
 APART, NOTICED = 5, 0.01  # standard errors, and -2LL beyond them, at which two exact values of a subject disagree
 
@@ -44,7 +45,7 @@ def likelihood_report(
         ModelError: the model cannot be executed.
         SettingsError: there is no such method, or it cannot be used with this model.
     """
-    wanted = method_names(methods)
+    wanted, settings = method_names(methods), settings.on(table)
     form = latent_form(model, table)
     decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
     try:
@@ -56,9 +57,10 @@ def likelihood_report(
         rng = np.random.default_rng([settings.seed, 2])
         if report is not None:
             report("modes", 0.0)
-        here = at_estimates(problem, problem.initial, n_starts=settings.n_starts, rng=rng)
-        n_draws = final_draws(problem.n_subjects, settings.final_draws)
-        values = likelihoods_at(here, possible, n_draws=n_draws, rng=rng, report=report)
+        with shared_by(settings.threads):
+            here = at_estimates(problem, problem.initial, n_starts=settings.n_starts, rng=rng)
+            n_draws = final_draws(problem.n_subjects, settings.final_draws)
+            values = likelihoods_at(here, possible, n_draws=n_draws, rng=rng, report=report)
     finally:
         decoder.close()
     left_out = [why_not(m, problem.n_latents, censored=censored) for m in wanted if m not in possible]

@@ -79,6 +79,17 @@ class MeanModel:
             _free_columns=columns,
         )
 
+    def of_subjects(self, subjects: np.ndarray) -> MeanModel:
+        """mu of some of the subjects (n,)."""
+        linear = self._linear
+        return replace(
+            self,
+            n_subjects=len(subjects),
+            _covariates=tuple(c[subjects] for c in self._covariates),
+            _linear=None if linear is None else linear.of_subjects(subjects),
+            effects=None if self.effects is None else self.effects.subset(subjects),
+        )
+
     @property
     def n_base(self) -> int:
         """Number of the model's own THETAs among `indices`."""
@@ -164,6 +175,9 @@ class _LinearMean:
         if not (np.isfinite(origin).all() and np.isfinite(design).all() and np.isfinite(start).all()):
             return None
         return cls(origin=origin, design=design, start=start)
+
+    def of_subjects(self, subjects: np.ndarray) -> _LinearMean:
+        return replace(self, origin=self.origin[subjects], design=np.ascontiguousarray(self.design[subjects]))
 
     def mean(self, u: np.ndarray) -> np.ndarray:
         return self.origin + self.design @ (u - self.start)

@@ -34,6 +34,7 @@ from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.selector import SearchState, Selector, collapsed_latents, reduced
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.stages import Stage
+from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
 from nlmevae.estimation.uncertainty import variance_errors
 from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
@@ -54,6 +55,11 @@ RIDGE_ITERATIONS, RIDGE_NEWTON, RIDGE_GAIN, RIDGE_PATIENCE = 18, 12, 0.1, 2
 CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a variance collapsed
 SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale, and the relative error of its
 # variance, that may have collapsed on a ridge
+#: Numbers of a sample that are in memory (8 bytes each); with more subjects they get fewer draws, but not fewer than so
+#: many. The noise of an estimate in units of its standard error depends on the draws per subject, not on the subjects.
+LARGEST_SAMPLE, FEWEST_DRAWS = 4.5e8, 32
+#: From so many subjects on, one of `SOME` of them iterates alone at first.
+MANY_SUBJECTS, SOME = 20_000, 10
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 #: Of a run between two iterations; what is missing is made from the settings or from these.
 _KEPT = (
@@ -164,6 +170,8 @@ class _Run:
     selector: Selector | None
     coordinates: Coordinates = field(init=False)
     scale: np.ndarray = field(init=False)
+    most_draws: int = field(init=False)
+    usual_draws: int = field(init=False)
     n_draws: int = field(init=False)
     starts: list[np.ndarray] = field(init=False, default_factory=list)
     known: Modes | None = field(init=False, default=None)
@@ -184,7 +192,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.coordinates = Coordinates.of(self.problem)
-        self.n_draws = self.settings.n_draws
+        most = int(LARGEST_SAMPLE / (max(self.problem.n_subjects, 1) * self.problem.numbers_per_draw))
+        self.most_draws = max(FEWEST_DRAWS, most // 8 * 8)
+        self.usual_draws = min(self.settings.n_draws, self.most_draws)
+        self.n_draws = self.usual_draws
         self.scale = latent_scale(self.problem)
         self.starts = [] if self.posterior is None else [self.posterior.mean]
 
@@ -225,6 +236,20 @@ class _Run:
         self._move(self.problem.with_support_of(best.problem), best.population)
         self.starts, self.known = ([], None) if some is not None else (list(best.starts), best.known)
         self.approached = _Approached(None)
+        if self.selector is None and self.problem.n_subjects >= MANY_SUBJECTS:
+            self._go_ahead_with_some()
+
+    def _go_ahead_with_some(self) -> None:
+        """A part of very many subjects goes most of the way, at that part of the cost of every iteration."""
+        subjects = spread_subjects(self.problem.table, self.problem.n_subjects // SOME)
+        part = self.problem.part(subjects)
+        run = _Run(part, self.population, None, self.settings, self.rng, None, (), None)
+        for _ in range(self.settings.max_outer):
+            run._outer_iteration()
+            if run.gain < POOL_BELOW:
+                break
+        self._move(self.problem, run.population)
+        self._record("start", run.minus_two_ll, {"subjects": float(len(subjects))})
 
     def _try_alternative(self, other: Population) -> None:
         """On the support found: alternatives differ in the typical values."""
@@ -263,9 +288,8 @@ class _Run:
         is asked after an iteration of small gain."""
         testing = self.gain < self._threshold(self.noise)
         if testing:
-            self.n_draws = max(self.n_draws, TEST_DRAWS * self.settings.n_draws)
-        sample = self._sample(self.n_draws if self.problem.n_latents else 1)
-        before = sample.weigh(self.population)
+            self.n_draws = min(max(self.n_draws, TEST_DRAWS * self.usual_draws), self.most_draws)
+        sample, before = self._sample(self.n_draws if self.problem.n_latents else 1)
         self._check_weights(before)
         if self.selector is not None and not self.search.exact:
             sample, before = self._select(sample, before)
@@ -274,7 +298,7 @@ class _Run:
         self._check(population)
         self._accept(sample, population, before, after)
         if self.gain < self.noise > LARGEST_NOISE:
-            self.n_draws = min(2 * self.n_draws, TEST_DRAWS * self.settings.n_draws)
+            self.n_draws = min(2 * self.n_draws, TEST_DRAWS * self.usual_draws, self.most_draws)
         return converged
 
     def _accept(self, sample: Sample, population: Population, before: Weighted, after: Weighted) -> None:
@@ -298,8 +322,7 @@ class _Run:
         while ridge.batches and ridge.n_iterations < RIDGE_ITERATIONS:
             self._reached()
             self.pool, self.search.sample = Pool(), None
-            sample = self._sample(self._ridge_draws(ridge.batches[0]))
-            before = sample.weigh(self.population)
+            sample, before = self._sample(self._ridge_draws(ridge.batches[0]))
             self._check_weights(before)
             population, after = improve(sample, self.population, before, newton_steps=RIDGE_NEWTON, bold=True)
             self._check(population)
@@ -310,7 +333,7 @@ class _Run:
 
     def _ridge_draws(self, batches: int) -> int:
         """Per subject, in units of an ordinary iteration's."""
-        n = self.settings.n_draws
+        n = self.usual_draws
         return max(n, min(batches * n, RIDGE_MEMORY // self.problem.n_subjects))
 
     def _select(self, sample: Sample, weighted: Weighted) -> tuple[Sample, Weighted]:
@@ -475,8 +498,12 @@ class _Run:
         starts = [np.where(np.isfinite(s), s, joint.mean) for s in self.starts or [joint.mean]]
         return search_modes(joint, starts, scale=self.scale, **options)
 
-    def _sample(self, n_draws: int) -> Sample:
-        """Fresh draws at the current population, pooled with recent ones near the optimum."""
+    def _sample(self, n_draws: int) -> tuple[Sample, Weighted]:
+        """Fresh draws at the current population, pooled with recent ones near the optimum; and their weights."""
+        self.near = self.near or self.gain < max(POOL_BELOW, 2 * self.noise)
+        keep = self._kept(n_draws) if self.near else 0
+        if not keep:  # two samples are not in memory at once
+            self.pool, self.search.sample = Pool(), None
         joint = self.problem.joint(self.population)
         if self.problem.n_latents:
             fresh = prior_candidates(joint, [], self.settings.n_starts, self.rng)
@@ -487,14 +514,19 @@ class _Run:
         bimodal = (second.mean != modes.mean).any()
         proposal = mixture(joint, mode, modes.chol, self.moments, (second.mean, second.chol) if bimodal else None)
         batch = draw_batch(self.problem, joint, mode, proposal, n_draws, self.rng)
-        self.near = self.near or self.gain < max(POOL_BELOW, 2 * self.noise)
-        keep = min(self.settings.pool, LARGEST_POOL * self.settings.pool * self.settings.n_draws // n_draws) - 1
-        self.pool = self.pool.add(batch, keep=keep if self.near else 0)
+        self.pool = self.pool.add(batch, keep=keep)
         sample = Sample.of(self.problem, self.coordinates, self.pool.merged())
-        self.starts = [_better_starts(sample, self.population, modes), modes.mean]
+        weighted = sample.weigh(self.population)
+        self.starts = [_better_starts(sample, weighted, modes), modes.mean]
         if bimodal:
             self.starts.append(second.mean)
-        return sample
+        return sample, weighted
+
+    def _kept(self, n_draws: int) -> int:
+        """Earlier batches that stay in the pool when one of `n_draws` comes."""
+        pool = self.settings.pool
+        usual, largest = LARGEST_POOL * pool * self.usual_draws, self.most_draws // 2  # in memory twice while it grows
+        return max(min(pool, usual // n_draws, largest // n_draws) - 1, 0)
 
     def _check_weights(self, weighted: Weighted) -> None:
         lost = np.flatnonzero(~np.isfinite(weighted.minus_two_ll))
@@ -525,10 +557,9 @@ class _Run:
             self.progress(ProgressEvent.of(row))
 
 
-def _better_starts(sample: Sample, population: Population, modes: Modes) -> np.ndarray:
+def _better_starts(sample: Sample, weighted: Weighted, modes: Modes) -> np.ndarray:
     """Modes, replaced by the best draw of a subject where that has the higher joint density."""
-    weighted = sample.weigh(population)
-    best = weighted.log_joint.argmax(axis=0)
+    best = weighted.best
     subject = np.arange(len(best))
     better = ~modes.ok | (weighted.log_joint[best, subject] > modes.log_joint + 1e-6)
     return np.where(better[:, None], sample.batch.draws.z[best, subject], modes.mean)

@@ -19,7 +19,10 @@ from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
 from nlmevae.estimation.subset import decoder_of, restricted
 from nlmevae.ir import Model
+from nlmevae.likelihood.importance import SubjectView
 from nlmevae.likelihood.joint import JointDensity
+
+BESIDE = 6  # numbers per draw of a subject besides z and predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,22 @@ class Problem:
         model = self.model if self.effects is None else without_effects(self.model, self.effects)
         part = make_problem(model, self.form, table, decoder_of(self.decoder, table))
         return part if self.effects is None else part.searching(self.effects.subset(subjects)).on_support(self.support)
+
+    def part(self, subjects: np.ndarray) -> Problem:
+        """The problem on some of the subjects, with a view of the same decoder."""
+        return replace(
+            self,
+            table=restricted(self.table, subjects),
+            decoder=SubjectView(self.decoder, subjects),
+            mean=self.mean.of_subjects(subjects),
+            informed=self.informed[subjects],
+        )
+
+    @property
+    def numbers_per_draw(self) -> float:
+        """In memory per subject on average: z, predictions and their derivatives, densities and weights."""
+        per_prediction = 1 + int(self.structural_free.sum())
+        return self.n_latents + per_prediction * self.table.n_obs_total / max(self.n_subjects, 1) + BESIDE
 
     def restricted(self, population: Population) -> Population:
         """The population with the coefficients of effects outside the support at 0."""

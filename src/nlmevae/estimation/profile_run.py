@@ -48,7 +48,7 @@ def profile_model(
     progress: Callable[[ProfileEvent], None] | None = None,
 ) -> ProfileResult:
     """Profiles of the parameters `names` around the estimates of `fitted`. Ctrl-C keeps those that are finished."""
-    form = latent_form(model, table)
+    form, settings = latent_form(model, table), settings.on(table)
     decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
     finished: list[ParameterProfile] = []
     message = "" if fitted.status.completed else f"The fit did not converge: {fitted.message or fitted.status.sentence}"

@@ -17,6 +17,7 @@ ROUNDS = 4  # of corrected modes and more draws
 HIGHER = 0.5  # log density by which a draw refutes a mode
 LARGEST_ERROR = 0.02  # Monte-Carlo error of a mean or standard deviation, in standard deviations
 MORE_DRAWS, MOST_DRAWS = 4, 16  # times the draws, per round and in all
+MOST_AGAIN = 10_000_000  # draws of one round: of very many subjects, those known least well are drawn anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def refined_posterior(
     for _ in range(ROUNDS if here.joint.n_latents else 0):
         refuted = importance.best_log_joint > np.where(here.modes.ok, here.modes.log_joint, -np.inf) + HIGHER
         rough = observed & ~(importance.moment_error <= LARGEST_ERROR) & (draws < MOST_DRAWS * n_draws)
+        rough &= _roughest(np.where(rough, importance.moment_error, 0.0), MOST_AGAIN // (MORE_DRAWS * draws))
         again = np.flatnonzero(refuted | rough)
         if not len(again):
             break
@@ -61,6 +63,13 @@ def refined_posterior(
         draws *= MORE_DRAWS if rough.any() and draws < MOST_DRAWS * n_draws else 1
         importance = importance.replaced(again, _sample(here, again, draws, rng, report))
     return RefinedPosterior(here=here, importance=importance)
+
+
+def _roughest(error: np.ndarray, n: int) -> np.ndarray:
+    """(N,) bool: the `n` subjects with the largest errors (N,)."""
+    chosen = np.zeros(len(error), dtype=bool)
+    chosen[np.argsort(-error, kind="stable")[:n]] = True
+    return chosen
 
 
 def _sample(

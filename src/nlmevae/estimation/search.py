@@ -26,6 +26,7 @@ from nlmevae.estimation.stages import Clock, Stages
 from nlmevae.estimation.trace import Progress
 from nlmevae.ir import Candidate, Model, free_elements
 from nlmevae.results.fit_result import FitResult, TraceRow
+from nlmevae.threads import shared_by
 
 #: Largest difference of the mean of z between the search and the written model: rounding of constants.
 SAME_MEAN = 1e-8
@@ -91,7 +92,7 @@ def search_effects(
     Raises:
         ModelError: the model cannot be executed. UnsupportedError: it has no random effects.
     """
-    stages = stages or Stages()
+    stages, settings = stages or Stages(), settings.on(table)
     form = latent_form(model, table)
     decoders = Decoders.of(form, table, settings)
     try:
@@ -105,7 +106,8 @@ def search_effects(
         selector = Selector.of(problem, selection, settings.method)
         stages.clock.lap("setup")
         know(stages, problem=problem, decoders=decoders)
-        estimation = estimate(problem, decoders, settings, progress, stages, selector)
+        with shared_by(settings.threads):
+            estimation = estimate(problem, decoders, settings, progress, stages, selector)
     finally:
         decoders.close()
     return SearchOutcome(
@@ -169,7 +171,8 @@ def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel, progress: P
         know(outcome.stages, selected=problem)
         evaluation = None
         if estimation.status not in ENDED_EARLY:
-            estimation, evaluation = finish(problem, estimation, settings, outcome.stages, progress)
+            with shared_by(settings.threads):
+                estimation, evaluation = finish(problem, estimation, settings, outcome.stages, progress)
         result = assemble_result(problem, selected.dataset, settings, estimation, evaluation, outcome.clock.seconds)
         return with_encoder(result, problem, settings, progress)
     finally:

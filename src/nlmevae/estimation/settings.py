@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from nlmevae.data.events import EventTable
 from nlmevae.errors import SettingsError
 from nlmevae.results.likelihood_names import METHODS, LikelihoodMethod
+from nlmevae.threads import usable_cores
 
 Method = Literal["vae", "vae+polish"]
 Solver = Literal["auto", "native", "highs", "scip", "gurobi"]
 Audit = Literal["", "auto", "highs", "scip", "gurobi"]
 DEFAULT_CRITERION: dict[str, str] = {"vae": "bicc", "vae+polish": "mbic"}
 Covariance = Literal["auto", "none", "observed", "cross-product", "sandwich"]
+#: From here on threads are worth their cost.
+MANY_OBSERVATIONS = 5000
 Backend = Literal["auto", "formula", "closed_form", "compiled", "torchode"]
 
 
@@ -27,7 +31,8 @@ class FitSettings:
             likelihood (Monte-Carlo EM on importance-sampling draws).
         seed: same seed, same numbers, on the same machine.
         backend: decoder; "auto" takes an exact one where the model has one.
-        threads: of the decoder and of torch; small problems are fastest with one.
+        threads: that share the subjects; None: all cores that may be used where there are many observations, else
+            one. Their number changes no digit.
         rtol: relative tolerance of ODE solutions; None: the decoder's default, or the model's if tighter.
 
         hidden: size of the LSTM's hidden state.
@@ -66,7 +71,7 @@ class FitSettings:
     method: Method = "vae+polish"
     seed: int = 1
     backend: Backend = "auto"
-    threads: int = 1
+    threads: int | None = None
     rtol: float | None = None
 
     hidden: int | None = None
@@ -118,6 +123,12 @@ class FitSettings:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for result files."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def on(self, table: EventTable) -> FitSettings:
+        """With the number of threads for these data: as asked; by default one where sharing would gain little."""
+        if self.threads is not None:
+            return self
+        return replace(self, threads=usable_cores() if table.n_obs_total >= MANY_OBSERVATIONS else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 #: A view is written as part of the array it looks at, unless that is so many times larger.
+MOST_BYTES = 1 << 29  # of a snapshot: the draws of very many subjects are not kept
 LARGEST_BASE = 16
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), Enum, np.generic, type)
 #: Outside nlmevae, what a snapshot may name.
@@ -85,8 +86,9 @@ def dump(value: object, given: Given) -> bytes:
 
     Raises:
         PickleError, TypeError, AttributeError: it holds something that is neither a value nor given.
+        TooLarge: it has more than MOST_BYTES.
     """
-    stream = io.BytesIO()
+    stream = _Stream()
     _Pickler(stream, given).dump(value)
     return stream.getvalue()
 
@@ -103,6 +105,19 @@ def load(data: bytes, given: Given) -> Any:
         raise
     except Exception as error:  # damaged bytes fail in many ways
         raise SnapshotError(f"{type(error).__name__}: {error}") from error
+
+
+class TooLarge(Exception):  # noqa: N818  (no error: such a state is not kept)
+    """More bytes than a snapshot may have."""
+
+
+class _Stream(io.BytesIO):
+    """Memory for one snapshot, which holds everything twice for a moment."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + memoryview(data).nbytes > MOST_BYTES:
+            raise TooLarge
+        return super().write(data)
 
 
 class _Pickler(pickle.Pickler):

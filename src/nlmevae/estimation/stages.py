@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pickle import PickleError
 from typing import Any, TypeVar
 
-from nlmevae.estimation.snapshot import Given, dump, load
+from nlmevae.estimation.snapshot import Given, TooLarge, dump, load
 from nlmevae.results.checkpoint import Checkpoint
 
 T = TypeVar("T")
@@ -121,6 +121,8 @@ class Stages:
     def _written(self, value: Any, take: Callable[[bytes], None]) -> bool:
         try:
             take(self._dump(value))
+        except TooLarge:  # a later run begins this stage anew, and ends with the same numbers
+            return False
         except (PickleError, TypeError, AttributeError, RecursionError) as error:  # a defect, but no reason to end
             self.failure, self._keep = f"{type(error).__name__}: {error}", None
         return self._keep is not None

@@ -9,6 +9,7 @@ import numpy as np
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
+from nlmevae.likelihood.importance import observation_index
 
 _OF_EVENTS = ("ev_time", "ev_kind", "ev_cmt", "ev_amt", "ev_rate", "ev_ii", "ev_order")
 _OF_OBSERVATIONS = ("ob_time", "ob_value", "ob_cmt", "ob_row", "ob_order", "ob_data")
@@ -31,7 +32,7 @@ def restricted(table: EventTable, subjects: np.ndarray) -> EventTable:
     for names, pointer in ((_OF_EVENTS, "ev_ptr"), (_OF_OBSERVATIONS, "ob_ptr"), (_OF_COVARIATES, "cov_ptr")):
         ptr = getattr(table, pointer)
         counts = np.diff(ptr)[subjects]
-        rows = np.concatenate([np.arange(ptr[i], ptr[i + 1]) for i in subjects] or [np.zeros(0, dtype=int)]).astype(int)
+        rows = observation_index(ptr, np.asarray(subjects, dtype=int))
         changes[pointer] = np.concatenate([[0], np.cumsum(counts)]).astype(ptr.dtype)
         changes |= {name: np.ascontiguousarray(getattr(table, name)[rows]) for name in names}
         if pointer == "ob_ptr":

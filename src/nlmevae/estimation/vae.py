@@ -69,7 +69,7 @@ def run_vae(
     """Train from the initial estimates, or from the state of `stage`. Never raises for numerical reasons or on
     Ctrl-C."""
     schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=problem.n_subjects)
-    with torch_threads(settings.threads):
+    with torch_threads(1):  # sums over several threads would depend on their number
         run = _Run.start(problem, schedule, settings.seed, progress, selector)
         run.resume(stage)
         status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence

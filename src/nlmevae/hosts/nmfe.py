@@ -124,7 +124,7 @@ def _executed(
         started(prepared)
     result = run_fit(prepared, settings, files=files, progress=progress)
     files.finish(result)
-    written = write_tables(prepared, result, tables, threads=settings.threads)
+    written = write_tables(prepared, result, tables, threads=settings.on(prepared.table).threads)
     warnings = (*report_notes(prepared, result), *written.warnings)
     cpu = time.process_time() - begin.cpu
     write_atomically(files.folder.folder / f"{files.folder.stem}.cpu", f"{cpu:14.3f}\n")

@@ -8,6 +8,7 @@ without solving the model again, as long as z is what the solver reads.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -19,12 +20,17 @@ from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.pareto import RELIABLE, pareto_khat
 from nlmevae.likelihood.posterior_draws import PosteriorDraws, SubjectDraws
 from nlmevae.likelihood.proposal import Mixture, safe_cholesky
+from nlmevae.threads import each, parts
 
 SPREAD = 1.3  # of a part around a mode, in standard deviations of Laplace's approximation
 PRIOR_SHARE = 1 / 8  # eighths: a part's draws are then whole runs of the lattice
 #: Draws of a repetition, in units of those asked for. Measured on warfarin, whose lag time makes 8 to 13 subjects
 #: unreliable: the spread of -2LL between seeds is .41 with one, .11 with two, and no smaller with more draws in them.
 REPEATS = (4, 4)
+#: Subjects are drawn some at a time if there are many, so that memory does not limit their number: numbers in memory at
+#: a time, per draw of a subject besides its random effects, and fewest subjects.
+_NUMBERS, _BESIDE, _FEWEST = 50_000_000, 12, 128
+_SUBJECTS = 512  # whose draws one thread takes at a time
 REPLICATES = 8  # independent random shifts: the spread between them is the error of the lattice rule
 
 
@@ -52,17 +58,29 @@ class Draws:
 class Weighted:
     """Draws seen under one joint density.
 
-    log_joint (K, N) log p(y_i, z_ik); weight (K, N) sums to 1 over K; minus_two_ll (N,);
-    variance (N,) of minus_two_ll as if draws were independent (conservative for lattice draws);
+    log_joint (K, N) log p(y_i, z_ik); log_q (K, N) the draws' log density; weight (K, N) sums to 1 over K;
+    minus_two_ll (N,); variance (N,) of minus_two_ll as if draws were independent (conservative for lattice draws);
     ess (N,) effective share of the draws in (0, 1].
     """
 
     log_joint: np.ndarray
-    log_weight: np.ndarray
+    log_q: np.ndarray
     weight: np.ndarray
     minus_two_ll: np.ndarray
     variance: np.ndarray
     ess: np.ndarray
+
+    @property
+    def log_weight(self) -> np.ndarray:
+        """(K, N), not normalised."""
+        return log_weight(self.log_joint, self.log_q)
+
+    @property
+    def best(self) -> np.ndarray:
+        """(N,) the draw with the highest joint density."""
+        best = np.zeros(self.log_joint.shape[1], dtype=np.int64)
+        kernels.best_draws(self.log_joint, best)
+        return best
 
     @property
     def total(self) -> float:
@@ -74,7 +92,9 @@ class Weighted:
 
     def khat(self) -> np.ndarray:
         """(N,) Pareto tail index."""
-        return pareto_khat(self.log_weight)
+        columns = parts(self.log_joint.shape[1], _SUBJECTS)
+        found = each(lambda p: pareto_khat(log_weight(self.log_joint[:, p], self.log_q[:, p])), columns)
+        return np.concatenate(found) if found else np.empty(0)
 
 
 def draw(joint: JointDensity, proposal: Mixture, n_draws: int, rng: np.random.Generator) -> Draws:
@@ -90,18 +110,26 @@ def weigh(joint: JointDensity, draws: Draws) -> Weighted:
 
 def weights_of(log_joint: np.ndarray, log_q: np.ndarray) -> Weighted:
     """Self-normalised weights, likelihood and diagnostics from log p(y, z) and log q(z), both (K, N)."""
-    log_weight = np.where(np.isfinite(log_joint), log_joint - log_q, -np.inf)
-    n_draws = len(log_weight)
-    top = log_weight.max(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        raw = np.exp(log_weight - top)
-        total = raw.sum(axis=0)
-        weight = raw / total
-        squares = (weight**2).sum(axis=0)
-        minus_two_ll = -2.0 * (top + np.log(total / n_draws))
+    n_draws, n_subjects = log_joint.shape
+    weight = np.empty_like(log_joint)
+    top, squares, minus_two_ll = np.empty((3, n_subjects))
+
+    def weigh(part: slice) -> None:
+        own = log_weight(log_joint[:, part], log_q[:, part])
+        top[part] = own.max(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            own -= top[part]
+            raw = np.exp(own, out=own)
+            total = raw.sum(axis=0)
+            raw /= total
+            weight[:, part] = raw
+            squares[part] = (raw**2).sum(axis=0)
+            minus_two_ll[part] = -2.0 * (top[part] + np.log(total / n_draws))
+
+    each(weigh, parts(n_subjects, _SUBJECTS))
     return Weighted(
         log_joint=log_joint,
-        log_weight=log_weight,
+        log_q=log_q,
         weight=weight,
         minus_two_ll=np.where(np.isfinite(top), minus_two_ll, np.inf),
         variance=4.0 * np.maximum(squares - 1.0 / n_draws, 0.0) * n_draws / max(n_draws - 1, 1),
@@ -109,11 +137,21 @@ def weights_of(log_joint: np.ndarray, log_q: np.ndarray) -> Weighted:
     )
 
 
+def log_weight(log_joint: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    """(K, N), -inf where the joint density is not finite."""
+    return np.where(np.isfinite(log_joint), log_joint - log_q, -np.inf)
+
+
 def weighted_moments(z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (N, d) and covariance (N, d, d) of z (K, N, d) under weights (K, N)."""
     _, n_subjects, d = z.shape
     mean, cov = np.zeros((n_subjects, d)), np.zeros((n_subjects, d, d))
-    kernels.moments(z, weight, mean, cov)
+
+    def add(part: slice) -> None:
+        own, share = np.ascontiguousarray(z[:, part]), np.ascontiguousarray(weight[:, part])
+        kernels.moments(own, share, mean[part], cov[part])
+
+    each(add, parts(n_subjects, _SUBJECTS))
     return mean, cov
 
 
@@ -136,14 +174,15 @@ def mixture(
     if second is not None:
         modes.append(_usable(second[0], SPREAD * second[1], joint.mean, prior))
     shares = (1.0 - PRIOR_SHARE, 0.0) if moments is None else (0.5, 0.5 - PRIOR_SHARE)
-    parts = [*modes, (joint.mean, prior)]
+    components = [*modes, (joint.mean, prior)]
     if moments is not None:
         factor, positive = safe_cholesky(moments[1])
-        parts.insert(len(modes), _usable(np.where(positive[:, None], moments[0], np.nan), factor, joint.mean, prior))
+        centre = np.where(positive[:, None], moments[0], np.nan)
+        components.insert(len(modes), _usable(centre, factor, joint.mean, prior))
     return Mixture(
         share=np.array([shares[0] / len(modes)] * len(modes) + [shares[1]] * (moments is not None) + [PRIOR_SHARE]),
-        loc=np.stack([loc for loc, _ in parts]),
-        chol=np.stack([scale for _, scale in parts]),
+        loc=np.stack([loc for loc, _ in components]),
+        chol=np.stack([scale for _, scale in components]),
     )
 
 
@@ -185,6 +224,20 @@ class ImportanceLikelihood:
     def mc_se(self) -> float:
         return float(np.sqrt(self.variance.sum()))
 
+    @staticmethod
+    def joined(found: Sequence[ImportanceLikelihood], first: Sequence[int]) -> ImportanceLikelihood:
+        """Of all subjects, from those of neighbours, the first of whom has number first[k]."""
+        names = [field.name for field in fields(ImportanceLikelihood) if field.name != "draws"]
+        draws = PosteriorDraws(
+            n_subjects=sum(f.draws.n_subjects for f in found),
+            parts=tuple(
+                replace(part, subjects=part.subjects + start)
+                for f, start in zip(found, first, strict=True)
+                for part in f.draws.parts
+            ),
+        )
+        return ImportanceLikelihood(**{n: np.concatenate([getattr(f, n) for f in found]) for n in names}, draws=draws)
+
     def replaced(self, subjects: np.ndarray, other: ImportanceLikelihood) -> ImportanceLikelihood:
         """With the results of `subjects` (n,) from `other`, which has them alone."""
         changes = {}
@@ -216,14 +269,17 @@ def importance_likelihood(
     the share of the first draws that are done.
     """
     modes = [(mode, chol)] if second is None else [(mode, chol), second]
+    some = parts(joint.n_subjects, max(_FEWEST, _NUMBERS // (n_draws * (joint.n_latents + _BESIDE))))
+    if len(some) > 1:
+        return _in_parts(joint, modes, some, n_draws, rng, report)
     result = _sample(joint, modes, n_draws, rng, report)
     for factor in REPEATS:
         poor = np.flatnonzero(result.khat > RELIABLE)
         if not len(poor):
             break
         found = result.mean[poor], safe_cholesky(result.cov[poor])[0]
-        parts = [found, *((z[poor], scale[poor]) for z, scale in modes[1:])]
-        again = _sample(restrict(joint, poor), parts, factor * n_draws, rng)
+        centres = [found, *((z[poor], scale[poor]) for z, scale in modes[1:])]
+        again = _sample(restrict(joint, poor), centres, factor * n_draws, rng)
         result = result.replaced(poor, again)
     empty = np.diff(joint.decoder.table.ob_ptr) == 0
     return replace(
@@ -233,6 +289,36 @@ def importance_likelihood(
         mean=np.where(empty[:, None], joint.mean, result.mean),
         cov=np.where(empty[:, None, None], joint.omega, result.cov),
     )
+
+
+def _in_parts(
+    joint: JointDensity,
+    modes: list[tuple[np.ndarray, np.ndarray]],
+    some: list[slice],
+    n_draws: int,
+    rng: np.random.Generator,
+    report: Callable[[float], None] | None,
+) -> ImportanceLikelihood:
+    """`importance_likelihood`, some subjects at a time: each part has random numbers of its own."""
+    seeds = rng.integers(2**63, size=(len(some), 4))
+    done, asking = np.zeros(len(some), dtype=bool), threading.current_thread()
+
+    def likelihood(k: int) -> ImportanceLikelihood:
+        subjects = np.arange(some[k].start, some[k].stop)
+        here = [(z[subjects], scale[subjects]) for z, scale in modes]
+        found = importance_likelihood(
+            restrict(joint, subjects),
+            *here[0],
+            second=here[1] if len(here) > 1 else None,
+            n_draws=n_draws,
+            rng=np.random.default_rng(seeds[k].tolist()),
+        )
+        done[k] = True
+        if report is not None and threading.current_thread() is asking:
+            report(done.mean())
+        return found
+
+    return ImportanceLikelihood.joined(each(likelihood, range(len(some))), [part.start for part in some])
 
 
 def _sample(
@@ -245,34 +331,34 @@ def _sample(
     moments = _pilot_moments(joint, modes, max(n_draws // 16, 64), rng)
     proposal = _around(joint, modes, moments)
     size = max(n_draws // REPLICATES, 32)
-    z, log_weight, log_joint = [], [], []
+    z, log_weights, log_joints = [], [], []
     for k in range(REPLICATES):
         if report is not None:
             report(k / REPLICATES)
         batch = draw(joint, proposal, size, rng)
         weighted = weigh(joint, batch)
-        log_weight.append(weighted.log_weight)
-        log_joint.append(weighted.log_joint)
+        log_weights.append(weighted.log_weight)
+        log_joints.append(weighted.log_joint)
         z.append(batch.z)
-    log_weights = np.concatenate(log_weight)
-    pooled = weights_of(log_weights, np.zeros_like(log_weights))
+    together = np.concatenate(log_weights)
+    pooled = weights_of(together, np.zeros_like(together))
     drawn = np.concatenate(z)
     mean, cov = weighted_moments(drawn, pooled.weight)
     everyone = np.arange(joint.n_subjects)
-    log_joints = np.concatenate(log_joint)
-    best = log_joints.argmax(axis=0)
+    joint_density, best = np.concatenate(log_joints), np.zeros(joint.n_subjects, dtype=np.int64)
+    kernels.best_draws(joint_density, best)
     share = pooled.weight.reshape(REPLICATES, size, -1).sum(axis=1) * REPLICATES
     return ImportanceLikelihood(
         minus_two_ll=pooled.minus_two_ll,
         variance=4.0 * share.var(axis=0, ddof=1) / REPLICATES,
         ess=pooled.ess,
-        khat=pareto_khat(log_weights),
+        khat=pareto_khat(together),
         n_draws=np.full(joint.n_subjects, REPLICATES * size),
         mean=mean,
         cov=cov,
         moment_error=_moment_error(z, pooled.weight, mean, cov),
         best=drawn[best, everyone],
-        best_log_joint=log_joints[best, everyone],
+        best_log_joint=joint_density[best, everyone],
         draws=PosteriorDraws(
             n_subjects=joint.n_subjects,
             parts=(SubjectDraws(subjects=everyone, z=drawn, weight=pooled.weight),),
@@ -323,9 +409,13 @@ def restrict(joint: JointDensity, subjects: np.ndarray) -> JointDensity:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The one column of an event table that densities read."""
+    """The columns of an event table that densities read."""
 
     ob_ptr: np.ndarray
+
+    @property
+    def ob_subject(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.ob_ptr) - 1), np.diff(self.ob_ptr))
 
 
 class SubjectView(Decoder):

@@ -9,10 +9,14 @@ from scipy.special import ndtr, ndtri
 
 from nlmevae.decoder.base import Decoder
 from nlmevae.decoder.residual import ResidualModel
-from nlmevae.decoder.residual_kernels import Observed
+from nlmevae.decoder.residual_kernels import ErrorNumbers, Observed
 from nlmevae.likelihood import kernels
+from nlmevae.threads import each, parts
 
 NOTHING = np.zeros((0, 0, 0, 0))
+#: Draws of one subject whose density one thread computes at a time; predictions that are made at a time, so that what
+#: a decoder needs besides them stays small.
+_SHARED, _PREDICTED = 32_768, 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +88,14 @@ class JointDensity:
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Predictions (..., M) for z (..., N, d); NaN where the decoder failed."""
-        solution = self.decoder.predict(self.inputs(z), self.rows(z))
-        return solution.prediction.reshape(*z.shape[:-2], len(self.y))
+        if z.ndim == 2:
+            return self.decoder.predict(self.inputs(z)).prediction
+        draws = z.reshape(_n_rows(z) // max(self.n_subjects, 1), *z.shape[-2:])
+        out = np.empty((len(draws), len(self.y)))
+        for part in parts(len(draws), max(1, _PREDICTED // max(self.n_subjects, 1))):
+            some = draws[part]
+            out[part] = self.decoder.predict(self.inputs(some), self.rows(some)).prediction.reshape(len(some), -1)
+        return out.reshape(*z.shape[:-2], len(self.y))
 
     def log_joint(self, z: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """log p(y_i, z): (..., N) for z (..., N, d) and predictions (..., M); -inf where one is not finite."""
@@ -93,10 +103,22 @@ class JointDensity:
         draws = z.reshape(_n_rows(z) // self.n_subjects, *z.shape[-2:])
         out = np.zeros(draws.shape[:2]) + self._constant
         f = np.ascontiguousarray(prediction).reshape(len(draws), len(self.y))
-        for error in self.residual.numbers(self.coefficients):
-            kernels.add_log_likelihood(draws, f, self.observed, self.decoder.table.ob_ptr, error, out)
-        kernels.add_log_prior(draws, np.ascontiguousarray(self.mean), self.whiten, self.log_norm, out)
+        errors, mean, whiten, log_norm = self._errors, np.ascontiguousarray(self.mean), self.whiten, self.log_norm
+        observed, ptr = self.observed, self.decoder.table.ob_ptr
+
+        def add(draw: slice, subject: slice) -> None:
+            there = draws[draw, subject], f[draw], out[draw, subject]
+            bounds = ptr[subject.start : subject.stop + 1]
+            for error in errors:
+                kernels.add_log_likelihood(*there[:2], observed, bounds, error, there[2])
+            kernels.add_log_prior(there[0], mean[subject], whiten, log_norm, there[2])
+
+        each(lambda part: add(*part), _shares(*draws.shape[:2]))
         return out.reshape(z.shape[:-1])
+
+    @property
+    def _errors(self) -> list[ErrorNumbers]:
+        return self.residual.numbers(self.coefficients)
 
     @property
     def _constant(self) -> np.ndarray | float:
@@ -164,9 +186,16 @@ class JointDensity:
         along = np.ascontiguousarray(jacobian).reshape(n_draws, len(self.y), n)
         ptr, held = self.decoder.table.ob_ptr, np.zeros(0) if sd is None else np.ascontiguousarray(sd)
         moves, acts = interaction and sd is None, of_inputs and sd is None
-        for error in self.residual.numbers(self.coefficients):
-            kernels.add_slopes(draws, f, along, self.observed, ptr, error, held, moves, acts, value, score, matrix)
-        kernels.finish_slopes(value, score, matrix)
+        errors, observed = self._errors, self.observed
+
+        def add(draw: slice, subject: slice) -> None:
+            results = value[draw, subject], score[draw, subject], matrix[draw, subject]
+            given = draws[draw, subject], f[draw], along[draw], observed, ptr[subject.start : subject.stop + 1]
+            for error in errors:
+                kernels.add_slopes(*given, error, held, moves, acts, *results)
+            kernels.finish_slopes(*results)
+
+        each(lambda part: add(*part), _shares(n_draws, self.n_subjects))
         return Slopes(
             value=(value + self._constant).reshape(shape),
             score=score.reshape(*shape, n),
@@ -195,6 +224,14 @@ class JointDensity:
             if present.any():
                 total[..., present] = np.add.reduceat(terms, ptr[:-1][present], axis=-1)
         return total
+
+
+def _shares(n_draws: int, n_subjects: int) -> list[tuple[slice, slice]]:
+    """Draws and subjects in parts that are contiguous in arrays (K, N, ...): all subjects of some draws, or some
+    subjects of the only one."""
+    if n_draws == 1:
+        return [(slice(0, 1), subjects) for subjects in parts(n_subjects, _SHARED // 8)]
+    return [(draws, slice(0, n_subjects)) for draws in parts(n_draws, max(1, _SHARED // max(n_subjects, 1)))]
 
 
 def _n_rows(z: np.ndarray) -> int:

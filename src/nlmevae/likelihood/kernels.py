@@ -166,6 +166,18 @@ def moments(z, weight, mean, cov):
 
 
 @njit(nogil=True, cache=True)
+def best_draws(log_joint, best):
+    """best (N,): the first draw with the highest of log_joint (K, N); NaN counts as the highest, as in numpy's argmax;
+    starts as zeros."""
+    n_draws, n_subjects = log_joint.shape
+    for k in range(1, n_draws):
+        for i in range(n_subjects):
+            top = log_joint[best[i], i]
+            if log_joint[k, i] > top or (math.isnan(log_joint[k, i]) and not math.isnan(top)):
+                best[i] = k
+
+
+@njit(nogil=True, cache=True)
 def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
     """out[k, i] = log sum_c exp(log_scale[c, i]) (1 + |whiten_ci (z_ki - loc_ci)|^2 / degrees)^-(half_power / 2).
 
@@ -205,3 +217,30 @@ def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
                 if not total > 1e-290:  # the power may have underflowed: keep its logarithm
                     best = max(best, log_scale[c, i] - top[i] - 0.5 * half_power * math.log1p(distance / degrees))
             out[k, i] = top[i] + (best if total <= 1e-290 else math.log(total))
+
+
+@njit(nogil=True, cache=True)
+def interpolated(values, weight, order, levels, out):
+    """out (Q, n): quantiles at `levels` (Q,) of each row of values (n, K) with weights (n, K), in ascending `order`
+    (n, K); the distribution function is linear between the middles of its steps. A row with weight on a value that is
+    not finite, or whose weights are not, is left as it is."""
+    n_rows, n_draws = values.shape
+    middle = np.empty(n_draws)
+    for i in range(n_rows):
+        total, usable = 0.0, True
+        for k in range(n_draws):
+            w = weight[i, order[i, k]]
+            total += w
+            middle[k] = total - 0.5 * w
+            if w > 0.0 and not math.isfinite(values[i, order[i, k]]):
+                usable = False
+        if not (usable and math.isfinite(middle[n_draws - 1])):
+            continue
+        for q in range(len(levels)):
+            above = np.searchsorted(middle, levels[q], side="right")  # the first middle beyond the level
+            if above == 0 or above == n_draws:
+                out[q, i] = values[i, order[i, min(above, n_draws - 1)]]
+                continue
+            low, high = values[i, order[i, above - 1]], values[i, order[i, above]]
+            slope = (high - low) / (middle[above] - middle[above - 1])
+            out[q, i] = slope * (levels[q] - middle[above - 1]) + low

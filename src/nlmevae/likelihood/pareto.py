@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlmevae.threads import each, parts
+
 RELIABLE = 0.7  # Vehtari et al. section 3: above it the error decreases too slowly with the draws
 NO_TAIL = 2.0  # largest weight over the tail's smallest below which there is no tail to extrapolate
+_COLUMNS = 512  # that one thread takes at a time
 PRIOR_SHAPE, PRIOR_WEIGHT = 0.5, 10  # Vehtari et al. appendix C: weak prior on k for short tails
 
 
@@ -24,6 +27,12 @@ def pareto_khat(log_weights: np.ndarray) -> np.ndarray:
     n_tail = min(n_draws // 5, int(np.ceil(3.0 * np.sqrt(n_draws))))
     if n_tail < 5:
         return np.full(log_weights.shape[1], np.nan)
+    found = each(lambda some: _khat(log_weights[:, some], n_tail), parts(log_weights.shape[1], _COLUMNS))
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def _khat(log_weights: np.ndarray, n_tail: int) -> np.ndarray:
+    n_draws = len(log_weights)
     largest = np.partition(log_weights, n_draws - n_tail - 1, axis=0)[n_draws - n_tail - 1 :]
     with np.errstate(invalid="ignore"):
         weights = np.exp(largest - largest.max(axis=0))

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.likelihood.kernels import interpolated
+from nlmevae.threads import each, parts
+
+_SUBJECTS = 256  # whose draws one thread takes at a time
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectDraws:
@@ -39,14 +44,20 @@ class PosteriorDraws:
         """Weighted moments and quantiles of quantities(z (K, n_s, d), subjects (n_s,)) -> (K, n_s, n)."""
         mean, sd = np.full((2, self.n_subjects, n), np.nan)
         quantiles = np.full((len(levels), self.n_subjects, n), np.nan)
-        for part in self.parts:
-            values, weight = quantities(part.z, part.subjects), part.weight[..., None]
+
+        def describe(of: tuple[SubjectDraws, slice]) -> None:
+            part, some = of
+            subjects, share = part.subjects[some], np.ascontiguousarray(part.weight[:, some])
+            values = quantities(np.ascontiguousarray(part.z[:, some]), subjects)
             with np.errstate(invalid="ignore", over="ignore"):
-                centre = (weight * values).sum(axis=0)
-                mean[part.subjects] = centre
-                sd[part.subjects] = np.sqrt((weight * (values - centre) ** 2).sum(axis=0))
+                centre = (share[..., None] * values).sum(axis=0)
+                mean[subjects] = centre
+                sd[subjects] = np.sqrt((share[..., None] * (values - centre) ** 2).sum(axis=0))
             for j in range(n if len(levels) else 0):
-                quantiles[:, part.subjects, j] = weighted_quantiles(values[..., j], part.weight, levels)
+                quantiles[:, subjects, j] = weighted_quantiles(values[..., j], share, levels)
+
+        for part in self.parts:  # in order: a later part replaces an earlier one
+            each(describe, [(part, some) for some in parts(len(part.subjects), _SUBJECTS)])
         return Summary(mean=mean, sd=sd, quantiles=quantiles)
 
     def resample(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,11 +80,8 @@ class PosteriorDraws:
 def weighted_quantiles(values: np.ndarray, weight: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """(Q, n) of values (K, n) with weights (K, n): the distribution function is interpolated between the middles
     of its steps. NaN where a value with weight is not finite."""
-    order = np.argsort(values, axis=0)
-    x, w = np.take_along_axis(values, order, axis=0), np.take_along_axis(weight, order, axis=0)
-    middle = np.cumsum(w, axis=0) - 0.5 * w
-    out = np.full((len(levels), values.shape[1]), np.nan)
-    for j in range(values.shape[1]):
-        if np.isfinite(x[w[:, j] > 0, j]).all() and np.isfinite(middle[-1, j]):
-            out[:, j] = np.interp(levels, middle[:, j], x[:, j])
+    rows, shares = np.ascontiguousarray(values.T), np.ascontiguousarray(weight.T)
+    order = np.argsort(rows, axis=1)
+    out = np.full((len(levels), len(rows)), np.nan)
+    interpolated(rows, shares, order, np.asarray(levels, dtype=float), out)
     return out

@@ -14,9 +14,11 @@ from scipy.special import gammaincinv, gammaln, ndtr
 
 from nlmevae.likelihood import kernels
 from nlmevae.likelihood.draw_kernel import student_draws
+from nlmevae.threads import each, parts
 
 DEGREES_OF_FREEDOM = 20.0
 RADIUS_RANGE, RADIUS_STEP = 8.5, 1.0 / 512
+_SHARED, _FEWEST = 32_768, 8  # draws of one subject, and of every subject, that one thread takes at a time
 
 # Cools, Kuo, Nuyens (SIAM J. Sci. Comput. 28, 2006): embedded lattice rules, up to 2^20 points.
 LATTICE = np.array(
@@ -46,22 +48,19 @@ class Mixture:
         these proportions (balance heuristic: Veach and Guibas 1995), which keeps weights bounded by
         the best component.
         """
-        counts = allocate(self.share, n_draws)
+        ends = np.cumsum(allocate(self.share, n_draws))
         _, n_subjects, d = self.loc.shape
-        points = lattice(n_draws, d + 1)
+        points, radius = lattice(n_draws, d + 1), student_radius()
         shift = rng.random((n_subjects, d + 1))
+        loc, chol = np.ascontiguousarray(self.loc), np.ascontiguousarray(self.chol)
         z = np.empty((n_draws, n_subjects, d))
-        student_draws(
-            points,
-            shift,
-            student_radius(),
-            -RADIUS_RANGE,
-            RADIUS_STEP,
-            np.cumsum(counts),
-            np.ascontiguousarray(self.loc),
-            np.ascontiguousarray(self.chol),
-            z,
-        )
+
+        def fill(part: slice) -> None:
+            student_draws(
+                points[part], shift, radius, -RADIUS_RANGE, RADIUS_STEP, ends - part.start, loc, chol, z[part]
+            )
+
+        each(fill, parts(n_draws, _draws_at_once(n_subjects)))
         return z, self.rounded(n_draws).log_density(z)
 
     def rounded(self, n_draws: int) -> Mixture:
@@ -71,18 +70,21 @@ class Mixture:
     def log_density(self, z: np.ndarray) -> np.ndarray:
         """(K, N) for z (K, N, d)."""
         used = np.flatnonzero(self.share > 0)
-        d = z.shape[-1]
-        out = np.empty(z.shape[:2])
-        kernels.log_student_mixture(
-            np.ascontiguousarray(z),
-            np.ascontiguousarray(self.loc[used]),
-            np.ascontiguousarray(np.linalg.inv(self.chol[used])),
-            np.log(self.share[used])[:, None] + log_peak(self.chol[used]),
-            int(DEGREES_OF_FREEDOM) + d,
-            DEGREES_OF_FREEDOM,
-            out,
-        )
+        n_draws, n_subjects, d = z.shape
+        z, out = np.ascontiguousarray(z), np.empty(z.shape[:2])
+        loc, whiten = np.ascontiguousarray(self.loc[used]), np.ascontiguousarray(np.linalg.inv(self.chol[used]))
+        log_scale = np.log(self.share[used])[:, None] + log_peak(self.chol[used])
+
+        def fill(part: slice) -> None:
+            power = int(DEGREES_OF_FREEDOM) + d
+            kernels.log_student_mixture(z[part], loc, whiten, log_scale, power, DEGREES_OF_FREEDOM, out[part])
+
+        each(fill, parts(n_draws, _draws_at_once(n_subjects)))
         return out
+
+
+def _draws_at_once(n_subjects: int) -> int:
+    return max(_FEWEST, _SHARED // max(n_subjects, 1))
 
 
 @lru_cache(maxsize=1)

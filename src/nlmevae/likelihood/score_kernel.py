@@ -22,6 +22,7 @@ from nlmevae.decoder.residual_kernels import (
     relative_slope_of,
     sd_of,
 )
+from nlmevae.threads import each, parts
 
 BLOCK_SUBJECTS, BLOCK_DRAWS = 64, 128  # whose numbers stay in the cache
 
@@ -95,8 +96,9 @@ def score_moments(
     directions, n_residual = gaussian[2], errors[0][1].shape[1] if errors else 0
     n_features = d + len(directions.half_trace) + n_residual + jacobian.shape[2]
     sums = ScoreMoments.zeros(n_subjects, n_features, n_residual, jacobian.shape[2])
-    for subject in range(0, n_subjects, BLOCK_SUBJECTS):
-        subjects = slice(subject, min(subject + BLOCK_SUBJECTS, n_subjects))
+
+    def add(subjects: slice) -> None:
+        subject = subjects.start
         for draw in range(0, n_draws, BLOCK_DRAWS):
             draws = slice(draw, min(draw + BLOCK_DRAWS, n_draws))
             v = np.zeros((subjects.stop - subject, n_features, draws.stop - draw))
@@ -114,6 +116,8 @@ def score_moments(
             heavy *= w
             sums.first_square[subjects] += heavy.sum(axis=-1)
             sums.second_square[subjects] += heavy @ transposed
+
+    each(add, parts(n_subjects, BLOCK_SUBJECTS))
     return sums
 
 

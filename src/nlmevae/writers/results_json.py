@@ -45,7 +45,21 @@ def write_results_json(path: Path, result: FitResult) -> None:
 def results_json_text(result: FitResult) -> str:
     """The file's content. `generator` comes first: it is how the file is recognised as ours."""
     document = {"generator": GENERATOR, "schema": SCHEMA, "ofv_nonmem": plain(result.ofv_nonmem), **plain(result)}
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return indented(document) + "\n"
+
+
+def indented(value: Any, level: int = 0) -> str:
+    """What `json.dumps(value, indent=1, allow_nan=False)` gives, of what `plain` gives; lists of numbers, of which
+    there may be millions, are written by the encoder in C, which knows no indentation."""
+    inner, outer = "\n" + " " * (level + 1), "\n" + " " * level
+    if isinstance(value, dict) and value:
+        items = (f"{json.dumps(k)}: {indented(v, level + 1)}" for k, v in value.items())
+        return "{" + inner + f",{inner}".join(items) + outer + "}"
+    if isinstance(value, list) and value:
+        if set(map(type, value)) <= {float, int, bool, str, type(None)}:
+            return "[" + inner + json.dumps(value, separators=(f",{inner}", ": "), allow_nan=False)[1:-1] + outer + "]"
+        return "[" + inner + f",{inner}".join(indented(v, level + 1) for v in value) + outer + "]"
+    return json.dumps(value, allow_nan=False)
 
 
 def read_results_json(path: Path) -> FitResult:
@@ -85,7 +99,8 @@ def plain(value: Any) -> Any:
         shown = [f.name for f in dataclasses.fields(value) if (type(value), f.name) not in ELSEWHERE]
         return {name: plain(getattr(value, name)) for name in shown}
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        harmless = value.dtype.kind in "biu" or (value.dtype.kind == "f" and np.isfinite(value).all())
+        return value.tolist() if harmless else plain(value.tolist())
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
