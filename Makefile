@@ -31,7 +31,7 @@ test-environment:
 	rm -rf .venv-test
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python $(PIP_INSTALL) $(TORCH)
-	.venv-test/bin/python $(PIP_INSTALL) '.[test,pharmpy,scip,report]'
+	.venv-test/bin/python $(PIP_INSTALL) '.[test,dask,pharmpy,scip,report]'
 
 lint:
 	.venv-test/bin/ruff check src translators tests

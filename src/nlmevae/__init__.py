@@ -9,6 +9,7 @@
     found = nlmevae.select("run1.ctl", covariates=["WT", "SEX"])   # a SelectionResult
     nlmevae.report("run1.ctl", fit=result)      # writes run1.html
     nlmevae.simulate("run1.ctl", "sim.csv", fit="run1.results.json", n=100)   # also vpc, tables, diagnose
+    many = nlmevae.bootstrap("run1.ctl", samples=200)   # also sse, multistart, fit_all
 
 Names are loaded when they are first used, so ``import nlmevae`` costs nothing.
 """
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     from nlmevae.results.profile_result import ProfileResult
     from nlmevae.results.selection_result import SelectionResult
     from nlmevae.results.status import FitStatus
+    from nlmevae.studies.batch import fit_all
+    from nlmevae.studies.bootstrap import bootstrap
+    from nlmevae.studies.multistart import multistart
+    from nlmevae.studies.pool import Workers
+    from nlmevae.studies.sse import sse
     from nlmevae.writers.results_json import read_results_json as read_results
     from nlmevae.writers.selection_json import read_selection_json as read_selection
 
@@ -70,13 +76,17 @@ __all__ = [
     "SemanticError",
     "SettingsError",
     "UnsupportedError",
+    "Workers",
     "__version__",
+    "bootstrap",
     "check",
     "diagnose",
     "estimate_time",
     "fit",
+    "fit_all",
     "likelihoods",
     "monolix_folder",
+    "multistart",
     "predict",
     "profile",
     "read_model",
@@ -85,6 +95,7 @@ __all__ = [
     "report",
     "select",
     "simulate",
+    "sse",
     "tables",
     "vpc",
     "write_report",
@@ -105,11 +116,15 @@ _HOME = {
     "ProfileResult": ("nlmevae.results.profile_result", "ProfileResult"),
     "SelectionResult": ("nlmevae.results.selection_result", "SelectionResult"),
     "SelectionSettings": ("nlmevae.estimation.settings", "SelectionSettings"),
+    "Workers": ("nlmevae.studies.pool", "Workers"),
+    "bootstrap": ("nlmevae.studies.bootstrap", "bootstrap"),
     "check": ("nlmevae.pipeline", "check"),
     "estimate_time": ("nlmevae.forecasting", "estimate_time"),
     "fit": ("nlmevae.pipeline", "fit"),
+    "fit_all": ("nlmevae.studies.batch", "fit_all"),
     "likelihoods": ("nlmevae.at_parameters", "likelihoods"),
     "monolix_folder": ("nlmevae.monolix_results", "monolix_folder"),
+    "multistart": ("nlmevae.studies.multistart", "multistart"),
     "predict": ("nlmevae.pipeline", "predict"),
     "profile": ("nlmevae.profiling", "profile"),
     "read_model": ("nlmevae.pipeline", "read_model"),
@@ -117,6 +132,7 @@ _HOME = {
     "read_selection": ("nlmevae.writers.selection_json", "read_selection_json"),
     "report": ("nlmevae.report", ""),
     "select": ("nlmevae.pipeline", "select"),
+    "sse": ("nlmevae.studies.sse", "sse"),
     "write_report": ("nlmevae.reporting", "write_report"),
 }
 

@@ -46,6 +46,10 @@ ALLOWED = {
     },
     "resumption": {"nlmevae", "errors", "results", "data", "estimation", "prepared_run", "writers"},
     "forecasting": {"results", "estimation", "prepared_run", "pipeline"},
+    "studies": {
+        "nlmevae", "errors", "ir", "results", "data", "codegen", "decoder", "diagnostics", "estimation", "writers",
+        "prepared_run", "fitted_run", "resumption", "pipeline", "at_parameters",
+    },
     "profiling": {"errors", "ir", "results", "estimation", "writers", "prepared_run", "pipeline"},
     "fitted_run": {"errors", "results", "prepared_run", "diagnostics", "estimation", "writers"},
     "results_folder": {"errors", "results", "diagnostics", "writers", "prepared_run", "fitted_run"},
@@ -89,6 +93,7 @@ THIRD_PARTY = {
     "pipeline": set(),
     "resumption": {"numpy", "numba", "torch"},
     "forecasting": set(),
+    "studies": {"numpy", "scipy", "dask", "distributed"},
     "profiling": set(),
     "fitted_run": set(),
     "at_parameters": set(),
@@ -111,6 +116,8 @@ ONLY_IN = {
         "nlmevae.frontends.nonmem.parameter_expression",
     },
     ("decoder", "llvmlite"): {"nlmevae.decoder.engine_records"},  # calls into generated code from numba
+    ("studies", "distributed"): {"nlmevae.studies.pool"},
+    ("studies", "dask"): {"nlmevae.studies.pool"},
     ("decoder", "torchode"): {"nlmevae.decoder.ode_torch"},
     ("codegen", "torch"): {"nlmevae.codegen.print_torch"},
     ("codegen", "scipy"): {"nlmevae.codegen.print_numpy"},  # erfc, gammaln in generated numpy code
@@ -123,7 +130,7 @@ LIGHT = {
     for name in (
         "main", "fit", "select", "likelihood", "tables", "simulate", "vpc", "check", "code", "profile", "predict",
         "run_arguments", "interrupts", "report", "step_progress", "monolix_folder", "compare", "stepwise", "scm",
-        "cossac", "samba",
+        "cossac", "samba", "bootstrap", "multistart", "sse", "batch", "study_arguments", "study_progress",
     )
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from nlmevae.selection.table import LARGEST
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^<!-- run -->\n```(\w+)\n(.*?)^```\n(?:\nprints\n\n```\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
-VERBS = "fit|select|predict|profile|likelihood|tables|simulate|vpc|report|check|code|nmfe"
+VERBS = "fit|bootstrap|multistart|sse|select|predict|profile|likelihood|tables|simulate|vpc|report|check|code|nmfe"
 COMMAND = re.compile(
     rf"^(?:\.venv/bin/)?nlmevae ((?:{VERBS}) .+)$|`nlmevae ((?:{VERBS}) [^`]+)`",
     re.MULTILINE,

@@ -17,6 +17,7 @@ from nlmevae.cli.run_arguments import (
     print_diagnostics,
     print_notes,
 )
+from nlmevae.cli.study_arguments import add_worker_arguments
 from nlmevae.errors import OutputError
 
 if TYPE_CHECKING:
@@ -32,9 +33,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "fit",
         help="fit a model and write .ext, .phi, .results.json and its $TABLE files or Monolix results folder",
         description="Fit a model. Files are written beside it unless --out names a folder; a Monolix project also "
-        "gets its results folder.",
+        "gets its results folder. Several models are fitted at once by several processes; those that an earlier run "
+        "finished, and that have not changed since, are not fitted again.",
     )
-    parser.add_argument("model", metavar="MODEL", help="NONMEM control stream or Monolix project (.mlxtran)")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="+", help="NONMEM control stream or Monolix project (.mlxtran); one or several"
+    )
     parser.add_argument(
         "--derive",
         metavar="EXPRESSION",
@@ -46,17 +50,25 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_run_arguments(parser)
     add_result_arguments(parser)
     add_monolix_argument(parser)
+    add_worker_arguments(parser)
+    parser.add_argument("--restart", action="store_true", help="of several models: fit those that are finished, too")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
+    from nlmevae.cli.batch import run_batch_of
     from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
     from nlmevae.hosts.nmfe import Begin, prepare_report, report_notes, write_report
     from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare, with_stated_seed
 
+    if len(arguments.model) > 1:
+        return run_batch_of(arguments)
+    arguments.model = arguments.model[0]
+    if any((arguments.workers, arguments.scheduler, arguments.scheduler_file, arguments.restart)):
+        print_notes(["--workers, --scheduler, --scheduler-file and --restart are for several models."])
     if arguments.report:
         require_report_packages()
     named = named_settings(arguments)

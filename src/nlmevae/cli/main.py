@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from nlmevae import __version__
 from nlmevae.cli import (
+    bootstrap,
     check,
     code,
     compare,
@@ -25,6 +26,7 @@ from nlmevae.cli import (
     estimate_time,
     fit,
     likelihood,
+    multistart,
     nmfe,
     predict,
     profile,
@@ -33,6 +35,7 @@ from nlmevae.cli import (
     scm,
     select,
     simulate,
+    sse,
     tables,
     vpc,
 )
@@ -50,6 +53,9 @@ _VERBS = (
     convert,
     predict,
     profile,
+    bootstrap,
+    multistart,
+    sse,
     report,
     estimate_time,
     likelihood,

@@ -244,7 +244,7 @@ def _add_gaussian(
 ) -> None:
     """-l'' of log N(z; mean, Omega): exact. `mean` (N, d) and `square` (d, d) are those of whitened z."""
     t, q = design.shape[-1], len(basis)
-    flat = design.reshape(-1, t)
+    flat = design.reshape(design.shape[0] * design.shape[1], t)  # also where every THETA is fixed
     complete[:t, :t] += flat.T @ flat
     if q:
         cross = np.einsum("ndt,jde,ne->tj", design, basis, mean, optimize=True)

@@ -31,12 +31,12 @@ def scattered_starts(problem: Problem, rng: np.random.Generator, *, keep: int) -
     at the typical predictions, with the residual error fitted to them: between-subject variability
     counts as residual error, alike for all points.
     """
-    movable = _typical_thetas(problem)
+    movable = typical_thetas(problem)
     if not len(movable) or not keep:
         return []
     points = (lattice(N_POINTS, len(movable)) + rng.random(len(movable))) % 1.0
     steps = np.zeros((N_POINTS, len(problem.mean.indices)))
-    steps[:, movable] = SPREAD * (2.0 * points - 1.0) * _units(problem)[movable]
+    steps[:, movable] = SPREAD * (2.0 * points - 1.0) * units(problem)[movable]
     candidates = [_scored(problem, problem.mean.step(problem.initial.thetas, step)) for step in steps]
     kept: list[int] = []
     for k in np.argsort([score for score, _ in candidates]):
@@ -46,13 +46,13 @@ def scattered_starts(problem: Problem, rng: np.random.Generator, *, keep: int) -
     return [candidates[k][1] for k in kept]
 
 
-def _typical_thetas(problem: Problem) -> np.ndarray:
+def typical_thetas(problem: Problem) -> np.ndarray:
     """Positions, among the estimated THETAs of mu, of typical values (not of covariate effects)."""
     roles = [problem.model.thetas[i].role for i in problem.mean.indices]
     return np.array([j for j, role in enumerate(roles) if role == "typical_value"], dtype=int)
 
 
-def _units(problem: Problem) -> np.ndarray:
+def units(problem: Problem) -> np.ndarray:
     """(q,) step of each THETA that moves the latent it acts on most by one unit of its scale."""
     design = np.abs(problem.mean.design(problem.initial.thetas)).max(axis=0)
     effect = (design / latent_scale(problem)[:, None]).max(axis=0)

@@ -124,6 +124,11 @@ class FitSettings:
         """Plain values for result files."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    @property
+    def one_of_several(self) -> FitSettings:
+        """Of fits that run beside each other, which share the cores already: one thread, unless more are asked for."""
+        return self if self.threads is not None else replace(self, threads=1)
+
     def on(self, table: EventTable) -> FitSettings:
         """With the number of threads for these data: as asked; by default one where sharing would gain little."""
         if self.threads is not None:
