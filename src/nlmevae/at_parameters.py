@@ -29,7 +29,7 @@ DEFAULT_METHODS = "is,laplace,focei,lin"
 _POPULATION_FILE = "populationParameters.txt"
 
 #: Settings of a fit that matter where nothing is fitted.
-_SETTINGS = ("seed", "backend", "threads", "rtol", "n_starts", "final_draws")
+_SETTINGS = ("seed", "backend", "device", "threads", "rtol", "n_starts", "final_draws")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def likelihoods(
         out: folder for ``<run>.likelihood.json`` and ``<run>.likelihood.csv``; created if missing.
         overwrite: also replace files that another program wrote.
         progress: called with the method and the share of it that is done.
-        settings: backend, rtol, threads, n_starts as in `FitSettings`.
+        settings: backend, device, rtol, threads, n_starts as in `FitSettings`.
 
     Raises:
         ModelError, DataError, SettingsError, OutputError: before anything is computed.

@@ -287,6 +287,7 @@ def predict(
     route: str = "refined",
     seed: int = 1,
     backend: str = "auto",
+    device: str = "cpu",
     steps: Callable[[str, int, int], None] | None = None,
 ) -> PredictionResult:
     """Posteriors and predictions for subjects of another data set, at the estimates of a fit; nothing is fitted.
@@ -298,6 +299,7 @@ def predict(
         encoder: the ``.encoder`` file of the fit. Its posteriors are compared with the refined ones.
         samples: keep so many draws per subject in the result (None: 1000 are used for the intervals and forgotten).
         route: "refined" (mode search, then importance sampling) or "encoder" (the network alone: milliseconds).
+        backend, device: as in `FitSettings`.
         steps: called with what is done, the steps done and the steps in all.
 
     Raises:
@@ -308,7 +310,7 @@ def predict(
     from nlmevae.writers.results_json import read_results_json
 
     chosen = {} if samples is None else {"n_samples": samples, "keep_samples": True}
-    settings = PredictSettings(seed=seed, route=route, backend=backend, **chosen)  # type: ignore[arg-type]
+    settings = PredictSettings(seed=seed, route=route, backend=backend, device=device, **chosen)  # type: ignore[arg-type]
     result = fit if isinstance(fit, FitResult) else read_results_json(Path(fit))
     network = result.encoder if encoder is None else read_encoder(Path(encoder))
     return predict_subjects(new_subjects(source, data=data), result, settings, network, steps)

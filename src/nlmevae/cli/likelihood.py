@@ -7,7 +7,7 @@ import math
 import sys
 import time
 
-from nlmevae.cli.run_arguments import BACKENDS, print_diagnostics
+from nlmevae.cli.run_arguments import add_backend_arguments, print_diagnostics
 
 #: A computation that ends sooner shows nothing.
 FIRST_LINE_AFTER, SECONDS_BETWEEN_LINES = 2.0, 5.0
@@ -36,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--draws", metavar="N", help="importance sampling draws per subject (default: 4096)")
     parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
-    parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
+    add_backend_arguments(parser)
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
     parser.add_argument("--out", metavar="DIR", help="folder for .likelihood.csv and .likelihood.json")
     parser.add_argument("--overwrite", action="store_true", help="also replace files that another program wrote")
@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     methods = arguments.method or DEFAULT_METHODS
     method_names(methods)
-    texts = {"seed": arguments.seed, "backend": arguments.backend, "final_draws": arguments.draws}
+    texts = {name: getattr(arguments, name) for name in ("seed", "backend", "device")}
+    texts |= {"final_draws": arguments.draws}
     settings = settings_from_text([], {name: text for name, text in texts.items() if text is not None})
     at = prepare_at(arguments.model, arguments.params, table=arguments.table, data=arguments.data)
     print_diagnostics(at.run.diagnostics)

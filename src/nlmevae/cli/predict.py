@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nlmevae.cli.run_arguments import BACKENDS
+from nlmevae.cli.run_arguments import add_backend_arguments
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -29,7 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--samples", metavar="N", help="write N samples of each subject's random effects to .ets")
     parser.add_argument("--seed", metavar="N", default="1", help="random seed; same seed, same numbers")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="how predictions are computed")
+    add_backend_arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="folder for the files (default: beside the data)")
     parser.add_argument("--overwrite", action="store_true", help="also replace files that another program wrote")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         samples=None if arguments.samples is None else read_number("samples", arguments.samples, int),
         route=arguments.route,
         seed=read_number("seed", arguments.seed, int),
-        backend=arguments.backend,
+        backend=arguments.backend or "auto",
+        device=arguments.device or "cpu",
         steps=StepProgress(quiet=arguments.quiet),
     )
     paths = write_prediction(folder, result)

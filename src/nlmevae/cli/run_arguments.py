@@ -31,7 +31,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="random seed (default: $ESTIMATION SEED, seed of the project, else 1); same seed, same numbers",
     )
-    parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
+    add_backend_arguments(parser)
     parser.add_argument(
         "--covariance",
         choices=COVARIANCES,
@@ -55,6 +55,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="settings",
         help="any other setting, for example --set n_draws=512; may be repeated",
+    )
+
+
+def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--backend`` and ``--device``."""
+    parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="where they are integrated: cpu (default), or with the back end torchode, which auto then is, on a GPU: "
+        "cuda, cuda:1",
     )
 
 
@@ -93,7 +104,8 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
 
 def named_settings(arguments: argparse.Namespace, *, also: tuple[str, ...] = ()) -> dict[str, str]:
     """The settings that have an option of their own, where given; `also`: those only this verb has."""
-    names = ("method", "seed", "backend", "likelihoods", "samples", "save_encoder", "covariance", "threads", *also)
+    names = ("method", "seed", "backend", "device", "likelihoods", "samples", "save_encoder", "covariance", "threads")
+    names += also
     given = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

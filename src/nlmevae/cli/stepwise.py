@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.cli.run_arguments import named_settings, print_diagnostics
+from nlmevae.cli.run_arguments import add_backend_arguments, named_settings, print_diagnostics
 from nlmevae.cli.select import add_search_arguments, exit_code, search_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_stepwise_parser(
     )
     add_search_arguments(parser.add_argument_group("what is searched"))
     parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
-    parser.add_argument("--backend", help="how predictions are computed (default: auto)")
+    add_backend_arguments(parser)
     parser.add_argument("--covariance", help="of the estimates of the final model, as in nlmevae fit")
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
     parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")

@@ -45,6 +45,8 @@ class Decoder(ABC):
     """
 
     backend: str
+    #: Where predictions are computed: "cpu", "cuda", "cuda:1".
+    device: str = "cpu"
     #: What earlier calls taught it about how to solve, on which the last digits of later ones depend; may be set to
     #: what another decoder of the same model and data has learned.
     learned: bool | None = None

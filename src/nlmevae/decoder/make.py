@@ -5,6 +5,7 @@ from __future__ import annotations
 from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder
+from nlmevae.decoder.device import CPU, GPU_BACKEND, device_name, require_device
 from nlmevae.errors import SettingsError
 
 BACKENDS = ("auto", "formula", "closed_form", "compiled", "torchode")
@@ -22,6 +23,7 @@ def make_decoder(
     atol: float | None = None,
     max_steps: int | None = None,
     threads: int = 1,
+    device: str = CPU,
 ) -> Decoder:
     """The decoder of a model with its data.
 
@@ -31,16 +33,22 @@ def make_decoder(
         rtol, atol, max_steps: of the integrators only; None: 1e-8 or the model text's if tighter, an
             atol that follows the size of the doses, and 10 000 steps or more (compiled.py).
         threads: rows are split among so many threads (closed form and compiled).
+        device: where torchode integrates, "cpu", "cuda" or "cuda:1"; "auto" is torchode on a GPU.
 
     Raises:
-        SettingsError: an unknown back end, or one that cannot run this model; says why.
+        SettingsError: an unknown back end, one that cannot run this model or on this device, a device that is not
+            there; says why.
     """
     if backend not in BACKENDS:
         raise SettingsError(f"there is no decoder back end '{backend}'", hint=f"use one of {', '.join(BACKENDS)}")
-    chosen = _choose(form, table) if backend == "auto" else backend
+    device = device_name(device, backend)
+    automatic = _choose(form, table) if device == CPU else GPU_BACKEND
+    chosen = automatic if backend == "auto" else backend
     obstacle = _obstacle(chosen, form, table)
     if obstacle:
-        raise SettingsError(f"the {chosen} back end cannot run this model: {obstacle}", hint="use backend 'auto'")
+        advice = "use backend 'auto'" if device == CPU else f"only {GPU_BACKEND} runs on device {device}: leave it out"
+        raise SettingsError(f"the {chosen} back end cannot run this model: {obstacle}", hint=advice)
+    require_device(device)
     if chosen == "formula":
         from nlmevae.decoder.formula import FormulaDecoder
 
@@ -56,7 +64,7 @@ def make_decoder(
         return CompiledDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps, threads=threads)
     from nlmevae.decoder.ode_torch import TorchodeDecoder
 
-    return TorchodeDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps)
+    return TorchodeDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps, device=device)
 
 
 def _choose(form: LatentForm, table: EventTable) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.events import EventTable
+from nlmevae.decoder.device import CPU, is_visible
 from nlmevae.decoder.make import make_decoder
 from nlmevae.estimation.at_estimates import AtEstimates, at_estimates
 from nlmevae.estimation.population import Population
@@ -23,11 +24,15 @@ def population_at(model: Model, fit: FitResult | None) -> Population:
 
 
 def problem_at(model: Model, table: EventTable, fit: FitResult | None, *, threads: int = 1) -> Problem:
-    """The model with some data, predicted as in the fit (back end and tolerance). Close its decoder after use."""
+    """The model with some data, predicted as in the fit (back end, device and tolerance); without the GPU of the fit by
+    the automatic back end, whose predictions are the same to the tolerance. Close its decoder after use."""
     form = latent_form(model, table)
     settings = {} if fit is None else fit.settings
-    backend, rtol = settings.get("backend") or "auto", settings.get("rtol")
-    return make_problem(model, form, table, make_decoder(form, table, backend=backend, rtol=rtol, threads=threads))
+    backend, device, rtol = settings.get("backend") or "auto", settings.get("device") or CPU, settings.get("rtol")
+    if not is_visible(device):
+        backend, device = "auto", CPU
+    decoder = make_decoder(form, table, backend=backend, rtol=rtol, threads=threads, device=device)
+    return make_problem(model, form, table, decoder)
 
 
 def at_fit(model: Model, table: EventTable, fit: FitResult | None, *, threads: int = 1) -> AtEstimates:

@@ -36,12 +36,21 @@ class Decoders:
     @classmethod
     def of(cls, form: LatentForm, table: EventTable, settings: FitSettings) -> Decoders:
         """For one model with one data set; close them after use."""
-        exact = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
+        exact = make_decoder(
+            form,
+            table,
+            backend=settings.backend,
+            rtol=settings.rtol,
+            threads=settings.threads,
+            device=settings.device,
+        )
         if exact.backend not in INTEGRATORS or settings.method == "vae" or settings.rtol is not None:
             return cls(exact=exact, draws=exact, rough=exact)
 
         def at(rtol: float) -> Decoder:
-            return make_decoder(form, table, backend=exact.backend, rtol=rtol, threads=settings.threads)
+            return make_decoder(
+                form, table, backend=exact.backend, rtol=rtol, threads=settings.threads, device=settings.device
+            )
 
         tighter = getattr(exact, "tolerances", None)
         needless = tighter is not None and tighter.rtol < DRAWS_RTOL

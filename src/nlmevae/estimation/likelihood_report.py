@@ -39,7 +39,7 @@ def likelihood_report(
     is left out and a warning says why.
 
     Args:
-        settings: seed, backend, threads, rtol, n_starts and final_draws are used.
+        settings: seed, backend, device, threads, rtol, n_starts and final_draws are used.
 
     Raises:
         ModelError: the model cannot be executed.
@@ -47,7 +47,14 @@ def likelihood_report(
     """
     wanted, settings = method_names(methods), settings.on(table)
     form = latent_form(model, table)
-    decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
+    decoder = make_decoder(
+        form,
+        table,
+        backend=settings.backend,
+        rtol=settings.rtol,
+        threads=settings.threads,
+        device=settings.device,
+    )
     try:
         problem = make_problem(model, form, table, decoder)
         censored = bool(problem.table.censored.any())

@@ -21,6 +21,7 @@ from nlmevae.data.dataset import Dataset
 from nlmevae.data.events import EventTable
 from nlmevae.data.ranges import outside
 from nlmevae.data.value_scales import to_natural
+from nlmevae.decoder.device import device_name, require_device
 from nlmevae.decoder.make import make_decoder
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.amortised import encode
@@ -67,6 +68,7 @@ class PredictSettings:
     keep_samples: bool = False
     route: Route = "refined"
     backend: str = "auto"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, smallest in (("seed", 0), ("n_samples", 2)):
@@ -75,6 +77,7 @@ class PredictSettings:
                 raise SettingsError(f"{name} is {value!r}", hint=f"give a whole number, {smallest} or more")
         if self.route not in ("refined", "encoder"):
             raise SettingsError(f"route is {self.route!r}", hint="use refined or encoder")
+        require_device(device_name(self.device, self.backend))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +151,7 @@ class _problem:  # noqa: N801  (used as a function: `with _problem(...) as probl
 
     def __init__(self, model: Model, table: EventTable, settings: PredictSettings) -> None:
         form = latent_form(model, table)
-        self.decoder = make_decoder(form, table, backend=settings.backend)
+        self.decoder = make_decoder(form, table, backend=settings.backend, device=settings.device)
         self.problem = make_problem(model, form, table, self.decoder)
 
     def __enter__(self) -> Problem:

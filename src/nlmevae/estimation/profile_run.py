@@ -49,7 +49,14 @@ def profile_model(
 ) -> ProfileResult:
     """Profiles of the parameters `names` around the estimates of `fitted`. Ctrl-C keeps those that are finished."""
     form, settings = latent_form(model, table), settings.on(table)
-    decoder = make_decoder(form, table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
+    decoder = make_decoder(
+        form,
+        table,
+        backend=settings.backend,
+        rtol=settings.rtol,
+        threads=settings.threads,
+        device=settings.device,
+    )
     finished: list[ParameterProfile] = []
     message = "" if fitted.status.completed else f"The fit did not converge: {fitted.message or fitted.status.sentence}"
     began = time.perf_counter()

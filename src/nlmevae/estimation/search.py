@@ -162,7 +162,14 @@ def fit_of_selected(outcome: SearchOutcome, selected: SelectedModel, progress: P
     """
     settings, model = outcome.settings, selected.model
     form = latent_form(model, selected.table)
-    decoder = make_decoder(form, selected.table, backend=settings.backend, rtol=settings.rtol, threads=settings.threads)
+    decoder = make_decoder(
+        form,
+        selected.table,
+        backend=settings.backend,
+        rtol=settings.rtol,
+        threads=settings.threads,
+        device=settings.device,
+    )
     try:
         problem = make_problem(model, form, selected.table, decoder)
         mapping = _Mapping.of(outcome, selected)

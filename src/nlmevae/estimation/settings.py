@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from nlmevae.data.events import EventTable
+from nlmevae.decoder.device import CPU, device_name, require_device
 from nlmevae.errors import SettingsError
 from nlmevae.results.likelihood_names import METHODS, LikelihoodMethod
 from nlmevae.threads import usable_cores
@@ -31,6 +32,7 @@ class FitSettings:
             likelihood (Monte-Carlo EM on importance-sampling draws).
         seed: same seed, same numbers, on the same machine.
         backend: decoder; "auto" takes an exact one where the model has one.
+        device: where torchode integrates: "cpu", "cuda", "cuda:1". With a GPU "auto" is torchode (decision 0024).
         threads: that share the subjects; None: all cores that may be used where there are many observations, else
             one. Their number changes no digit.
         rtol: relative tolerance of ODE solutions; None: the decoder's default, or the model's if tighter.
@@ -71,6 +73,7 @@ class FitSettings:
     method: Method = "vae+polish"
     seed: int = 1
     backend: Backend = "auto"
+    device: str = CPU
     threads: int | None = None
     rtol: float | None = None
 
@@ -101,6 +104,8 @@ class FitSettings:
         object.__setattr__(self, "likelihoods", method_names(self.likelihoods))
         _require_choice("method", self.method, get_args(Method))
         _require_choice("backend", self.backend, get_args(Backend))
+        object.__setattr__(self, "device", device_name(self.device, self.backend))
+        require_device(self.device)
         _require_choice("covariance", self.covariance, get_args(Covariance))
         for name in ("hidden", "training_iterations", "steps", "threads"):
             _require_at_least(name, getattr(self, name), 1)

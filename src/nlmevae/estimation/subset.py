@@ -52,4 +52,5 @@ def decoder_of(decoder: Decoder, table: EventTable, form: LatentForm | None = No
         backend=decoder.backend,
         rtol=None if tolerances is None else tolerances.rtol,
         threads=getattr(decoder, "threads", 1),
+        device=decoder.device,
     )
