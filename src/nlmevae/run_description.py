@@ -102,7 +102,8 @@ def command(run: PreparedRun, fit: FitResult) -> str:
     defaults = {f.name: f.default for f in dataclasses.fields(FitSettings)}
     for name, value in fit.settings.items():
         known = tuple(value) if isinstance(value, list) else value  # a list where it was read from JSON
-        if name in ("method", "seed", "backend") or name not in defaults or known == defaults[name]:
+        # threads: as many as that machine had, and no digit depends on them
+        if name in ("method", "seed", "backend", "threads") or name not in defaults or known == defaults[name]:
             continue
         words += ["--set", f"{name}={','.join(known) if isinstance(known, tuple) else known}"]
     return shlex.join(words)

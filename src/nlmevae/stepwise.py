@@ -179,7 +179,7 @@ def run_stepwise(
         )
     _check(method, p_forward, p_backward, direction, prepared, start)
     criterion = _criterion(method, criterion, p_forward, p_backward)
-    run = prepared.run
+    run, settings = prepared.run, settings.on(prepared.table)
     form = latent_form(run.model, run.table)
     decoders = Decoders.of(form, run.table, settings)
     try:

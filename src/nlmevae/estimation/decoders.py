@@ -36,6 +36,7 @@ class Decoders:
     @classmethod
     def of(cls, form: LatentForm, table: EventTable, settings: FitSettings) -> Decoders:
         """For one model with one data set; close them after use."""
+        settings = settings.on(table)
         exact = make_decoder(
             form,
             table,
