@@ -268,3 +268,19 @@ def test_every_accepted_stream_is_converted_exactly_or_refused(path, tmp_path):
     report = convert(path, data=tmp_path / "data.csv").report
     assert report.of("refused") or report.proof.holds
     assert run.table.n_obs_total > 0
+
+
+def test_a_number_that_is_not_finite_is_refused_by_name(tmp_path):
+    """Found by mutation: 1E400 is infinite."""
+    pk = "  CL = THETA(1)*EXP(ETA(1))\n  V = THETA(2)*EXP(ETA(2))*(WT/70 + 1E400)"
+    ((construct, reason),) = refused(convert(stream(tmp_path, pk=pk), proof=False))
+    assert construct == "a number of the code"
+    assert reason.startswith("inf cannot be written")
+
+
+def test_a_residual_error_that_starts_at_0_is_refused_by_name(tmp_path):
+    error = "  W = SQRT(THETA(3)**2 + (THETA(4)*F)**2)\n  Y = F + W*EPS(1)"
+    records = "$THETA (0, 0.1) (0, 0)\n$OMEGA 0.09 0.04\n$SIGMA 1 FIX"
+    ((construct, reason),) = refused(convert(stream(tmp_path, error=error, records=records)))
+    assert construct == "THETA(4)"
+    assert "starts at 0" in reason

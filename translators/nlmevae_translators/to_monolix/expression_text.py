@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from nlmevae.ir import Binary, Call, Compare, Expression, Logical, Negate, Not, Number, Symbol, Where
+from nlmevae_translators.to_monolix.refusal import RefusedError
 
 #: Function of programs -> of Mlxtran. INT has none: it is written with floor and ceil.
 FUNCTIONS = {
@@ -17,7 +19,16 @@ _COMPARISON, _SIGN, _ATOM = 3, 6, 9
 
 
 def number_text(value: float) -> str:
-    """Shortest text that reads back as the same number."""
+    """Shortest text that reads back as the same number.
+
+    Raises:
+        RefusedError: it is infinite or not a number.
+    """
+    if not math.isfinite(value):
+        raise RefusedError(
+            "a number of the code",
+            f"{value:g} cannot be written: the code divides by 0, or by a number that is too large. Correct it there",
+        )
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     return repr(float(value))

@@ -119,6 +119,9 @@ class OutcomeSection:
                         self.names.fresh(wanted), rounded(scale * math.sqrt(block.matrix[k][k])), fixed
                     )
         theta = next(t for t in self.model.thetas if t.name == parameter)
+        if theta.init == 0.0:
+            reason = "this part of the error starts at 0, which Monolix cannot. Start it above, or leave it out of W"
+            raise RefusedError(theta.label, reason, theta.at)
         own = self.names.fresh(theta.label if is_plain(theta.label) and scale == 1.0 else wanted)
         self._note_bounds(theta, own)
         return PopulationValue(own, scale * abs(theta.init), fixed)

@@ -128,7 +128,7 @@ def forms(
     for parameter in parameters:
         formula = stated.get(parameter.name)
         form = None if formula is None else form_of(data, parameter, formula, taken, free)
-        if form is not None:
+        if form is not None and (parameter.eta or form.occasion is not None):
             found[parameter.name] = form
     return found
 
