@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nlmevae.estimation.parameter_count import count_parameters
 from nlmevae.ir import Model
+from nlmevae_translators.proof import effects_by_label
 from nlmevae_translators.report import Entry
 
 #: Kind of difference -> what a reason of the report must say for it.
@@ -36,17 +37,19 @@ class Difference:
         return pattern is not None and any(re.search(pattern, e.reason) for e in entries)
 
 
-def stated_differences(stream: Model, project: Model, effects: Mapping[str, str]) -> list[Difference]:
+def stated_differences(
+    stream: Model, project: Model, effects: Mapping[str, str], unused: Collection[str] = ()
+) -> list[Difference]:
     """Args:
     effects: ETA of the stream -> label of its standard deviation in the project.
+    unused: ETAs of the stream that the data do not have an occasion for.
     """
-    own = {label: n for b in project.omega for n, label in zip(b.names, b.labels, strict=True)}
-    same = {eta: own[label] for eta, label in effects.items() if label in own}
-    return [*_variances(stream, project, same), *_distributions(stream, project, same), *_rest(stream, project)]
+    same = effects_by_label(project, effects)
+    return [*_variances(stream, project, same, unused), *_distributions(stream, project, same), *_rest(stream, project)]
 
 
-def _variances(stream: Model, project: Model, same: Mapping[str, str]) -> Iterator[Difference]:
-    acting = [eta for eta in stream.etas if eta not in stream.zero_etas]
+def _variances(stream: Model, project: Model, same: Mapping[str, str], unused: Collection[str]) -> Iterator[Difference]:
+    acting = [eta for eta in stream.etas if eta not in stream.zero_etas and eta not in unused]
     if set(acting) != set(same):
         yield Difference("effects", f"{', '.join(acting)} became {', '.join(same)}")
         return

@@ -79,9 +79,9 @@ def check_stream(
         return
     assert conversion.report.proof.holds, conversion.report.proof
     project = pipeline.read_model(folder / "project" / conversion.main)
-    effects = to_monolix(run, name="run").effects
-    left = [d for d in stated_differences(run.model, project, effects) if not d.named_by(conversion.report.entries)]
-    assert left == []
+    written = to_monolix(run, name="run")
+    differences = stated_differences(run.model, project, written.effects, written.unused)
+    assert [d for d in differences if not d.named_by(conversion.report.entries)] == []
     if not project.etas:
         return
     check_project(folder / "project" / conversion.main, folder / "project", expected=back)
