@@ -56,7 +56,7 @@ REFUSED_STREAMS = {
 #: What NONMEM does not have of a project that was written from a stream.
 REFUSED_ON_THE_WAY_BACK = {"translate/log_scale/run.ctl": "a second way of doses into A_depot"}
 #: What NONMEM does not have.
-REFUSED_PROJECTS: dict[str, str] = {}
+REFUSED_PROJECTS = {"parameter_map": "priors are not converted", "priors": "priors are not converted"}
 #: Streams of projects that have no way back.
 REFUSED_BACK: dict[str, str] = {}
 
