@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from nlmevae.cli.interrupts import interrupts_held, one_interrupt
@@ -15,6 +14,8 @@ from nlmevae.cli.study_arguments import (
     add_worker_arguments,
     exit_code,
     failed_lines,
+    print_warnings,
+    study_run,
     whole_number,
     workers_of,
 )
@@ -55,21 +56,15 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when all samples are finished, 1 when some are missing or all failed, 130 when interrupted."""
-    from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.progress import make_progress
     from nlmevae.cli.study_progress import StudyProgress
-    from nlmevae.pipeline import prepare, with_stated_seed
     from nlmevae.studies.bootstrap import bootstrap_result, fit_of_data, fit_samples, plan_bootstrap
     from nlmevae.writers.study_tables import write_bootstrap
 
     workers, samples = workers_of(arguments), whole_number(arguments, "samples")
     if search_options(arguments):
         return _run_of_search(arguments, workers, samples)
-    named = named_settings(arguments)
-    settings = settings_from_text(arguments.settings, named)
-    prepared = prepare(arguments.model, data=arguments.data)
-    settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
-    print_diagnostics(prepared.diagnostics)
+    prepared, settings = study_run(arguments)
     plan = plan_bootstrap(
         prepared,
         settings,
@@ -138,8 +133,7 @@ def _run_of_search(arguments: argparse.Namespace, workers: Workers, samples: int
 
 
 def _shown(result: BootstrapResult, paths: tuple[Path, ...], fits: Fits, *, quiet: bool) -> int:
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    print_warnings(result.warnings)
     if not quiet:
         print(bootstrap_text(result, paths))
     return exit_code(interrupted=fits.interrupted, missing=len(fits.missing), usable=len(result.usable))

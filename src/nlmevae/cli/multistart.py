@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from nlmevae.cli.interrupts import interrupts_held, one_interrupt
-from nlmevae.cli.run_arguments import named_settings, print_diagnostics, print_notes
+from nlmevae.cli.run_arguments import print_notes
 from nlmevae.cli.study_arguments import (
     add_covariance_argument,
     add_study_arguments,
     add_worker_arguments,
     exit_code,
     failed_lines,
+    print_warnings,
+    study_run,
     whole_number,
     workers_of,
 )
@@ -50,19 +51,14 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when all fits are finished, 1 when some are missing or all failed, 130 when interrupted."""
-    from nlmevae.cli.options import read_number, settings_from_text, settings_given
+    from nlmevae.cli.options import read_number
     from nlmevae.cli.progress import make_progress
     from nlmevae.cli.study_progress import StudyProgress
-    from nlmevae.pipeline import prepare, with_stated_seed
     from nlmevae.studies.multistart import best_fit, fit_starts, multistart_result, plan_multistart
     from nlmevae.writers.study_tables import write_multistart
 
     workers, starts = workers_of(arguments), whole_number(arguments, "starts")
-    named = named_settings(arguments)
-    settings = settings_from_text(arguments.settings, named)
-    prepared = prepare(arguments.model, data=arguments.data)
-    settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
-    print_diagnostics(prepared.diagnostics)
+    prepared, settings = study_run(arguments)
     plan = plan_multistart(
         prepared,
         settings,
@@ -78,8 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     with interrupts_held():
         result = multistart_result(plan, fits)
         paths = write_multistart(plan.folder, result)
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    print_warnings(result.warnings)
     if not arguments.quiet:
         print(multistart_text(result, paths))
     if not fits.interrupted and not fits.missing and result.best is not None:

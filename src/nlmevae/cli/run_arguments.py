@@ -44,9 +44,19 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="that share the subjects (default: all cores this process may use where there are many observations, "
         "else 1); the numbers do not depend on it",
     )
+    add_file_arguments(parser)
+
+
+def add_file_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    out: str = "folder for the result files; created if missing",
+    overwrite: str = "also replace result files that another program wrote",
+) -> None:
+    """What is read and where it goes (`out` and `overwrite` in words), what is printed, and settings of a fit."""
     parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
-    parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
-    parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
+    parser.add_argument("--out", metavar="DIR", help=out)
+    parser.add_argument("--overwrite", action="store_true", help=overwrite)
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
     parser.add_argument(
         "--set",
@@ -54,7 +64,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="settings",
-        help="any other setting, for example --set n_draws=512; may be repeated",
+        help="any other setting of a fit, for example --set n_draws=512; may be repeated",
     )
 
 

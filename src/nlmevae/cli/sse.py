@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from nlmevae.cli.interrupts import interrupts_held, one_interrupt
@@ -14,6 +13,7 @@ from nlmevae.cli.study_arguments import (
     add_worker_arguments,
     exit_code,
     failed_lines,
+    print_warnings,
     whole_number,
     workers_of,
 )
@@ -95,8 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     with interrupts_held():
         result = sse_result(plan, models, fits)
         paths = write_sse(plan.folder, result)
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    print_warnings(result.warnings)
     if not arguments.quiet:
         print(sse_text(result, paths))
     return exit_code(interrupted=fits.interrupted, missing=len(fits.missing), usable=len(result.usable))

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nlmevae.cli.run_arguments import add_backend_arguments, named_settings, print_diagnostics
+from nlmevae.cli.run_arguments import add_backend_arguments, add_file_arguments, named_settings, print_diagnostics
 from nlmevae.cli.select import add_search_arguments, exit_code, search_options
 
 if TYPE_CHECKING:
@@ -32,18 +32,7 @@ def add_stepwise_parser(
     parser.add_argument("--seed", metavar="N", help="random seed; same seed, same numbers")
     add_backend_arguments(parser)
     parser.add_argument("--covariance", help="of the estimates of the final model, as in nlmevae fit")
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one $DATA names")
-    parser.add_argument("--out", metavar="DIR", help="folder for the result files; created if missing")
-    parser.add_argument("--overwrite", action="store_true", help="also replace result files that another program wrote")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        dest="settings",
-        help="any other setting of a fit, for example --set n_draws=512; may be repeated",
-    )
+    add_file_arguments(parser)
     parser.set_defaults(run=lambda arguments: run_stepwise_verb(arguments, method))
     return parser
 

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nlmevae.cli.run_arguments import BACKENDS, COVARIANCES
+from nlmevae.cli.run_arguments import BACKENDS, COVARIANCES, add_file_arguments, named_settings, print_diagnostics
 
 if TYPE_CHECKING:
+    from nlmevae.estimation.settings import FitSettings
+    from nlmevae.prepared_run import PreparedRun
     from nlmevae.results.fit_record import FitRecord
     from nlmevae.studies.pool import Workers
 
@@ -31,26 +33,37 @@ def add_study_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
     """Files and settings; `folder` is the default in words."""
     parser.add_argument("--seed", metavar="N", help="random seed; fit k depends on it and on k alone")
     parser.add_argument("--backend", choices=BACKENDS, help="how predictions are computed (default: auto)")
-    parser.add_argument("--data", metavar="PATH", help="read this data file instead of the one the model names")
-    parser.add_argument("--out", metavar="DIR", help=f"folder for the results (default: {folder})")
+    add_file_arguments(
+        parser,
+        out=f"folder for the results (default: {folder})",
+        overwrite="also use a folder whose files another program wrote",
+    )
     parser.add_argument(
         "--restart", action="store_true", help="forget the fits that an earlier run of this command finished"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="also use a folder whose files another program wrote")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        dest="settings",
-        help="any other setting of a fit, for example --set n_draws=512; may be repeated",
     )
 
 
 def add_covariance_argument(parser: argparse.ArgumentParser, default: str) -> None:
     """Standard errors of every fit; `default` in words."""
     parser.add_argument("--covariance", choices=COVARIANCES, help=f"standard errors of every fit ({default})")
+
+
+def study_run(arguments: argparse.Namespace) -> tuple[PreparedRun, FitSettings]:
+    """The model that is fitted many times, its warnings printed, and the settings of every fit."""
+    from nlmevae.cli.options import settings_from_text, settings_given
+    from nlmevae.pipeline import prepare, with_stated_seed
+
+    named = named_settings(arguments)
+    settings = settings_from_text(arguments.settings, named)
+    prepared = prepare(arguments.model, data=arguments.data)
+    print_diagnostics(prepared.diagnostics)
+    return prepared, with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Of a result, to stderr."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def workers_of(arguments: argparse.Namespace) -> Workers:
