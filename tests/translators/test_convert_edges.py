@@ -8,6 +8,8 @@ import pytest
 from nlmevae import pipeline
 from nlmevae.diagnostics.fitted import population_at, problem_at
 from nlmevae_translators import convert
+from nlmevae_translators.proof import compare, effects_by_label
+from nlmevae_translators.to_monolix.write import to_monolix
 from tests.translators.test_convert import PK, ROWS, refused, stream
 
 DES = """$PROBLEM urine
@@ -180,3 +182,43 @@ def test_predictions_with_both_values_of_a_variable_are_those_by_hand(tmp_path):
     problem.decoder.close()
     expected = [100.0 / 12.5 * np.exp(-3.0 / (25.0 * wt / 70.0) * t) for wt in (60.0, 80.0) for t in (1.0, 4.0)]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_an_effect_that_nothing_observed_depends_on_is_left_out_by_name(tmp_path):
+    """S3 scales a compartment without observations; its effect is correlated with one that acts."""
+    pk = "  CL = THETA(1)*EXP(ETA(1))\n  V2 = THETA(2)\n  V3 = V2\n  Q = 1\n  KA = 1\n  S2 = V2\n  S3 = V3*EXP(ETA(2))"
+    path = stream(tmp_path, pk=pk, records="$OMEGA BLOCK(2) 0.09 0.03 0.04\n$SIGMA 0.01")
+    path.write_text(path.read_text().replace("  S1 = V\n", "").replace("ADVAN1 TRANS2", "ADVAN4 TRANS4"))
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert [(e.construct, e.source.line) for e in conversion.report.of("lossy")] == [("ETA(2)", 12)]
+    assert "S3" not in conversion.files["run.mlxtran"]
+
+
+def test_densities_are_compared_at_the_same_predictions(tmp_path):
+    """The last value is 3 where some 1e-20 are predicted, of which integrators have no digit, and the error is
+    proportional."""
+    rows = [*ROWS[:3], "1,400,.,3,60", *ROWS[3:]]
+    path = stream(tmp_path, pk=PK.replace("THETA(1)", "THETA(1)*WT/70"), rows=rows)
+    text = path.read_text().replace("ADVAN1 TRANS2", "ADVAN13 TOL=9\n$MODEL COMP=(CENTRAL)")
+    path.write_text(text.replace("$ERROR", "$DES\n  DADT(1) = -CL/V*A(1)\n$ERROR"))
+    proof = convert(path).report.proof
+    assert proof.holds
+    assert proof.density < 1e-12
+
+
+#: Predictions of 1e-20 and less of values of 3.
+VANISHED = {"pk": PK.replace("THETA(1)", "400*THETA(1)")}
+
+
+@pytest.mark.parametrize("wrong", ["b = {value=0.1001", "b = {value=0.2"])
+def test_a_wrong_error_model_is_seen_where_predictions_vanish(wrong, tmp_path):
+    run = pipeline.prepare(stream(tmp_path, **VANISHED))
+    written = to_monolix(run, name="two")
+    assert "b = {value=0.1," in written.files["two.mlxtran"]
+    for name, text in written.files.items():
+        (tmp_path / name).write_text(text.replace("b = {value=0.1,", f"{wrong},"))
+    two = pipeline.prepare(tmp_path / "two.mlxtran")
+    found = compare(run, two, effects_by_label(two.model, written.effects))
+    assert found.largest < 1e-9
+    assert not found.holds

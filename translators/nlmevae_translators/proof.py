@@ -1,8 +1,11 @@
 """Two models are one: the same predictions and densities at the same random effects.
 
-Both texts are read back, both data sets prepared; then predictions and the log density of data and random effects of
-every subject are computed for draws of the random effects. The engine is the same for both, so nothing but the texts
-can make a difference.
+Both texts are read back, both data sets prepared; then predictions are computed for draws of the random effects, and
+with them the log densities of values and random effects. The engine is the same for both, so nothing but the texts can
+make a difference.
+
+Densities of the values are those of both residual models at the same predictions. Each at its own would measure how
+rounding grows: with a proportional error the density of a value 5 at a prediction 1e-30 has 60 digits.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ RTOL = 1e-12
 DRAWS = 3
 #: Relative: lines of a new occasion may be later by so much (`occasion_lines`).
 _SAME_TIME = 1e-8
-#: Values below this share of the largest prediction count as this large.
+#: Predictions below this share of the largest of their outcome count as this large.
 _SMALL = 1e-3
 
 
@@ -123,30 +126,45 @@ def _compare(
     for _ in range(draws):
         eta = rng.standard_normal((len(one.labels), len(one.etas))) * np.minimum(sd, 0.5)
         columns = [one.etas.index(next(e for e, other in effects.items() if other == name)) for name in two.etas]
-        found = []
-        for side, own in ((one, eta), (two, eta[np.ix_(both, columns)])):
-            z = side.joint.mean + own
-            f = side.joint.predict(z)
-            found.append((f[side.order], side.joint.log_joint(z, f)))
-        (f, p), (g, q) = found
-        p = p - _prior(one, eta, unused)
-        worst = max(worst, _difference(f, g, _SMALL * np.nanmax(np.abs(f), initial=0.0)))
-        density = max(density, _difference(p[both], q, 1.0))
+        z, w = one.joint.mean + eta, two.joint.mean + eta[np.ix_(both, columns)]
+        f = one.joint.predict(z)[one.order]
+        worst = max(worst, _difference(f, two.joint.predict(w)[two.order], _floor(one, f)))
+        for at in (f, np.where(_values(one.run) != 0.0, _values(one.run), np.nan)[one.order]):
+            density = max(density, _difference(_terms(one, z, at), _terms(two, w, at), 1.0))
+        density = max(density, _difference(_priors(one, z, unused)[both], _priors(two, w), 1.0))
     return Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
+
+
+def _floor(side: _Side, prediction: np.ndarray) -> np.ndarray:
+    """(M,) what predictions in `side.order` count as at least: a share of the largest of their outcome."""
+    outcome = side.joint.observed.endpoint[side.order]
+    largest = np.zeros(int(outcome.max(initial=0)) + 1)
+    np.fmax.at(largest, outcome, np.where(np.isfinite(prediction), np.abs(prediction), 0.0))
+    return _SMALL * largest[outcome]
+
+
+def _terms(side: _Side, z: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """(M,) log densities of the values at predictions, both in `side.order`."""
+    joint = side.joint
+    own = np.empty_like(prediction)
+    own[side.order] = prediction
+    multiplier = joint.multiplier(z) if joint.residual.has_effects else None
+    return joint.residual.log_density(own, joint.observed, joint.coefficients, multiplier)[side.order]
+
+
+def _priors(side: _Side, z: np.ndarray, without: Collection[str] = ()) -> np.ndarray:
+    """(N,) log densities of the random effects but for some, with what a transformation of the values adds."""
+    kept = [k for k, name in enumerate(side.etas) if name not in without]
+    omega, x = np.asarray(side.joint.omega)[np.ix_(kept, kept)], (z - side.joint.mean)[:, kept]
+    _, logdet = np.linalg.slogdet(2.0 * np.pi * omega)
+    values = -0.5 * (logdet + np.sum(x * np.linalg.solve(omega, x.T).T, axis=1))
+    return values + (0.0 if side.joint.constant is None else side.joint.constant)
 
 
 def _shared_subjects(one: _Side, two: _Side) -> list[int]:
     """Subjects of the first model that the second has: all, or those with observations."""
     counts = np.diff(one.run.table.ob_ptr)
     return [k for k in range(len(one.labels)) if counts[k] > 0 or len(two.labels) == len(one.labels)]
-
-
-def _prior(side: _Side, eta: np.ndarray, names: frozenset[str]) -> np.ndarray:
-    """(N,) the log density of the effects `names`, which are independent of the others."""
-    chosen = [k for k, name in enumerate(side.etas) if name in names]
-    omega, x = np.asarray(side.joint.omega)[np.ix_(chosen, chosen)], eta[:, chosen]
-    _, logdet = np.linalg.slogdet(2.0 * np.pi * omega)
-    return -0.5 * (logdet + np.sum(x * np.linalg.solve(omega, x.T).T, axis=1))
 
 
 def _unlike(one: _Side, two: _Side, effects: Mapping[str, str], unused: frozenset[str]) -> str:
@@ -169,11 +187,10 @@ def _unlike(one: _Side, two: _Side, effects: Mapping[str, str], unused: frozense
     return ""
 
 
-def _difference(a: np.ndarray, b: np.ndarray, floor: float) -> float:
+def _difference(a: np.ndarray, b: np.ndarray, floor: np.ndarray | float) -> float:
     """Largest difference relative to the larger of |a| and `floor`; what is not finite must be so in both."""
     bad = ~np.isfinite(a)
     if np.any(bad != ~np.isfinite(b)):
         return np.inf
-    a, b = a[~bad], b[~bad]
-    size = np.maximum(np.abs(a), max(floor, 1e-300))
-    return float(np.max(np.abs(a - b) / size, initial=0.0))
+    size = np.maximum(np.maximum(np.abs(a), floor), 1e-300)
+    return float(np.max((np.abs(a - b) / size)[~bad], initial=0.0))

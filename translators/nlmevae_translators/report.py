@@ -41,8 +41,8 @@ class Proof:
 
     Attributes:
         largest: largest relative difference; NaN: not computed.
-        density: largest difference of a subject's log density of data and random effects, relative to its size where
-            that is above 1: residual errors, censoring and variances are in it.
+        density: largest difference of a value's log density at the same prediction, and of a subject's log density of
+            random effects, relative to its size where that is above 1: residual errors, censoring, variances.
         compared: observations compared.
         points: draws of individual parameters per subject.
         sentence: what was done, or why nothing was.

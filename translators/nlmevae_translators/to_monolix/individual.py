@@ -7,7 +7,7 @@ model file: the THETA and the ETA become parameters of their own, which is alway
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -249,6 +249,19 @@ class IndividualSection:
         """The definitions in the order of their THETAs, the others behind."""
         place = {t.name: k for k, t in enumerate(self.model.thetas)}
         self.definitions.sort(key=lambda d: place.get(d.theta, len(place)))
+
+    def leave_out(self, read: Collection[str]) -> frozenset[str]:
+        """Without parameters that the model file does not read, which Monolix does not take; their random effects."""
+        left = [d for d in self.definitions if d.name not in read]
+        names = {d.name for d in left}
+        self.definitions = [d for d in self.definitions if d.name not in names]
+        self.entries = [e for e in self.entries if e.target not in names]
+        for d in left:
+            at = d.at or next((self._eta_place(eta) for eta in d.etas), None)
+            construct = ", ".join(filter(None, (d.theta, *d.etas))) or d.name
+            reason = f"left out: nothing that is observed depends on {d.name}, and the data do not tell of it"
+            self.entries.append(Entry(construct=construct, kind="lossy", reason=reason, source=at))
+        return frozenset(eta for d in left for eta in d.etas)
 
     # covariates -----------------------------------------------------------------------------------
     def _uses(self, form: ParameterForm, name: str) -> tuple[CovariateUse, ...]:

@@ -62,6 +62,11 @@ class Definition:
     gamma: PopulationValue | None = None
 
     @property
+    def etas(self) -> tuple[str, ...]:
+        """The source's random effects, between subjects and between occasions."""
+        return (*filter(None, (self.eta,)), *(() if self.occasion is None else self.occasion.etas))
+
+    @property
     def distribution(self) -> str:
         return {"identity": "normal", "log": "logNormal", "logit": "logitNormal"}[self.transform.kind]
 

@@ -48,7 +48,7 @@ STEADY_DOSES = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """`files`: name -> text; `effects`: ETA -> the name of its standard deviation in the project, occasions in their
-    order; `unused`: ETAs of occasions that the data do not have; `steady`: doses come near to steady states; `times`:
+    order; `unused`: ETAs that nothing in the data depends on; `steady`: doses come near to steady states; `times`:
     of the observations, where they are not those of the data."""
 
     files: dict[str, str] = field(default_factory=dict)
@@ -93,6 +93,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     individual.order()
     structure = StructureWriter(data, names, regressors, individual, doses, groups).write()
     regressors.keep(structure.read)
+    unused = individual.leave_out(structure.read)
     outcomes = OutcomeSection(model, names)
     for group, output in zip(groups, structure.outputs, strict=True):
         outcomes.add(group, output, alone=len(groups) == 1)
@@ -118,7 +119,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
         files=files,
         entries=tuple(_placed(e, files) for e in found),
         effects=individual.effects,
-        unused=frozenset() if occasions is None else occasions.unused,
+        unused=unused if occasions is None else unused | occasions.unused,
         main=f"{name}.mlxtran",
         steady=any(e.steady for e in made) or bool(np.any(data.rows.of("ss")[doses.is_dose] > 0)),
         times=run.table.ob_time if made else None,
