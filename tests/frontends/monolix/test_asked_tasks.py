@@ -50,6 +50,12 @@ def test_tasks_that_are_not_run_are_not_done():
     assert asked.notes == ()
 
 
+@pytest.mark.parametrize("run", [True, False])
+def test_the_method_none_of_the_fim_asks_for_no_standard_errors(run):
+    assert asked_tasks([task("fim", "none", run=run)]).settings["covariance"] == "none"
+    assert asked_tasks([task("fim", "{none}", run=run)]).notes[0].code == "task-not-run"
+
+
 @pytest.mark.parametrize(
     ("method", "samples"),
     [

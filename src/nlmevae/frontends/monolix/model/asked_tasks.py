@@ -27,7 +27,7 @@ from nlmevae.ir import Diagnostic
 SAMPLES = 10
 
 _PLOTS = ("plotresult", "plots", "plot")
-_FIM = {"stochasticapproximation": "StochasticApproximation", "linearization": "Linearization"}
+_FIM = {"stochasticapproximation": "StochasticApproximation", "linearization": "Linearization", "none": "none"}
 _LIKELIHOOD = {"importancesampling": "ImportanceSampling", "linearization": "Linearization"}
 _INDIVIDUAL = {
     "none": "none",
@@ -91,7 +91,7 @@ def _with(asked: AskedTasks, task: Task) -> AskedTasks:
         case "fim":
             methods = _methods(task, _FIM)
             notes = [_note(task, _BY_LINEARISATION)] if task.run and methods == ["linearization"] else []
-            covariance = "observed" if task.run else "none"
+            covariance = "observed" if task.run and methods != ["none"] else "none"
             return replace(asked, settings=settings | {"covariance": covariance}, notes=(*asked.notes, *notes))
         case "loglikelihood":
             methods = _methods(task, _LIKELIHOOD)
