@@ -222,3 +222,32 @@ def test_a_wrong_error_model_is_seen_where_predictions_vanish(wrong, tmp_path):
     found = compare(run, two, effects_by_label(two.model, written.effects))
     assert found.largest < 1e-9
     assert not found.holds
+
+
+WAYS = ["1,0,100,.,1", "1,1,.,3,0", "1,4,100,.,2", "1,5,.,4,0", "2,0,120,.,2", "2,1,.,4,0", "2,4,50,.,1", "2,8,.,3,0"]
+
+
+@pytest.mark.parametrize(
+    ("doses", "line"),
+    [
+        ("F1 = 1\n  IF (WT.EQ.2) F1 = THETA(3)", "iv(adm=2, cmt=1, p=F1)"),
+        ("F1 = 1 - 0.4*(WT - 1)", "iv(adm=2, cmt=1, p=0.6)"),
+        ("IF (WT.EQ.2) THEN\n    ALAG1 = THETA(3)\n  ELSE\n    ALAG1 = 0\n  ENDIF", "iv(adm=2, cmt=1, Tlag=ALAG1)"),
+    ],
+)
+def test_an_item_that_chooses_how_doses_enter_makes_administrations(doses, line, tmp_path):
+    """WT stands for a formulation that changes within subjects."""
+    path = stream(tmp_path, pk=f"{PK}\n  {doses}", rows=WAYS)
+    path.write_text(path.read_text().replace("(0, 25)", "(0, 25) (0, 0.6, 1)"))
+    conversion = convert(path)
+    assert conversion.report.proof.holds
+    assert {"iv(adm=1, cmt=1)", line} <= set(conversion.files["run_model.txt"].splitlines())
+    assert [row.split(",")[3] for row in conversion.files["run_data.csv"].splitlines()[1:]] == list("1.2.2.1.")
+    assert "WT" not in conversion.files["run_model.txt"]
+
+
+def test_a_covariate_that_acts_on_doses_and_has_no_categories_is_refused(tmp_path):
+    rows = [f"{row[:-1]}{61.5 + k}" for k, row in enumerate(WAYS)]
+    found = refused(convert(stream(tmp_path, pk=f"{PK}\n  F1 = (WT/70)**0.1", rows=rows)))
+    assert [construct for construct, _ in found] == ["F1"]
+    assert "changes within a subject, and acts on doses" in found[0][1]

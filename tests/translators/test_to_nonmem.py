@@ -11,8 +11,10 @@ import pytest
 from nlmevae import pipeline
 from nlmevae.cli.main import main
 from nlmevae.errors import SemanticError
+from nlmevae.ir import Assign, Binary, Number, Symbol
 from nlmevae_translators.convert import convert
 from nlmevae_translators.to_nonmem import to_nonmem
+from nlmevae_translators.to_nonmem.code_text import CodeWriter
 from tests.helpers.reference_projects import NAMES, stage
 from tests.helpers.round_trip import RoundTrip, round_trip
 
@@ -454,3 +456,11 @@ def test_a_parameter_that_nothing_reads_but_is_correlated_is_refused_by_its_name
     with pytest.raises(SemanticError, match="no prediction depends on ka, which is correlated") as error:
         pipeline.read_model(path)
     assert "correlation={...}" in error.value.hint
+
+
+def test_long_polynomials_are_written_in_one_pass():
+    """A sum on the left at every level: 200 levels would take 2**200 steps if a level were written twice."""
+    value = Symbol("X")
+    for k in range(200):
+        value = Binary("+", Binary("*", value, Symbol("Y")), Number(float(k + 1)))
+    assert "".join(CodeWriter(names={}, fresh=str).statements((Assign("Z", value),))).count("*Y") == 200

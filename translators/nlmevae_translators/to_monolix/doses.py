@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -24,19 +25,23 @@ _SHARE = -3
 @dataclass(frozen=True, slots=True)
 class Administration:
     """`way`: at once or at the record's rate, over D_n (RATE = -2), at R_n (RATE = -1), or at the record's rate where a
-    fraction F acts on the duration. `infusions`: some have a rate that the column RATE says."""
+    fraction F acts on the duration. `infusions`: some have a rate that the column RATE says. `items`: values of data
+    items that its F, ALAG, D or R depend on."""
 
     number: int
     input: DoseInput
     way: Way
     infusions: bool
+    items: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Doses:
-    """Which administration each record is."""
+    """Which administration each record is. `dividing`: number of an input -> data items that change within a subject,
+    by whose values its doses are different administrations."""
 
     data: SourceData
+    dividing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def is_dose(self) -> np.ndarray:
@@ -85,14 +90,23 @@ class Doses:
 
     @cached_property
     def _codes(self) -> np.ndarray:
-        """(n_rows,) twice: input and code of the rate: 0, -1, -2 or `_SHARE`."""
+        """(n_rows, 3): input, code of the rate (0, -1, -2 or `_SHARE`), number of the values that divide its doses."""
         structural = self.data.model.structural
         cmt = compartment_numbers(structural, self.data.rows)
         rate = self.data.rows.of("rate")
         cmt = np.where(cmt == 0, structural.default_dose, cmt)
         shared = [i.number for i in structural.dose_inputs if self._has_fraction(i)]
         code = np.where((rate > 0.0) & np.isin(cmt, shared), _SHARE, np.minimum(rate, 0.0))
-        return np.column_stack([cmt, code]).astype(int)
+        return np.column_stack([cmt, code, self._places(cmt)]).astype(int)
+
+    def _places(self, cmt: np.ndarray) -> np.ndarray:
+        """(n_rows,) of the values of the items that divide the doses of an input, among those that it has."""
+        found = np.zeros(len(cmt), dtype=int)
+        for number, items in self.dividing.items():
+            own = self.is_dose & (cmt == number)
+            values = np.column_stack([self.data.values(item)[own] for item in items])
+            found[own] = np.unique(values, axis=0, return_inverse=True)[1].ravel()
+        return found
 
     def _has_fraction(self, entry: DoseInput) -> bool:
         values = [a.value for a in assignments(self.data.model.program.pk) if a.target == entry.bioavailability]
@@ -104,9 +118,10 @@ class Doses:
         return self.is_dose & (self._codes[:, 1] == _SHARE)
 
     @cached_property
-    def keys(self) -> list[tuple[int, int]]:
-        """Of the administrations in order: input and code of the rate."""
-        return sorted({(int(a), int(b)) for a, b in self._codes[self.is_dose]}, key=lambda k: (k[0], -k[1]))
+    def keys(self) -> list[tuple[int, int, int]]:
+        """Of the administrations in order: a row of `_codes`."""
+        found = {(int(a), int(b), int(c)) for a, b, c in self._codes[self.is_dose]}
+        return sorted(found, key=lambda k: (k[0], -k[1], k[2]))
 
     @cached_property
     def numbers(self) -> np.ndarray:
@@ -121,10 +136,13 @@ class Doses:
         inputs = {i.number: i for i in self.data.model.structural.dose_inputs}
         rate = self.data.rows.of("rate")
         ways: dict[int, Way] = {0: "record", -2: "duration", -1: "rate", _SHARE: "share"}
-        return tuple(
-            Administration(k, inputs[number], ways[code], code == 0 and bool(np.any(rate[self.numbers == k] > 0.0)))
-            for k, (number, code) in enumerate(self.keys, 1)
-        )
+        found = []
+        for k, (number, code, _) in enumerate(self.keys, 1):
+            own = self.numbers == k
+            infusions = code == 0 and bool(np.any(rate[own] > 0.0))
+            items = {item: float(self.data.values(item)[np.argmax(own)]) for item in self.dividing.get(number, ())}
+            found.append(Administration(k, inputs[number], ways[code], infusions, items))
+        return tuple(found)
 
     def _line(self, where: np.ndarray) -> int:
         """Of the data file, of the first record."""

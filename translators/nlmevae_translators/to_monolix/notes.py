@@ -61,7 +61,8 @@ def data_entries(
         )
     for a in doses.administrations:
         stated = assigned_at(model, a.input.duration if a.way == "duration" else None, a.input.rate, a.input.lag) or at
-        construct = f"doses into compartment {a.input.number}{_WAYS[a.way]}"
+        where = " and ".join(f"{item}={value:g}" for item, value in a.items.items())
+        construct = f"doses into compartment {a.input.number}{_WAYS[a.way]}" + (f", {where}" if where else "")
         found.append(entry(construct, "rule", f"administration {a.number}", source=stated))
     for compartment, number in doses.emptying.items():
         found.append(entry(f"CMT=-{compartment}", "rule", f"turned off and on again: empty(adm={number})"))

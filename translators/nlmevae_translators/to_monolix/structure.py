@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -84,6 +84,7 @@ class StructureWriter:
         }
         dynamic = self._run_pk(ahead=True)
         record = self._run_pk(ahead=False)
+        self.doses = replace(self.doses, dividing=self._dividing(dynamic))
         self.concentration = None if formula else self._pkmodel(dynamic, record)
         system = [] if formula else self._system(dynamic, record, amounts)
         pk = list(self.definitions)
@@ -92,8 +93,12 @@ class StructureWriter:
         after = list(self.definitions)
         return self._text(pk, system, after, predictions)
 
-    def _run_pk(self, *, ahead: bool) -> dict[str, Expression]:
-        env = self._base(self._items(names_read(self.model.executed.pk), ahead=ahead))
+    def _run_pk(self, *, ahead: bool, known: Mapping[str, float] | None = None) -> dict[str, Expression]:
+        """`known`: values of data items."""
+        read, known = names_read(self.model.executed.pk), known or {}
+        canonical = self.data.canonical
+        fixed = {n: Number(known[canonical[n]]) for n in read if canonical.get(n) in known}
+        env = {**self._base(self._items(read - fixed.keys(), ahead=ahead)), **fixed}
         flat = self._flattened(env)
         flat.called = {f"S{c.number}": "SCALE" for c in self.model.structural.compartments}
         flat.run(self.model.executed.pk)
@@ -234,10 +239,23 @@ class StructureWriter:
         kind = "iv" if ka is None and a.way == "record" else "absorption"
         return f"{kind}({', '.join(parts)})"
 
+    def _dividing(self, env: dict[str, Expression]) -> dict[int, tuple[str, ...]]:
+        """Of every input of doses: categories that change within a subject, on which its F, ALAG, D or R depends."""
+        found: dict[int, tuple[str, ...]] = {}
+        for a in self.doses.administrations:
+            used = (a.input.lag, a.input.bioavailability, a.input.duration, a.input.rate)
+            moving = {n for name in used if name in env for n in self._moving(env[name])}
+            items = sorted({self.regressors.columns[name][0] for name in moving})
+            if items and all(self.data.categories(item) for item in items):
+                found[a.input.number] = tuple(items)
+        return found
+
     def _dose_options(self, a: Administration, env: dict[str, Expression]) -> list[tuple[str, str]]:
         """Tlag, p and Tk0 of an administration, where it has them."""
         found = []
         taken = a.input
+        if a.items:
+            env = self._run_pk(ahead=True, known=a.items)
         for name, key in ((taken.lag, "Tlag"), (taken.bioavailability, "p")):
             if name is None or is_number(env[name], ONE.value if key == "p" else 0.0):
                 continue
@@ -270,15 +288,19 @@ class StructureWriter:
 
     def _check_steady(self, value: Expression, name: str) -> None:
         """Doses take their parameters from their own record."""
-        definitions = needed_definitions(self.definitions, [value])
-        read = {n for d in definitions for n in d.value.names()} | value.names()
-        moving = sorted(n for n in read if self.regressors.columns.get(n, ("", False))[1])
+        moving = self._moving(value)
         if moving:
             raise RefusedError(
                 name,
                 f"it depends on {moving[0]}, which changes within a subject, and acts on doses. Use one per subject",
                 self._place(name),
             )
+
+    def _moving(self, value: Expression) -> list[str]:
+        """Regressors that `value` depends on and that change within a subject."""
+        definitions = needed_definitions(self.definitions, [value])
+        read = {n for d in definitions for n in d.value.names()} | value.names()
+        return sorted(n for n in read if self.regressors.columns.get(n, ("", False))[1])
 
     def _place(self, name: str) -> Location | None:
         """Of the last assignment in $PK."""

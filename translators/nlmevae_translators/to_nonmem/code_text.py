@@ -156,10 +156,10 @@ class CodeWriter:
             # 1/2 is 0.5, and large products are large, whatever is done with whole numbers
             last = self._bound(right, level + 1) if operator == "**" else _with_point(right.value)
             return f"{_with_point(left.value)}{sign}{last}", level
-        text, own = self._text(left)
+        text, own = self._text(left)  # once: twice at every level is 2**depth
         if level == _PRODUCT and own == _SIGNED:  # -A*B is -(A*B), which is the same
             return f"{text}{sign}{self._bound(right, level + 1)}", _SIGNED
-        first = self._bound(left, level + 1 if operator == "**" else level)
+        first = text if own >= (level + 1 if operator == "**" else level) else f"({text})"
         return f"{first}{sign}{self._bound(right, max(level + 1, _PRODUCT))}", level
 
     def _bound(self, node: Expression, level: int) -> str:
