@@ -146,6 +146,17 @@ def test_flags_that_observations_of_one_time_do_not_share_make_outcomes(tmp_path
     assert "regressor" not in conversion.files["run.mlxtran"]
 
 
+def test_flags_without_a_prediction_of_their_own_in_a_model_of_logarithms_are_named(tmp_path):
+    """As in FREM with a covariate that the code does not know: its values pass for logarithms of concentrations."""
+    one = ["{id},0,100,.,0", "{id},1,.,-1,1", "{id},1,.,{sex},2", "{id},4,.,0.7,1"]
+    error = "  IPRED = -4\n  IF (F.GT.0) IPRED = LOG(F)\n  Y = IPRED + EPS(1)\n  IF (WT.EQ.3) Y = THETA(3) + EPS(2)"
+    rows = [row.format(id=k, sex=k - 1) for k in (1, 2) for row in one]
+    path = stream(tmp_path, error=error, rows=rows, records="$THETA (0, 1)\n$OMEGA 0.09 0.04\n$SIGMA 0.01 0.0001")
+    ((construct, reason),) = refused(convert(path))
+    assert construct == "DV"
+    assert reason.startswith("DV is 0 on line 4 and never negative on records with WT=2, but the code has a logarithm")
+
+
 def test_errors_of_outcomes_that_the_data_do_not_have_are_named(tmp_path):
     error = "  Y = F*(1 + EPS(1))\n  IF (WT.EQ.2) Y = F + EPS(2)"
     report = convert(stream(tmp_path, error=error, records="$OMEGA 0.09 0.04\n$SIGMA 0.01 0.1")).report
@@ -209,6 +220,15 @@ def test_densities_are_compared_at_the_same_predictions(tmp_path):
 
 #: Predictions of 1e-20 and less of values of 3.
 VANISHED = {"pk": PK.replace("THETA(1)", "400*THETA(1)")}
+
+
+def test_values_where_0_is_predicted_are_named(tmp_path):
+    """NONMEM's usual guard; Monolix has no proportional error of 0."""
+    error = "  W = F\n  IF (F.EQ.0) W = 1\n  Y = F + W*EPS(1)"
+    report = convert(stream(tmp_path, error=error, rows=["1,-1,.,0.2,60", *ROWS])).report
+    assert report.failed
+    assert "proof: failed: 0 is predicted on line 2, where the code has a number" in report.text
+    assert convert(stream(tmp_path, error=error)).report.proof.holds
 
 
 @pytest.mark.parametrize("wrong", ["b = {value=0.1001", "b = {value=0.2"])

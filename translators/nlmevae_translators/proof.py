@@ -11,7 +11,7 @@ rounding grows: with a proportional error the density of a value 5 at a predicti
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -130,9 +130,13 @@ def _compare(
         f = one.joint.predict(z)[one.order]
         worst = max(worst, _difference(f, two.joint.predict(w)[two.order], _floor(one, f)))
         for at in (f, np.where(_values(one.run) != 0.0, _values(one.run), np.nan)[one.order]):
-            density = max(density, _difference(_terms(one, z, at), _terms(two, w, at), 1.0))
+            p, q = _terms(one, z, at), _terms(two, w, at)
+            apart = (at == 0.0) & (np.isfinite(p) != np.isfinite(q))
+            reason = _where_zero(one, apart) if apart.any() else reason
+            density = max(density, _difference(p[~apart], q[~apart], 1.0))
         density = max(density, _difference(_priors(one, z, unused)[both], _priors(two, w), 1.0))
-    return Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
+    made = Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
+    return replace(made, density=np.inf, sentence=reason) if reason and made.holds else made
 
 
 def _floor(side: _Side, prediction: np.ndarray) -> np.ndarray:
@@ -150,6 +154,15 @@ def _terms(side: _Side, z: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     own[side.order] = prediction
     multiplier = joint.multiplier(z) if joint.residual.has_effects else None
     return joint.residual.log_density(own, joint.observed, joint.coefficients, multiplier)[side.order]
+
+
+def _where_zero(side: _Side, apart: np.ndarray) -> str:
+    """What to do about values that have a density in one language alone, because their prediction is 0."""
+    line = side.run.dataset.lines[side.run.table.ob_row[side.order[np.argmax(apart)]]]
+    return (
+        f"0 is predicted on line {line}, where the code has a number for the standard deviation and the other language "
+        "has none. Leave out such records (MDV=1 before the first dose), or give the error an additive part"
+    )
 
 
 def _priors(side: _Side, z: np.ndarray, without: Collection[str] = ()) -> np.ndarray:

@@ -133,7 +133,7 @@ def _line(entry: Entry) -> str:
 def _proof_line(proof: Proof) -> str:
     if not proof.done:
         return f"proof: not made: {proof.sentence}"
-    if math.isinf(proof.largest) and proof.sentence != "computed":
+    if not proof.holds and proof.sentence != "computed":
         return f"proof: failed: {proof.sentence}"
     verdict = "the same" if proof.holds else f"NOT the same (tolerance {PROOF_TOLERANCE:g})"
     return (

@@ -76,8 +76,8 @@ def _check_log_scale(model: Model, table: EventTable, dataset: Dataset, own: np.
     Zeros next to positive values only, or values beyond exp(50), give natural-scale data away.
     """
     value = table.ob_value
-    zero, large = own & (value == 0), own & (value > LARGEST_LOG)
-    if not np.any(own & (value < 0)) and zero.any():
+    zero, large = zeros_without_logarithm(value, own), own & (value > LARGEST_LOG)
+    if zero.any():
         line, at = _row_at(model, table, dataset, zero)
         raise DataError(
             f"DV is 0 on line {line} and never negative, but the model is one of log(DV): log(0) does not exist",
@@ -92,6 +92,11 @@ def _check_log_scale(model: Model, table: EventTable, dataset: Dataset, own: np.
             hint="put log(concentration) into DV, or write the error model for concentrations, Y = F*(1 + EPS(1))",
             location=at,
         )
+
+
+def zeros_without_logarithm(value: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(M,) bool: 0 where `own` values are said to be logarithms, of which none is negative."""
+    return own & (value == 0.0) & (not np.any(own & (value < 0.0)))
 
 
 def _non_positive(

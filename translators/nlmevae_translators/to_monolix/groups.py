@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nlmevae.data.observation_checks import zeros_without_logarithm
 from nlmevae.ir import Model, ObservationModel, names_read
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.source_data import MOST_CATEGORIES, SourceData
 
 
@@ -59,6 +61,27 @@ def outcome_groups(data: SourceData) -> list[OutcomeGroup]:
             )
         )
     return groups
+
+
+def check_logarithms(data: SourceData, groups: Sequence[OutcomeGroup]) -> None:
+    """Raises:
+    RefusedError: an outcome whose values cannot be the logarithms that they are compared with. Together with those of
+        other outcomes of the code they can.
+    """
+    table = data.run.table
+    for group in groups:
+        own = ~table.censored & np.isin(np.arange(table.n_obs_total), group.rows)
+        zero = zeros_without_logarithm(table.ob_value, own)
+        if group.observation.scale != "log" or not zero.any():
+            continue
+        line = data.run.dataset.lines[table.ob_row[int(np.argmax(zero))]]
+        flags = " and ".join(f"{item}={value:g}" for item, value in group.known.items())
+        reason = (
+            f"DV is 0 on line {line} and never negative on records {f'with {flags}' if flags else 'like it'}, but the "
+            "code has a logarithm as their prediction: log(0) does not exist. Give these records a prediction of their "
+            "own in $ERROR, or leave them out (IGNORE); if 0 is log(1), write 1E-9"
+        )
+        raise RefusedError("DV", reason, data.model.data.at)
 
 
 def _told_apart(data: SourceData, endpoint: np.ndarray, compartment: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,7 +9,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nlmevae.errors import Location
-from nlmevae.ir import Binary, Expression, Model, Number, Symbol, Where, assignments, names_read, past_flags
+from nlmevae.ir import (
+    Binary,
+    Expression,
+    Model,
+    Number,
+    Symbol,
+    Where,
+    assignments,
+    names_assigned,
+    names_read,
+    past_flags,
+)
+from nlmevae_translators.expression_parts import exchanged_in
 from nlmevae_translators.report import Entry
 from nlmevae_translators.to_monolix.algebra import ONE, ZERO, divide, is_number, multiply
 from nlmevae_translators.to_monolix.doses import Administration, Doses
@@ -44,10 +56,11 @@ _FORMS = ("one", "two", "three")
 
 @dataclass(frozen=True, slots=True)
 class PkModel:
-    """`name`: of the concentration; `line`: its definition."""
+    """`name`: of the concentration; `line`: its definition; `quotient`: what the code says for it besides F."""
 
     name: str
     line: str
+    quotient: Expression
 
 
 @dataclass(slots=True)
@@ -186,20 +199,37 @@ class StructureWriter:
             return None
         absorbed = form != structural.closed_form
         central = 2 if absorbed else 1
-        scale = structural.compartments[central - 1].scale
         read = names_read(self.model.executed.error)
-        seen = {g.compartment for g in self.groups}
-        if scale is None or seen != {central} or any(name.startswith("A(") for name in read):
-            return None
-        if self.regressors.moving or env[scale] != record[scale] or not isinstance(record[scale], Symbol):
+        volume = self._volume(central, read, record)
+        if volume is None or self.regressors.moving or env[volume] != record[volume]:
             return None
         if doses[0].input.compartment != 1 or (absorbed and not self._hidden_depot(read)):
             return None
-        return self._pkmodel_line(doses[0], env, record[scale], central, absorbed=absorbed)
+        line = self._pkmodel_line(doses[0], env, record[volume], central, absorbed=absorbed)
+        name = self.names.fresh("Cc")
+        quotient = Binary("/", Symbol(f"A({central})"), Symbol(volume))
+        return PkModel(name, f"{name} = {line}", quotient)
+
+    def _volume(self, central: int, read: frozenset[str], record: Mapping[str, Expression]) -> str | None:
+        """The variable of $PK by which all code divides the central amount, as F or itself (A(2)/V); None: there is
+        more."""
+        scale = self.model.structural.compartments[central - 1].scale
+        amount, code = Symbol(f"A({central})"), self.model.executed.error
+        if "F" in read and (scale is None or {g.compartment for g in self.groups} != {central}):
+            return None
+        named = sorted((read - names_assigned(code)) | ({scale} if "F" in read else set()))
+        for volume in named:
+            value = record.get(volume)
+            if not isinstance(value, Symbol) or ("F" in read and value != record[scale]):
+                continue
+            rest = names_read(exchanged_in(code, Binary("/", amount, Symbol(volume)), Symbol("F")))
+            if "F" in rest and not any(name.startswith("A(") for name in rest):
+                return volume
+        return None
 
     def _pkmodel_line(
         self, dose: Administration, env: dict[str, Expression], volume: Symbol, central: int, *, absorbed: bool
-    ) -> PkModel:
+    ) -> str:
         structural = self.model.structural
         rates = {flow: env[n] for n, flow in zip(structural.rate_constants, structural.flows, strict=True)}
         found: list[tuple[str, str]] = []
@@ -213,8 +243,7 @@ class StructureWriter:
             out, back = rates[central, central + k], rates[central + k, central]
             found += [(f"k1{k + 1}", self._argument(out, "k")), (f"k{k + 1}1", self._argument(back, "k"))]
         arguments = ", ".join(key if key == value else f"{key}={value}" for key, value in found)
-        name = self.names.fresh("Cc")
-        return PkModel(name, f"{name} = pkmodel({arguments})")
+        return f"pkmodel({arguments})"
 
     def _clearance(self, rate: Expression, volume: Symbol) -> str:
         """The clearance where the elimination rate is it over the volume; "": it is not."""
@@ -346,6 +375,8 @@ class StructureWriter:
         formula = not model.structural.compartments
         known = {name: Number(value) for name, value in group.known.items()}
         code = settled(model.executed.error, decided_for(group, self.data.run.table))
+        if self.concentration is not None:
+            code = exchanged_in(code, self.concentration.quotient, Symbol("F"))
         read = names_read(code)
         items = {n: v for n, v in self._items_of_record(read, known).items() if formula or n not in record}
         env = {**(self._base(items) if formula else record), **items, **amounts, **known, "T": Symbol("t")}

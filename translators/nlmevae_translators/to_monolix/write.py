@@ -16,7 +16,7 @@ from nlmevae_translators.to_monolix.covariates import CovariateSection
 from nlmevae_translators.to_monolix.data_text import DataText, data_text
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.flatten import Flattened, needed_definitions
-from nlmevae_translators.to_monolix.groups import OutcomeGroup, outcome_groups
+from nlmevae_translators.to_monolix.groups import OutcomeGroup, check_logarithms, outcome_groups
 from nlmevae_translators.to_monolix.individual import IndividualSection, understood_forms
 from nlmevae_translators.to_monolix.names import Names, is_plain
 from nlmevae_translators.to_monolix.notes import (
@@ -85,6 +85,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     doses = Doses(data)
     doses.check()
     groups = outcome_groups(data)
+    check_logarithms(data, groups)
     doses.check_observed(groups, names_read(model.executed.error))
     covariates = CovariateSection(data, names)
     regressors = Regressors(data, names)

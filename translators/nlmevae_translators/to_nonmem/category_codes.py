@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from nlmevae.ir import Assign, Compare, Expression, If, Model, Number, Statement, Symbol
-from nlmevae_translators.to_nonmem.code_text import with_children
+from nlmevae_translators.expression_parts import with_children
 from nlmevae_translators.to_nonmem.program_parts import Parts
 
 Labels = Mapping[str, tuple[float, ...]]

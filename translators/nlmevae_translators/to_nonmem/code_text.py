@@ -25,6 +25,7 @@ from nlmevae.ir import (
     Symbol,
     Where,
 )
+from nlmevae_translators.expression_parts import with_children
 
 LINE = 100
 _COMPARE = {"==": ".EQ.", "!=": ".NE.", "<": ".LT.", "<=": ".LE.", ">": ".GT.", ">=": ".GE."}
@@ -205,26 +206,6 @@ def _with_point(value: float) -> str:
     text = number_text(value)
     text = f"{text}.0" if text.lstrip("-").isdigit() else text
     return f"({text})" if value < 0.0 else text
-
-
-def with_children(node: Expression, children: tuple[Expression, ...]) -> Expression:
-    """The same node with other operands."""
-    match node:
-        case Negate():
-            return Negate(*children, at=node.at)
-        case Not():
-            return Not(*children, at=node.at)
-        case Binary(operator):
-            return Binary(operator, *children, at=node.at)
-        case Compare(operator):
-            return Compare(operator, *children, at=node.at)
-        case Logical(operator):
-            return Logical(operator, *children, at=node.at)
-        case Call(function):
-            return Call(function, children, at=node.at)
-        case Where():
-            return Where(*children, at=node.at)
-    return node
 
 
 def wrapped(line: str) -> list[str]:

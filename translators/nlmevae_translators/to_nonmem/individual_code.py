@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from nlmevae.ir import Assign, Binary, Call, Expression, Statement, Symbol
-from nlmevae_translators.to_nonmem.code_text import with_children
+from nlmevae_translators.expression_parts import with_children
 
 _ETA = re.compile(r"ETA\((\d+)\)\Z")
 _THETA = re.compile(r"THETA\(\d+\)\Z")
