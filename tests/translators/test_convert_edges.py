@@ -222,6 +222,14 @@ def test_densities_are_compared_at_the_same_predictions(tmp_path):
 VANISHED = {"pk": PK.replace("THETA(1)", "400*THETA(1)")}
 
 
+def test_a_coefficient_of_the_error_that_has_no_square_is_refused(tmp_path):
+    error = "  Y = F*(1D-300 + EPS(1)) + EPS(2)"
+    path = stream(tmp_path, error=error, records="$OMEGA 0.09 0.04\n$SIGMA 0.04 0.1")
+    ((construct, reason),) = refused(convert(path))
+    assert construct == "EPS(1)"
+    assert "Correct the factors in Y" in reason
+
+
 def test_values_where_0_is_predicted_are_named(tmp_path):
     """NONMEM's usual guard; Monolix has no proportional error of 0."""
     error = "  W = F\n  IF (F.EQ.0) W = 1\n  Y = F + W*EPS(1)"

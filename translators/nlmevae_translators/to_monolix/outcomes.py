@@ -17,6 +17,8 @@ from nlmevae_translators.to_monolix.refusal import RefusedError
 NO_EFFECT_ON_ERROR = (
     "a random effect on the residual error has no counterpart in Monolix. Take it out of W, or add it to the prediction"
 )
+#: Coefficients of the residual error beyond it, or below its reciprocal, have no squares.
+_LARGEST = 1e100
 _KINDS = {"additive": "constant", "proportional": "proportional", "combined1": "combined1", "combined2": "combined2"}
 
 
@@ -94,7 +96,14 @@ class OutcomeSection:
     def _coefficient(self, c: ErrorCoefficient, wanted: str) -> PopulationValue:
         key = c.parameter, abs(c.scale), "sd"
         if key not in self.parameters:
-            self.parameters[key] = self._new(c.parameter, abs(c.scale), c.fixed, wanted, kind=c.kind)
+            made = self._new(c.parameter, abs(c.scale), c.fixed, wanted, kind=c.kind)
+            if made.value and not 1.0 / _LARGEST < made.value < _LARGEST:
+                reason = (
+                    f"its coefficient in the standard deviation would be {made.value:g}, whose square is no number to "
+                    "compute with. Correct the factors in Y"
+                )
+                raise RefusedError(c.parameter, reason, self._place())
+            self.parameters[key] = made
         return self.parameters[key]
 
     def _power(self, p: ErrorPower, wanted: str) -> PopulationValue:
