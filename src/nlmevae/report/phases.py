@@ -37,7 +37,7 @@ def mark_phases(axes: Axes, phases: Sequence[str], *, start: int = 1) -> None:
             axes.axvline(start + first - 0.5, color=QUIET, linewidth=0.6, linestyle=":", zorder=0)
 
 
-def phase_legend(figure: Figure, phases: Sequence[str], *, note: str = "") -> None:
+def phase_legend(figure: Figure, phases: Sequence[str], *, note: str = "", place: str = "outside lower center") -> None:
     """Below the panels; `note` is added to the names of the phases that iterate ("with selection")."""
     from matplotlib.patches import Patch
 
@@ -46,7 +46,7 @@ def phase_legend(figure: Figure, phases: Sequence[str], *, note: str = "") -> No
         return f"{words} {note}" if note and phase in ("vae", "polish") else words
 
     handles = [Patch(color=PHASES.get(phase, (QUIET, ""))[0], label=name(phase)) for phase in dict.fromkeys(phases)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
+    figure.legend(handles=handles, loc=place, ncols=4, frameon=False, labelcolor=INK)
 
 
 def settled_range(phases: Sequence[str], *values: np.ndarray) -> tuple[float, float]:

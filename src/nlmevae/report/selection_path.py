@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nlmevae.report.inches import below, beside, figure_title, panels, widest
 from nlmevae.report.style import EXCLUDED, FORCED, INK, NEAR, QUIET, SELECTED, bare, in_house_style, shorten
 from nlmevae.results.selection_result import EffectResult, PathStep, SelectionResult
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 #: More effects are not readable on one page; those that stay longest are shown.
 LARGEST = 40
+LONGEST_NAME = 28
+
+#: Inches: the title and the names of known penalties above the panels; the margin on the right.
+ABOVE_PANELS = 0.74
+SIDE = 0.08
 
 #: Penalties readers know, as marks for orientation: AIC, and chi-squared with one degree of freedom.
 KNOWN_PENALTIES = ((2.0, "AIC"), (3.84, "p = 0.05"), (6.63, "p = 0.01"), (10.83, "p = 0.001"))
@@ -29,8 +35,12 @@ def path_figure(result: SelectionResult) -> Figure:
 
     span = penalty_range(result.path)
     names = longest_staying(result, LARGEST)
-    figure = Figure(figsize=(8.0, 2.6 + 0.23 * max(len(names), 3)), layout="constrained")
-    count, bars = figure.subplots(2, 1, sharex=True, height_ratios=[1.3, 0.25 * max(len(names), 3) + 0.4])
+    labels = [shorten(name, LONGEST_NAME) for name in names]
+    figure = Figure(figsize=(8.0, 2.6 + 0.23 * max(len(names), 3)))
+    count, bars = panels(
+        figure, (2, 1), left=0.17 + max(widest(figure, labels, size=7.5), 0.55), right=SIDE, top=ABOVE_PANELS,
+        bottom=0.75, gap=(0.0, 0.15), heights=[1.3, 0.25 * max(len(names), 3) + 0.4], sharex="all",
+    )[:, 0]  # fmt: skip
     _count(count, result, span)
     _bars(bars, result, names, span)
     for axes in (count, bars):
@@ -40,7 +50,7 @@ def path_figure(result: SelectionResult) -> Figure:
     n_ever = len({name for step in result.path for name in step.support})
     if n_ever > len(names):
         title += f"; the {len(names)} that stay longest of {n_ever}"
-    figure.suptitle(title, fontsize=10)
+    figure_title(figure, title)
     _legend(figure, result, names)
     return figure
 
@@ -82,7 +92,7 @@ def _count(axes: Axes, result: SelectionResult, span: tuple[float, float]) -> No
     axes.stairs([len(s.support) for s in steps], edges, baseline=None, color=INK, linewidth=1.3)
     axes.set_ylim(bottom=0)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylabel("effects in\nthe model")
+    beside(axes, "effects in\nthe model", distance=0.37)
     bare(axes)
 
 
@@ -92,14 +102,14 @@ def _bars(axes: Axes, result: SelectionResult, names: tuple[str, ...], span: tup
     known = {effect.name: effect for effect in result.effects}
     for row, name in enumerate(names):
         axes.broken_barh(intervals(result.path, name, span), (row - 0.36, 0.72), color=bar_colour(known.get(name)))
-    axes.set_yticks(range(len(names)), [shorten(name, 28) for name in names], fontsize=7.5)
+    axes.set_yticks(range(len(names)), [shorten(name, LONGEST_NAME) for name in names], fontsize=7.5)
     axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
     axes.set_xscale("log")
     axes.set_xlim(*span)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("penalty of an effect with one coefficient; all penalties in proportion")
+    below(axes, "penalty of an effect with one coefficient; all penalties in proportion")
     axes.tick_params(axis="y", length=0)
     bare(axes)
 
@@ -153,4 +163,4 @@ def _legend(figure: Figure, result: SelectionResult, names: tuple[str, ...]) -> 
         (EXCLUDED, "not selected"),
     )
     handles = [Patch(color=colour, label=text) for colour, text in texts if colour in used]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False)

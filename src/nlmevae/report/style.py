@@ -144,9 +144,13 @@ def bare(axes: Axes) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file that names this program, by which it is recognised as ours."""
+    """The figure as a PNG file that names this program, by which it is recognised as ours. `Figure.savefig` would
+    draw twice, once for a layout that the drawing makes itself."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": GENERATOR})
+    figure.set_dpi(DOTS_PER_INCH)
+    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": GENERATOR})
     return stream.getvalue()
 
 
