@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from nlmevae.frontends.recognition import recognise
+from nlmevae.frontends.recognition import covariate_effects, recognise
 from tests.helpers.code_models import make_model
 
 CASES = {
@@ -32,6 +32,14 @@ CASES = {
         "TV=THETA(1)*(WT/70)**THETA(3)*EXP(THETA(4)*SEX)",
         [("WT", "power", ("THETA(3)",)), ("SEX", "exponential", ("THETA(4)",))],
     ),
+    "coefficient that comes from afar": (
+        "FAR=THETA(3)\nPOW=FAR+0\nTV=THETA(1)*(WT/70)**POW",
+        [("WT", "power", ("THETA(3)",))],
+    ),
+    "one coefficient beside it and one from afar": (
+        "FAR=EXP(THETA(4))\nPOW=THETA(3)*WT\nTV=THETA(1)*EXP(POW*FAR)",
+        [("WT", "exponential", ("THETA(3)", "THETA(4)"))],
+    ),
     "none": ("TV=THETA(1)", []),
     "read without influence": ("TV=THETA(1)*(WT/WT)", []),
     "fixed exponent": ("TV=THETA(1)*(WT/70)**THETA(5)", [("WT", "power", ("THETA(5)",))]),
@@ -50,6 +58,23 @@ def test_form_and_coefficients(code, expected):
     found = [(e.covariate, e.form, e.coefficients) for e in model.covariate_effects]
     assert sorted(found) == sorted(expected)
     assert all(e.parameter == "CL" and e.state == "in_model" for e in model.covariate_effects)
+
+
+def test_the_effects_found_do_not_depend_on_how_many_covariates_are_tried_together(monkeypatch):
+    code = "TV=THETA(1)*(WT/70)**THETA(3)*EXP(THETA(4)*(AGE-40))\nFAR=THETA(5)\nIF (SEX.EQ.1) TV=TV*(1+FAR)"
+    model = make_model(
+        pk=code + "\nCL=TV*EXP(ETA(1))\nV=THETA(2)*(WT/70)*EXP(ETA(2))",
+        thetas=((0.0, 2.0), (0.0, 20.0), (-math.inf, 0.3), (-math.inf, 0.1), (-math.inf, 0.2)),
+    )
+    together = recognise(model).covariate_effects
+    monkeypatch.setattr(covariate_effects, "_LARGEST", 1)
+    assert recognise(model).covariate_effects == together
+    assert [(e.parameter, e.covariate, e.form, e.coefficients) for e in together] == [
+        ("CL", "WT", "power", ("THETA(3)",)),
+        ("CL", "AGE", "exponential", ("THETA(4)",)),
+        ("CL", "SEX", "categorical", ("THETA(5)",)),
+        ("V", "WT", "power", ()),
+    ]
 
 
 def test_a_normal_parameter_linear_in_a_covariate_has_a_linear_effect():
