@@ -45,7 +45,7 @@ ALLOWED = {
         "report", "fitted_run", "resumption", "results_folder",
     },
     "resumption": {"nlmevae", "errors", "results", "data", "estimation", "prepared_run", "writers"},
-    "forecasting": {"results", "estimation", "prepared_run", "pipeline"},
+    "forecasting": {"errors", "threads", "results", "estimation", "prepared_run", "pipeline"},
     "studies": {
         "nlmevae", "errors", "ir", "results", "data", "codegen", "decoder", "diagnostics", "estimation", "writers",
         "prepared_run", "fitted_run", "resumption", "pipeline", "at_parameters",

@@ -154,7 +154,12 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """p of seconds = c size^p by least squares of the logarithms; points are (size, seconds)."""
+def exponent(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """p of seconds = c size^p by least squares of the logarithms, and its standard error (NaN of two points); points
+    are (size, seconds)."""
     x, y = zip(*((math.log(size), math.log(seconds)) for size, seconds in points), strict=True)
-    return statistics.linear_regression(x, y).slope
+    slope, intercept = statistics.linear_regression(x, y)
+    if len(points) < 3:
+        return slope, math.nan
+    left = sum((b - slope * a - intercept) ** 2 for a, b in zip(x, y, strict=True)) / (len(points) - 2)
+    return slope, math.sqrt(left / sum((a - statistics.fmean(x)) ** 2 for a in x))

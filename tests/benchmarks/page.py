@@ -11,7 +11,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,8 @@ def block(name: str, found: Found) -> str:
     if section is None:
         return "*Not run.*"
     text = MAKERS.get(name, plain)(section["figures"]) if section["figures"] else ""
-    ended = {"ok": "", "absent": "*Not run: the program is not here.*"}.get(section["status"])
-    if ended is None:
+    ended = ""
+    if section["status"] != "ok":
         ended = f"*The section ended early ({section['status']}): {section['message']}*"
     plots = _plots(name) if section["figures"] else ""
     return "\n\n".join(part for part in (text, plots, ended) if part)
@@ -102,32 +101,43 @@ def _sides(figure: Found) -> list[str]:
 def of_fits(figures: list[Found]) -> str:
     """Models by number of subjects, and what more a subject takes."""
     models = list(dict.fromkeys(f["at"]["model"] for f in figures))
-    sizes = sorted({f["at"]["N"] for f in figures})
-    at = {(f["at"]["model"], f["at"]["N"]): f for f in figures}
+    fitted = [f for f in figures if f["name"] == "fit"]
+    sizes = sorted({f["at"]["N"] for f in fitted})
+    at = {(f["at"]["model"], f["at"]["N"]): f for f in fitted}
     rows = []
     for model in models:
         own = [at.get((model, n)) for n in sizes]
         ratio = next((f["ratio"] for f in own if f and f["ratio"]), None)
-        known = [(f["at"]["N"], f["more"]["peak_memory_mb"]) for f in own if f]
+        peaks = {
+            name: [
+                (f["at"]["N"], f["more"]["peak_memory_mb"])
+                for f in figures
+                if f["name"] == name and f["at"]["model"] == model
+            ]
+            for name in ("fit", "memory")
+        }
         rows.append([
             model, *("" if f is None else seconds(f["seconds"]) for f in own), "" if ratio is None else number(ratio),
-            f"{max(mb for _, mb in known):.0f} MB", memory_per_subject(known),
+            f"{max(mb for _, mb in peaks['fit']):.0f} MB",
+            memory_per_subject(peaks["fit"], least=MEMORY_FROM) or memory_per_subject(peaks["memory"]),
         ])  # fmt: skip
     text = table(["model", *(f"N = {n}" for n in sizes), "published / ours", "most memory", "memory per subject"], rows)
-    if find_spec("nlmevae.cli.estimate_time") is not None:
-        text += (
-            "\n\nFor your own model and data, `nlmevae estimate-time run1.ctl` runs a few iterations of every part on "
-            "this machine and says how long the whole will take."
-        )
     return text
 
 
-def memory_per_subject(points: list[tuple[float, float]]) -> str:
-    """kB of one more subject, from the two largest of `points` (N, MB)."""
-    (few, less), (many, more) = sorted([*points, *points][-2:]) if len(points) == 1 else sorted(points)[-2:]
-    if many <= few or few < MEMORY_FROM:
+def memory_per_subject(points: list[tuple[float, float]], *, least: int = 0) -> str:
+    """kB of one more subject, from the two largest of `points` (N, MB), which have `least` subjects; "" without two."""
+    known = sorted(p for p in points if p[0] >= least)[-2:]
+    if len(known) < 2:
         return ""
+    (few, less), (many, more) = known
     return f"{max(0.0, 1024 * (more - less) / (many - few)):.0f} kB"
+
+
+def power(points: list[tuple[float, float]]) -> str:
+    """``0.98 ± 0.02``: the exponent of growth and its standard error, where there are points enough."""
+    slope, error = exponent(points)
+    return f"{slope:.2f}" if error != error else f"{slope:.2f} ± {error:.2f}"
 
 
 def of_growth(figures: list[Found]) -> str:
@@ -140,13 +150,16 @@ def of_growth(figures: list[Found]) -> str:
             fitted = [p for p in points if p[0] >= FROM.get(what, 0.0)]
             if len(points) < 2:
                 continue
-            power = exponent(fitted if len(fitted) > 1 else points[-2:])
             ratios = [f["ratio"] for f in own if f["ratio"]]
+            peaks = [(f["at"]["size"], f["more"]["peak_memory_mb"]) for f in own if "more" in f]
             rows.append([
                 name, f"{what}, {points[0][0]:g} to {points[-1][0]:g}", seconds(points[0][1]), seconds(points[-1][1]),
-                f"{power:.2f}", f"{number(min(ratios))} to {number(max(ratios))}" if ratios else "",
+                power(fitted if len(fitted) > 1 else points[-2:]),
+                f"{number(min(ratios))} to {number(max(ratios))}" if ratios else "", memory_per_subject(peaks),
             ])  # fmt: skip
-    return table(["", "grows with", "smallest", "largest", "exponent", "torchode alone / ours"], rows)
+    return table(
+        ["", "grows with", "smallest", "largest", "exponent", "torchode alone / ours", "memory per subject"], rows
+    )
 
 
 def of_shares(figures: list[Found]) -> str:
@@ -187,12 +200,20 @@ def of_populations(figures: list[Found]) -> str:
     if len(points) < 2:
         return text
     memory = memory_per_subject([(f["at"]["size"], f["more"]["peak_memory_mb"]) for f in figures])
-    return f"{text}\n\nProcessor seconds grow as N^{exponent(points):.2f}; a subject takes {memory} of memory."
+    return f"{text}\n\nProcessor seconds grow as N^p, p = {power(points)}; a subject takes {memory} of memory."
 
 
 def of_forecasts(figures: list[Found]) -> str:
-    rows = [[f["at"]["model"], number(f["more"]["forecast_over_taken"])] for f in figures]
-    return table(["model", "forecast / taken"], rows)
+    """Seconds of the forecast with its range, of the run, and of making the forecast."""
+    rows = [
+        [f["at"]["model"], seconds(sum(f["more"]["told"].values())),
+         f"{seconds(f['more']['low'])} to {seconds(f['more']['high'])}", seconds(f["reference_seconds"]),
+         number(f["more"]["forecast_over_taken"]), seconds(f["seconds"])]
+        for f in figures
+    ]  # fmt: skip
+    near = sum(0.5 <= f["more"]["forecast_over_taken"] <= 2.0 for f in figures)
+    text = table(["model", "forecast", "range", "taken", "forecast / taken", "forecasting took"], rows)
+    return f"{text}\n\nWithin a factor of two: {near} of {len(figures)}."
 
 
 def of_searches(figures: list[Found]) -> str:

@@ -6,7 +6,6 @@ import importlib
 import json
 import math
 import re
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -26,9 +25,6 @@ PROCESSES = {"startup", "compiling", "fits", "searches", "populations", "forecas
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in PROCESSES else n for n in SECTIONS])
 def test_a_section_runs_at_its_smallest_size(name):
-    section = SECTIONS[name]
-    if section.needs and find_spec(section.needs) is None:
-        pytest.skip(f"{section.needs} is not here")
     figures = [f.as_dict() for f in importlib.import_module(f"tests.benchmarks.sections.{name}").measure("tiny")]
     assert figures
     for figure in figures:
@@ -60,13 +56,12 @@ def test_a_section_that_fails_or_takes_too_long_is_a_line_and_the_others_go_on(t
         {
             "not_there": Section(title="Not there", limit=limit),
             "growth": Section(title="Growth", limit=short),
-            "forecast": Section(title="Absent", limit=limit, needs="tests.benchmarks.no_such_program"),
         },
     )  # fmt: skip
     assert suite.main(["--scale", "tiny", "--out", str(tmp_path)]) == 1
     found = json.loads((tmp_path / suite.FILE).read_text(encoding="utf-8"))["sections"]
     assert {name: s["status"] for name, s in found.items()} == {
-        "not_there": "failed", "growth": "timeout", "forecast": "absent",
+        "not_there": "failed", "growth": "timeout",
     }  # fmt: skip
     assert "No module named" in found["not_there"]["message"]
     assert "not_there" in capsys.readouterr().out
@@ -85,7 +80,20 @@ def test_the_description_of_the_machine_names_no_host_and_no_path():
 
 def test_an_exponent_is_that_of_the_law_it_comes_from():
     sizes = (10, 100, 1000)
-    assert exponent([(n, 3e-6 * n**1.25) for n in sizes]) == pytest.approx(1.25)
+    assert exponent([(n, 3e-6 * n**1.25) for n in sizes]) == pytest.approx((1.25, 0.0), abs=1e-7)
+
+
+def test_the_error_of_an_exponent_is_that_of_the_regression():
+    points = [(n, n * f) for n, f in ((10, 1.2), (40, 0.9), (200, 1.05), (1000, 0.8))]
+    fit, covariance = np.polyfit(*np.log(points).T, 1, cov=True)
+    slope, error = exponent(points)
+    assert (slope, error) == pytest.approx((fit[0], np.sqrt(covariance[0, 0])))
+    assert math.isnan(exponent(points[:2])[1])
+
+
+def test_memory_per_subject_is_that_between_the_two_largest_sizes():
+    assert page.memory_per_subject([(20, 400.0), (500, 500.0), (2000, 800.0)]) == "205 kB"
+    assert page.memory_per_subject([(20, 400.0), (500, 500.0)], least=500) == ""
 
 
 def test_a_side_that_takes_ten_times_as_long_has_a_ratio_of_ten():

@@ -1,22 +1,32 @@
 """`nlmevae estimate-time` beside the time the run then takes.
 
-    python -m tests.benchmarks.time_forecast            # the fixtures
+    python -m tests.benchmarks.time_forecast            # fixtures, and reference data where they are
     python -m tests.benchmarks.time_forecast run1.ctl   # other models
+    python -m tests.benchmarks.time_forecast --shared   # shares of the parts that threads divide
+    python -m tests.benchmarks.time_forecast --commands # what commands take beside their fits
 
-Prints seconds by part and the ratio of the two totals; both are of the estimation without start and writing, in one
-process, one after the other.
+Prints the seconds of both, by part, and the ratio of the two totals. All are seconds of the processor on one thread:
+what else the machine does is not counted. Start and writing are in neither.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nlmevae.estimation.forecast import forecast
-from nlmevae.estimation.settings import FitSettings
-from nlmevae.pipeline import prepare, run_fit
+from nlmevae.estimation.settings import FitSettings, SelectionSettings
+from nlmevae.pipeline import prepare, prepare_selection, run_fit, run_selection
+from tests.helpers.cases import stage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODELS = (
@@ -28,30 +38,104 @@ MODELS = (
     "parent_metabolite/run_cens.ctl",
     "indirect_response/run1.ctl",
     "tmdd/run1.ctl",
+    "neonates/run_base.ctl",
 )
+#: Whose data are not in the repository.
+CASES = ("phenobarbital", "phenobarbital_real", "warfarin")
+#: What is searched -> covariates.
+SEARCHES = {"theophylline/run_base.ctl": ["WT", "SEX"]}
 
 
-def compare(path: Path) -> float:
-    """Forecast over the time of the run."""
-    run, settings = prepare(path), FitSettings()
-    found = forecast(run.model, run.table, settings)
-    began = time.perf_counter()
-    result = run_fit(run, settings)
-    seconds = time.perf_counter() - began
-    parts = {**found.parts, "approach": 0.0, "polish": found.parts["approach"] + found.parts["polish"]}
-    told = ", ".join(f"{k} {parts[k]:.2f} ({result.seconds.get(k, 0.0):.2f})" for k in parts if k != "approach")
-    counts = dict(Counter(row.phase for row in result.trace))
-    ratio = found.seconds / seconds
-    print(
-        f"{'/'.join(path.parts[-2:]):<40} {found.seconds:8.2f} {seconds:8.2f} {ratio:6.2f}  {told}  {counts}",
-        flush=True,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Seconds of the processor by part; `told` is the forecast's with low and high, `spent` on making it."""
+
+    name: str
+    told: dict[str, float]
+    taken: dict[str, float]
+    low: float
+    high: float
+    spent: float
+    iterations: dict[str, int]
+
+    @property
+    def ratio(self) -> float:
+        """Forecast over taken."""
+        return sum(self.told.values()) / sum(self.taken.values())
+
+    def __str__(self) -> str:
+        parts = dict.fromkeys([*self.told, *self.taken])
+        both = ", ".join(f"{p} {self.told.get(p, 0.0):.2f} ({self.taken.get(p, 0.0):.2f})" for p in parts)
+        total = f"{sum(self.told.values()):8.2f} {sum(self.taken.values()):8.2f} {self.ratio:6.2f}"
+        return (
+            f"{self.name:<40} {total}  [{self.low:.1f}, {self.high:.1f}] in {self.spent:.1f}  {both}  {self.iterations}"
+        )
+
+
+def compare(path: Path, covariates: list[str] | None = None) -> Comparison:
+    """Forecast and run, in one process, one after the other."""
+    settings, selection = FitSettings(threads=1), SelectionSettings()
+    began = time.process_time()
+    if covariates is None:
+        run = prepare(path)
+        found = forecast(run.model, run.table, settings)
+        spent = time.process_time() - began
+        with processor_clock():
+            result = run_fit(run, settings)
+    else:
+        searched = prepare_selection(path, covariates=covariates)
+        found = forecast(searched.model, searched.table, settings, searched.search, selection)
+        spent = time.process_time() - began
+        with processor_clock():
+            result = run_selection(searched, settings, selection)
+    fit = result if covariates is None else result.fit
+    taken = {name: s for name, s in result.seconds.items() if name != "total"}
+    taken["decisions"] = taken.pop("decisions", 0.0) + taken.pop("resamples", 0.0)
+    told = {part.name: part.usual for part in found.parts}
+    told["polish"] = told.pop("approach", 0.0) + told.get("polish", 0.0)
+    return Comparison(
+        name="/".join(path.parts[-2:]) + (" search" if covariates else ""),
+        told=told,
+        taken=taken,
+        low=found.low,
+        high=found.high,
+        spent=spent,
+        iterations=dict(Counter(row.phase for row in fit.trace)),
     )
-    return ratio
+
+
+@contextmanager
+def processor_clock() -> Iterator[None]:
+    """The run's own clock shows seconds of the processor."""
+    before: Any = time.perf_counter
+    time.perf_counter = time.process_time
+    try:
+        yield
+    finally:
+        time.perf_counter = before
+
+
+def all_paths(folder: Path) -> Iterator[Path]:
+    yield from (FIXTURES / name for name in MODELS)
+    for name in CASES:
+        try:
+            yield stage(name, folder)[0]
+        except pytest.skip.Exception:
+            continue
 
 
 def main(paths: list[str]) -> None:
     print(f"{'model':<40} {'forecast':>8} {'taken':>8} {'ratio':>6}  by part, taken in brackets")
-    ratios = [compare(path) for path in (map(Path, paths) if paths else (FIXTURES / name for name in MODELS))]
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in map(Path, paths) if paths else all_paths(Path(folder)):
+            found = compare(path)
+            ratios.append(found.ratio)
+            print(found, flush=True)
+    for name, covariates in SEARCHES.items() if not paths else ():
+        found = compare(FIXTURES / name, covariates)
+        ratios.append(found.ratio)
+        print(found, flush=True)
     print(f"{sum(0.5 <= r <= 2 for r in ratios)} of {len(ratios)} within a factor of two")
 
 

@@ -81,8 +81,7 @@ def run_covariance_step(
     report: Callable[[float], None] | None = None,
 ) -> Uncertainty | None:
     """With as many draws as the noise of the standard errors needs; None where it cannot be computed."""
-    n_draws = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // problem.n_subjects))
-    for _ in range(ROUNDS):
+    for n_draws in rounds(problem, problem.n_subjects):
         information = information_at(problem, population, posteriors, n_draws=n_draws, rng=rng, report=report)
         if not (np.isfinite(information.observed).all() and np.isfinite(information.product).all()):
             return None
@@ -92,17 +91,19 @@ def run_covariance_step(
             if known is not None:
                 return known
         known = uncertainty(problem, population, information, method)
-        n_draws *= MORE_DRAWS
-        if _exact_enough(known) or n_draws > _most_draws(problem):
+        if exact_enough(known):
             break
     return known
 
 
-def _most_draws(problem: Problem) -> float:
-    """Per subject in one round; THETAs that the decoder reads need all of them solved again, to either side."""
+def rounds(problem: Problem, n_subjects: int) -> tuple[int, ...]:
+    """Draws per subject in each of the rounds there may be, of so many subjects; THETAs that the decoder reads need all
+    of them solved again, to either side."""
     solved = 1 + 2 * int(problem.structural_free.sum())
     most = LARGEST_INTEGRATED if problem.decoder.backend in INTEGRATORS else LARGEST_TOTAL
-    return most / (problem.n_subjects * solved)
+    first = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // n_subjects))
+    more = (first * MORE_DRAWS**k for k in range(1, ROUNDS))
+    return (first, *(n for n in more if n <= most / (n_subjects * solved)))
 
 
 def _without(
@@ -135,7 +136,7 @@ def _without(
     return replace(known, at_bound=(*known.at_bound, *held))
 
 
-def _exact_enough(known: Uncertainty) -> bool:
+def exact_enough(known: Uncertainty) -> bool:
     """More draws cannot find information in a direction that has none at all."""
     undecided = any(share > FLAT for share in known.flat_share)
     return not undecided and float(np.nanmax(known.mc_error, initial=0.0)) < NOISY

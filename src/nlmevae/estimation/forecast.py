@@ -1,14 +1,14 @@
-"""How long a fit or a search will take: a few iterations of each of its parts, on this machine, and a count of how many
-there usually are.
+"""How long a fit or a search will take: what a step of each of its parts takes on this machine (`trial.py`), times how
+many there will be.
 
-The VAE's iterations are known beforehand. Those of the approach and of the polish end by a stopping rule; how many they
-are was measured. Costs of subjects add up, so of many subjects some are tried.
+The VAE's steps are known beforehand, numbers of draws are those of the parts themselves, and rounds of draws follow
+from the noise that the trial sees. Iterations of the approach and of the polish end by a stopping rule; how many they
+usually are is in `iteration_counts.py`. Costs of subjects add up, so of many subjects some are tried.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,47 +16,40 @@ import numpy as np
 from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.events import EventTable
 from nlmevae.data.search_space import Search
-from nlmevae.decoder.base import Decoder
-from nlmevae.estimation.assemble import Estimation
-from nlmevae.estimation.at_estimates import at_estimates
-from nlmevae.estimation.covariance_step import CovarianceStep
-from nlmevae.estimation.decoders import Decoders
+from nlmevae.estimation import iteration_counts as counts
+from nlmevae.estimation.covariance_step import rounds
+from nlmevae.estimation.decoders import INTEGRATORS, Decoders
 from nlmevae.estimation.evaluate import final_draws
-from nlmevae.estimation.fit import MANY_SUBJECTS, START_SUBJECTS, estimate
-from nlmevae.estimation.problem import Problem, make_problem
+from nlmevae.estimation.fit import MANY_SUBJECTS, START_SUBJECTS
+from nlmevae.estimation.iteration_counts import Usual
+from nlmevae.estimation.polish import (
+    FEWEST_DRAWS,
+    LARGEST_SAMPLE,
+    RIDGE_BATCHES,
+    RIDGE_MEMORY,
+    SOME,
+    TEST_DRAWS,
+)
+from nlmevae.estimation.polish import MANY_SUBJECTS as SOME_FIRST
+from nlmevae.estimation.problem import make_problem
+from nlmevae.estimation.refined_posterior import MORE_DRAWS, MOST_AGAIN, MOST_DRAWS, MOST_INTEGRATED_AGAIN
 from nlmevae.estimation.schedule import Schedule
 from nlmevae.estimation.search import effects_of
 from nlmevae.estimation.selector import Selector
 from nlmevae.estimation.settings import FitSettings, SelectionSettings
-from nlmevae.estimation.stages import Stages
 from nlmevae.estimation.subset import restricted, spread_subjects
+from nlmevae.estimation.trial import Trial, try_parts
+from nlmevae.estimation.warm_fit import SHARP_DRAWS, SHARP_TOTAL
 from nlmevae.ir import Model
-from nlmevae.results.fit_result import TraceRow
-from nlmevae.results.time_forecast import TimeForecast
-from nlmevae.threads import shared_by
+from nlmevae.results.time_forecast import PartTime, TimeForecast
 
-TRIED_ITERATIONS = 3  # of each phase of the VAE
-TRIED_DRAWS = 64  # per subject, of the likelihood
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """How many iterations of a part there are: usually, and in nine of ten runs at least and at most."""
-
-    low: float
-    usual: float
-    high: float
-
-
-# Counted in fits of the fixtures and of the reference data (`python -m tests.benchmarks.time_forecast`).
-#: Iterations of the approach: from the VAE's end, and from the alternatives until they are given up.
-APPROACH = Usual(8, 14, 25)
-#: Of the polish.
-POLISH = Usual(2, 5, 12)
-#: Times the draws of the likelihood that are taken in all: of subjects whose posterior is hard to draw, many more.
-LIKELIHOOD = Usual(1.1, 1.3, 6)
-#: Seconds of the covariance step in those of an iteration of the polish.
-COVARIANCE = Usual(2, 4, 20)
+#: Seconds of compiling from which on the model was compiled now; below, its code was read from disk, as a run does.
+COMPILED = 1.0
+#: Of a part that has no count: what the clock of a machine may be off by.
+STEADY = Usual(0.8, 1.0, 1.3)
+#: Share of a part's time that threads divide among them, the rest is one thread's (`python -m
+#: tests.benchmarks.time_forecast --shared`: 2000 subjects, one compartment).
+SHARED = {"vae": 0.3, "approach": 0.8, "polish": 0.9, "likelihood": 0.95, "covariance": 0.95}
 
 
 def forecast(
@@ -65,131 +58,162 @@ def forecast(
     settings: FitSettings,
     requested: Search | None = None,
     selection: SelectionSettings | None = None,
+    *,
+    samples: bool = False,
 ) -> TimeForecast:
     """Of a fit, or of a search for `requested` effects, without what comes before and after it (reading, writing).
+    `samples`: of the fit of a sample of such data too, that starts at their estimates.
 
     Raises:
         ModelError: as `fit_model` and `search_effects` say.
     """
     settings = settings.on(table)
-    with shared_by(settings.threads):
-        return _forecast(model, table, settings, requested, selection)
-
-
-def _forecast(
-    model: Model,
-    table: EventTable,
-    settings: FitSettings,
-    requested: Search | None,
-    selection: SelectionSettings | None,
-) -> TimeForecast:
-    began = time.process_time()
+    threads, settings = settings.threads, replace(settings, threads=1)
+    began, clock = time.process_time(), time.perf_counter()
     subjects = spread_subjects(table, START_SUBJECTS)
-    if len(np.flatnonzero(np.diff(table.ob_ptr) > 0)) <= MANY_SUBJECTS:
+    if len(np.flatnonzero(np.diff(table.ob_ptr) > 0)) <= MANY_SUBJECTS or settings.method == "vae":
         subjects = np.arange(table.n_subjects)
     some = restricted(table, subjects)
     form = latent_form(model, some)
     decoders = Decoders.of(form, some, settings)
     try:
         problem = make_problem(model, form, some, decoders.exact)
-        first_use = _first_use(problem, (decoders.exact, decoders.draws, decoders.rough))
         selector = None
         if requested is not None:
             problem = problem.searching(effects_of(model, problem, requested).subset(subjects))
             selector = Selector.of(problem, selection or SelectionSettings(), settings.method)
-        estimation = estimate(problem, decoders, _short(settings), None, Stages(), selector)
-        likelihood = _likelihood_seconds(estimation, settings)
+        trial = try_parts(problem, decoders, settings, selector, selection)
+        run = _Run(trial, settings, table, searching=requested is not None)
+        parts = run.parts()
     finally:
         decoders.close()
-    scale = table.n_obs_total / max(some.n_obs_total, 1)
-    parts = _parts(problem, settings, estimation.trace, likelihood, table.n_subjects, scale)
-    low, usual, high = ({name: getattr(part, at) for name, part in parts.items()} for at in ("low", "usual", "high"))
+    spent = time.process_time() - began
+    compiled = trial.first_use if trial.first_use > COMPILED else 0.0
+    parts = {name: _shared(part, threads, SHARED.get(name, 0.0)) for name, part in parts.items()}
     return TimeForecast(
-        parts=usual,
-        low=sum(low.values()),
-        high=sum(high.values()),
-        first_use=first_use,
-        trial=time.process_time() - began,
+        parts=tuple(_part_time(name, part) for name, part in parts.items()),
+        sample=_part_time("a sample", run.sample()) if samples else None,
+        first_use=compiled,
+        loading=trial.loading + trial.first_use - compiled,
+        trial=spent,
+        busy=(time.perf_counter() - clock) / max(spent, 1e-9),
+        threads=threads,
         n_subjects=table.n_subjects,
-        n_tried=len(subjects),
+        n_tried=trial.tried.n_subjects,
         n_observations=table.n_obs_total,
     )
 
 
-def _short(settings: FitSettings) -> FitSettings:
-    """A run of the same parts with few iterations."""
-    return replace(
-        settings,
-        burn_in_iterations=TRIED_ITERATIONS,
-        training_iterations=TRIED_ITERATIONS,
-        its_iterations=min(settings.its_iterations, 1),
-        n_alternatives=0,
-        max_outer=min(settings.max_outer, 2),
-    )
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """From the trial's seconds to those of a run on `table`."""
+
+    trial: Trial
+    settings: FitSettings
+    table: EventTable
+    searching: bool
+
+    @property
+    def scale(self) -> float:
+        """How many times the data on which draws were tried all data are."""
+        return self.table.n_obs_total / max(self.trial.tried.table.n_obs_total, 1)
+
+    def parts(self) -> dict[str, Usual]:
+        """Part -> seconds of one thread."""
+        if self.settings.method == "vae":
+            return {"vae": self._vae(), "likelihood": self._likelihood()}
+        found = {"vae": self._vae(), "approach": self._approach(self.settings.n_alternatives), "polish": self._polish()}
+        found["likelihood"] = self._likelihood()
+        if self.trial.covariance is not None:
+            found["covariance"] = self._covariance()
+        if self.searching:
+            found["decisions"] = STEADY.times(self.scale * self.trial.decisions)
+        return found
+
+    def sample(self) -> Usual:
+        """Of a sample's fit: no VAE, one start, and an end that is sharpened (`warm_fit`)."""
+        n = self.table.n_subjects
+        sharp = self._drawn(max(self.settings.n_draws, min(SHARP_DRAWS, SHARP_TOTAL // n)))
+        found = self._approach(0).plus(self._polish())
+        if self.searching:
+            return found
+        return found.plus(counts.SHARPENING.times(sharp)).plus(self._likelihood(others=False))
+
+    def _vae(self) -> Usual:
+        schedule = Schedule.of(
+            self.settings, n_latents=self.trial.problem.n_latents, n_subjects=self.trial.problem.n_subjects
+        )
+        burn_in = schedule.burn_in_iterations * self.trial.burn_in
+        return STEADY.times(burn_in + schedule.training_iterations * self.trial.training)
+
+    def _approach(self, n_alternatives: int) -> Usual:
+        """With the choice of its starts."""
+        own = self.settings.its_iterations
+        first = Usual(*(own + more for more in (counts.LONGER.low, counts.LONGER.usual, counts.LONGER.high)))
+        iterations = first.plus(counts.ALTERNATIVE.times(n_alternatives))
+        screen = self.trial.screen if n_alternatives else 0.0
+        return iterations.times(self.trial.approach).plus(Usual(screen, screen, screen))
+
+    def _draws(self, n_subjects: int) -> tuple[int, int]:
+        """Per subject: of an ordinary iteration of the polish, and most."""
+        most = int(LARGEST_SAMPLE / (max(n_subjects, 1) * self.trial.problem.numbers_per_draw))
+        most = max(FEWEST_DRAWS, most // 8 * 8)
+        return min(self.settings.n_draws, most), most
+
+    def _drawn(self, n_draws: float) -> float:
+        return self.scale * self.trial.polish.at(n_draws)
+
+    def _polish(self) -> Usual:
+        n = self.table.n_subjects
+        if not self.trial.problem.n_latents:
+            return counts.ORDINARY.times(self._drawn(1))
+        usual, most = self._draws(n)
+        ordinary, test = self._drawn(usual), self._drawn(min(TEST_DRAWS * usual, most))
+        before = counts.ORDINARY.times(ordinary)
+        if n >= SOME_FIRST and not self.searching:
+            part = self._drawn(self._draws(n // SOME)[0]) / SOME
+            before = counts.ORDINARY.times(part).plus(counts.AFTER_SOME.times(ordinary))
+        found = before.plus(counts.TESTS.times(test))
+        if self.trial.ridge:
+            batches = [max(usual, min(b * usual, RIDGE_MEMORY // n)) for b in RIDGE_BATCHES]
+            large = float(np.mean([self._drawn(b) for b in batches]))
+            found = found.plus(counts.RIDGE_ORDINARY.times(ordinary)).plus(counts.RIDGE_LARGE.times(large))
+        if self.searching:
+            factors = counts.SEARCH
+            found = Usual(found.low * factors.low, found.usual * factors.usual, found.high * factors.high)
+        return found
+
+    def _likelihood(self, *, others: bool = True) -> Usual:
+        """Draws of all subjects, and more of those that the trial does not know well enough."""
+        tried, n = self.trial.posterior, self.table.n_subjects
+        n_draws = final_draws(n, self.settings.final_draws)
+        once = self.scale * (tried.modes + (tried.others if others else 0.0) + tried.draws.at(n_draws))
+        integrated = self.trial.problem.decoder.backend in INTEGRATORS
+        most, again, draws = MOST_INTEGRATED_AGAIN if integrated else MOST_AGAIN, 0.0, n_draws
+        while draws < MOST_DRAWS * n_draws and self.trial.problem.n_latents:
+            rough = min(n * tried.rough(draws), most / (MORE_DRAWS * draws))
+            draws *= MORE_DRAWS
+            again += rough * draws
+        again *= tried.draws.slope * self.scale / n
+        return STEADY.times(once).plus(counts.REDRAWN.times(again))
+
+    def _covariance(self) -> Usual:
+        """The rounds of draws that the noise of the trial asks for; at least the first, at most one more."""
+        tried, n = self.trial.covariance, self.table.n_subjects
+        planned = rounds(self.trial.problem, n)
+        needed = next((k for k, draws in enumerate(planned, 1) if tried.enough(draws, n)), len(planned))
+        each = [self.scale * tried.round.at(draws) for draws in planned]
+        twice = each[0] if tried.collapsed else 0.0
+        return Usual(
+            STEADY.low * each[0],
+            twice + sum(each[:needed]),
+            twice + STEADY.high * sum(each[: needed + 1]),
+        )
 
 
-def _first_use(problem: Problem, decoders: Iterable[Decoder]) -> float:
-    """Seconds until every decoder has its code."""
-    began = time.perf_counter()
-    inputs = problem.joint(problem.initial).inputs(problem.mean.mean(problem.initial.thetas))
-    for decoder in {id(d): d for d in decoders}.values():
-        decoder.predict(inputs)
-        decoder.linearise(inputs)
-    return time.perf_counter() - began
+def _shared(part: Usual, threads: int, share: float) -> Usual:
+    return part.times(1.0 - share + share / max(threads, 1))
 
 
-def _likelihood_seconds(estimation: Estimation, settings: FitSettings) -> tuple[float, float]:
-    """Of the likelihood: the search for the modes, and a draw of every subject."""
-    problem, rng = estimation.problem, np.random.default_rng(settings.seed)
-    began = time.perf_counter()
-    joint = at_estimates(problem, estimation.population, n_starts=settings.n_starts, rng=rng).joint
-    modes = time.perf_counter() - began
-    z = joint.mean + rng.standard_normal((TRIED_DRAWS, *joint.mean.shape)) @ np.linalg.cholesky(joint.omega).T
-    began = time.perf_counter()
-    joint.log_joint(z, joint.predict(z))
-    return modes, (time.perf_counter() - began) / TRIED_DRAWS
-
-
-def _parts(
-    problem: Problem,
-    settings: FitSettings,
-    trace: tuple[TraceRow, ...],
-    likelihood: tuple[float, float],
-    n_subjects: int,
-    scale: float,
-) -> dict[str, Usual]:
-    """Name -> seconds. `scale`: how much more data there are than were tried; the VAE and the approach see no more
-    than those."""
-    schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=n_subjects)
-    each = _seconds_per_iteration(trace)
-    vae = schedule.burn_in_iterations * each.get("burn-in", 0.0) + schedule.training_iterations * each.get("vae", 0.0)
-    if settings.method == "vae":
-        parts = {"vae": Usual(vae, vae, vae * scale)}
-    else:
-        approach, polish = each.get("start", 0.0), each.get("polish", 0.0) * scale
-        parts = {
-            "vae": Usual(vae, vae, vae),
-            "approach": _times(APPROACH, approach),
-            "polish": _times(POLISH, polish),
-        }
-        if CovarianceStep.of(problem.model, settings).method is not None:
-            parts["covariance"] = _times(COVARIANCE, polish)
-    fixed, draw = likelihood
-    draws = _times(LIKELIHOOD, draw * final_draws(n_subjects, settings.final_draws))
-    parts["likelihood"] = Usual(*(scale * (fixed + seconds) for seconds in (draws.low, draws.usual, draws.high)))
-    return parts
-
-
-def _times(usual: Usual, seconds: float) -> Usual:
-    return Usual(*(seconds * n for n in (usual.low, usual.usual, usual.high)))
-
-
-def _seconds_per_iteration(trace: tuple[TraceRow, ...]) -> dict[str, float]:
-    """Phase -> seconds of a typical iteration; the first of the run is left out, it also loads code."""
-    spent = np.diff([0.0, *(row.seconds for row in trace)])
-    phases = [row.phase for row in trace]
-    found: dict[str, float] = {}
-    for phase in dict.fromkeys(phases):
-        seconds = [s for s, p in zip(spent, phases, strict=True) if p == phase]
-        found[phase] = float(np.median(seconds[1:] or seconds))
-    return found
+def _part_time(name: str, part: Usual) -> PartTime:
+    return PartTime(name, part.low, part.usual, part.high)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A module of this folder; `limit`: seconds it may take, by scale. `needs`: a module it calls that may be
-    absent."""
+    """A module of this folder; `limit`: seconds it may take, by scale."""
 
     title: str
     limit: dict[str, float]
-    needs: str = ""
 
 
 #: On a quiet machine no section comes near: what is stopped hangs.
@@ -32,6 +30,6 @@ SECTIONS = {
     "growth": Section(title="Growth", limit=LIMIT),
     "fits": Section(title="Whole fits", limit=LIMIT),
     "searches": Section(title="Whole searches", limit=LIMIT),
-    "populations": Section(title="Large populations", limit=LIMIT, needs="tests.benchmarks.large_populations"),
-    "forecast": Section(title="Forecasts", limit=LIMIT, needs="tests.benchmarks.time_forecast"),
+    "populations": Section(title="Large populations", limit=LIMIT),
+    "forecast": Section(title="Forecasts", limit=LIMIT),
 }

@@ -1,23 +1,31 @@
-"""`nlmevae estimate-time` beside the fit it forecasts: calls `tests.benchmarks.time_forecast`."""
+"""`nlmevae estimate-time` beside the runs it forecasts: calls `tests.benchmarks.time_forecast`."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import time
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.benchmarks.measurement import Figure
+from tests.benchmarks.time_forecast import FIXTURES, MODELS, SEARCHES, all_paths, compare
 
 
 def measure(scale: str) -> Iterator[Figure]:
-    from tests.benchmarks.time_forecast import FIXTURES, MODELS, compare
+    with tempfile.TemporaryDirectory() as folder:
+        paths = all_paths(Path(folder)) if scale == "full" else [FIXTURES / MODELS[0]]
+        for path in paths:
+            yield _figure(path)
+        for name, covariates in SEARCHES.items() if scale != "tiny" else ():
+            yield _figure(FIXTURES / name, covariates)
 
-    for name in MODELS[: {"tiny": 1, "quick": 1, "full": len(MODELS)}[scale]]:
-        began = time.process_time()
-        with contextlib.redirect_stdout(io.StringIO()):
-            ratio = compare(FIXTURES / name)
-        yield Figure(
-            name="forecast and fit", seconds=time.process_time() - began, at={"model": name},
-            more={"forecast_over_taken": ratio},
-        )  # fmt: skip
+
+def _figure(path: Path, covariates: list[str] | None = None) -> Figure:
+    found = compare(path, covariates)
+    return Figure(
+        name="forecast", seconds=found.spent, reference="the run", reference_seconds=sum(found.taken.values()),
+        at={"model": found.name},
+        more={
+            "told": found.told, "taken": found.taken, "low": found.low, "high": found.high,
+            "forecast_over_taken": found.ratio,
+        },
+    )  # fmt: skip

@@ -12,8 +12,8 @@ from tests.benchmarks.measurement import Figure, command_seconds, python
 SUBJECTS = {
     "tiny": (12,),
     "quick": (12, 100),
-    "full": (12, 100, 1000, 10_000),
-    "large": (12, 100, 1000, 10_000, 100_000),
+    "full": (12, 100, 2000, 20_000),
+    "large": (12, 100, 2000, 20_000, 100_000),
 }
 
 
