@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Seconds, measured on two cores (`python -m tests.benchmarks.time_forecast --commands`, `tests.benchmarks.many_fits`):
 #: of a command's end, beside its fit; of the plots of a search; until workers have started; of dask per sample.
-WRITING, DRAWING, WORKERS, EACH = (0.1, 0.2, 0.5), (0.3, 0.8, 1.5), (2.0, 3.0, 5.0), 0.02
+WRITING, DRAWING, WORKERS, EACH = (0.1, 0.15, 0.5), (0.5, 1.5, 3.0), (2.0, 3.0, 5.0), 0.02
 
 
 def estimate_time(

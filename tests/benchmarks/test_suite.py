@@ -16,7 +16,7 @@ from tests.benchmarks.machine import machine
 from tests.benchmarks.measurement import Figure, beside, exponent
 from tests.benchmarks.parts import parts_of
 from tests.benchmarks.populations import Design, made_up, repeated
-from tests.benchmarks.sections import SECTIONS, Section
+from tests.benchmarks.sections import SECTIONS, Section, growth
 from tests.benchmarks.stopwatch import PLACES, Stopwatch, _holder
 
 #: Sections that start processes of their own: seconds each, of loading.
@@ -41,6 +41,28 @@ def test_a_section_runs_at_its_smallest_size(name):
         "figures": figures,
     }
     assert "|---|" in page.block(name, {"sections": {name: section}})
+
+
+@pytest.mark.slow
+def test_parts_in_processes_of_their_own_tell_their_memory(tmp_path):
+    path = made_up(Design(n_subjects=4), tmp_path)
+    found = [f.as_dict() for f in growth.with_memory(path, {"varies": "N", "size": 4}, draws=16)]
+    assert [f["name"] for f in found] == ["gradient step", "polish iteration", "likelihood"]
+    assert all(f["seconds"] > 0.0 and f["more"]["peak_memory_mb"] > 50 for f in found)
+
+
+def test_growth_is_told_with_its_error_and_the_memory_of_the_two_largest_sizes():
+    figures = [
+        Figure(
+            name="likelihood", seconds=1e-3 * n * f, at={"varies": "N", "size": n},
+            more={"peak_memory_mb": 400 + n / 100} if n >= 5000 else {},
+        ).as_dict()
+        for n, f in ((12, 9.0), (100, 1.1), (2000, 0.9), (5000, 1.0), (20_000, 1.05))
+    ]  # fmt: skip
+    text = page.of_growth(figures)
+    assert "| N, 12 to 20000 |" in text
+    assert re.search(r"\| 0\.99 ± 0\.0\d \|", text)
+    assert "| 10 kB |" in text
 
 
 def test_every_block_of_the_page_has_its_section():

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,13 @@ from typing import Any
 
 import pytest
 
+from nlmevae import pipeline
+from nlmevae.cli.main import main as main_of_command
 from nlmevae.estimation.forecast import forecast
 from nlmevae.estimation.settings import FitSettings, SelectionSettings
+from nlmevae.estimation.stages import Clock
 from nlmevae.pipeline import prepare, prepare_selection, run_fit, run_selection
+from tests.benchmarks.populations import repeated
 from tests.helpers.cases import stage
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -115,6 +119,46 @@ def processor_clock() -> Iterator[None]:
         time.perf_counter = before
 
 
+def shared_by_threads(path: Path) -> dict[str, float]:
+    """Part of a fit -> share of its processor seconds that are not those of the thread which waits for the others."""
+    own: dict[str, float] = {}
+    lap, last = Clock.lap, [time.thread_time()]
+
+    def both(clock: Clock, name: str) -> None:
+        lap(clock, name)
+        now = time.thread_time()
+        own[name] = own.get(name, 0.0) + now - last[0]
+        last[0] = now
+
+    Clock.lap = both
+    try:
+        with processor_clock():
+            result = run_fit(prepare(path), FitSettings(threads=2))
+    finally:
+        Clock.lap = lap
+    return {name: 1.0 - own[name] / result.seconds[name] for name in own if name != "setup"}
+
+
+def after_the_run(*command: str) -> float:
+    """Processor seconds of a command from the end of its fit or search: it writes, draws and shows."""
+    ends: list[float] = []
+
+    def marked(work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            try:
+                return work(*given, **named)
+            finally:
+                ends.append(time.process_time())
+
+        return run
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        for name in ("run_fit", "run_selection"):
+            patch.setattr(pipeline, name, marked(getattr(pipeline, name)))
+        main_of_command([*command, "--quiet", "--out", folder])
+    return time.process_time() - ends[-1]
+
+
 def all_paths(folder: Path) -> Iterator[Path]:
     yield from (FIXTURES / name for name in MODELS)
     for name in CASES:
@@ -125,6 +169,15 @@ def all_paths(folder: Path) -> Iterator[Path]:
 
 
 def main(paths: list[str]) -> None:
+    if paths == ["--shared"]:
+        with tempfile.TemporaryDirectory() as folder:
+            print(shared_by_threads(repeated("theophylline/run_wt.ctl", 2000, Path(folder))))
+        return
+    if paths == ["--commands"]:
+        model = str(FIXTURES / "theophylline/run_base.ctl")
+        for command in (["fit", model], ["select", model, "--covariates", "WT"]):
+            print(f"{command[0]}: {after_the_run(*command):.2f} s")
+        return
     print(f"{'model':<40} {'forecast':>8} {'taken':>8} {'ratio':>6}  by part, taken in brackets")
     ratios = []
     with tempfile.TemporaryDirectory() as folder:

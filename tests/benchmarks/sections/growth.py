@@ -21,7 +21,7 @@ from tests.benchmarks.populations import Design, made_up
 DRAWS = {"tiny": 16, "quick": 64, "full": 64}
 MOST_BESIDE = 20_000  # observations
 SUBJECTS = 200  # where something else varies
-OWN = {"tiny": 8, "quick": 500, "full": 5000}
+OWN = {"tiny": 5000, "quick": 500, "full": 5000}
 SIZES = {
     "tiny": {"N": (4, 8)},
     "quick": {"N": (12, 100, 500, 2000), "observations": (5, 80), "random effects": (1, 7), "covariates": (1, 20)},
