@@ -8,6 +8,7 @@
     ├── DataError             the data file cannot be used with this model
     ├── SettingsError         an option has an impossible value
     ├── OutputError           a result file cannot be written (exists, folder missing, ...)
+    ├── ProcessError          a process of a fit by several has ended, or they do not find each other
     └── MissingDependencyError   an optional package is needed; the message has the install command
 
 Bad input raises; a numerical failure does not: it is a status in the result
@@ -89,6 +90,10 @@ class SettingsError(NlmevaeError):
 
 class OutputError(NlmevaeError):
     """A result file cannot be written."""
+
+
+class ProcessError(NlmevaeError):
+    """A process of a fit by several has ended or does something else, or they do not find each other."""
 
 
 class MissingDependencyError(NlmevaeError):

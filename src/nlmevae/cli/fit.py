@@ -17,6 +17,15 @@ from nlmevae.cli.run_arguments import (
     print_diagnostics,
     print_notes,
 )
+from nlmevae.cli.several_processes import (
+    add_processes_argument,
+    end_with_starter,
+    follow,
+    is_follower,
+    is_to_be_started,
+    sharing,
+    start,
+)
 from nlmevae.cli.study_arguments import add_worker_arguments
 from nlmevae.errors import OutputError
 
@@ -51,6 +60,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_result_arguments(parser)
     add_monolix_argument(parser)
     add_worker_arguments(parser)
+    add_processes_argument(parser)
     parser.add_argument("--restart", action="store_true", help="of several models: fit those that are finished, too")
     parser.set_defaults(run=run)
 
@@ -64,8 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     from nlmevae.hosts.nmfe import Begin, prepare_report, report_notes, write_report
     from nlmevae.pipeline import fit_resumption, open_files, parse_derived, prepare, with_stated_seed
 
+    if is_to_be_started(arguments):
+        return start(arguments.command, int(arguments.processes))
     if len(arguments.model) > 1:
         return run_batch_of(arguments)
+    end_with_starter()
     arguments.model = arguments.model[0]
     if any((arguments.workers, arguments.scheduler, arguments.scheduler_file, arguments.restart)):
         print_notes(["--workers, --scheduler, --scheduler-file and --restart are for several models."])
@@ -77,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
     settings = with_samples(settings, prepared.model, arguments, settings_given(arguments.settings, named))
     derive = parse_derived(prepared.model, arguments.derive)
+    if is_follower():
+        return follow(prepared, settings)
     print_diagnostics(prepared.diagnostics)
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
@@ -118,7 +133,7 @@ def _fit(
     from nlmevae.cli.progress import make_progress
     from nlmevae.pipeline import run_fit
 
-    with make_progress(prepared, quiet=quiet) as progress:
+    with make_progress(prepared, quiet=quiet) as progress, sharing(prepared, settings) as settings:
         return run_fit(prepared, settings, files=files, progress=progress.update, derive=derive, resumption=resumption)
 
 

@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. argparse itself exits with 2 on a wrong command line."""
     _print_any_text()
     arguments = build_parser().parse_args(argv)
+    arguments.command = sys.argv[1:] if argv is None else list(argv)
     try:
         return arguments.run(arguments)
     except NlmevaeError as error:

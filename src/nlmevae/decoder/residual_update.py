@@ -36,6 +36,7 @@ def update(
     *,
     ptr: np.ndarray | None = None,
     multiplier: np.ndarray | None = None,
+    everyone: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """(q,) coefficients that maximise the weighted sum of log densities, fixed ones unchanged.
 
@@ -47,7 +48,10 @@ def update(
         prediction: (K, M); weight: (K, M), or (K, N) of groups with observations ptr[i]:ptr[i + 1]; not negative.
             Terms of weight 0, with a prediction that is not finite or with sd 0 do not count.
         multiplier: (K, M) logarithms of factors of the standard deviation.
+        everyone: (n, ...) of these groups or observations to those (N, ...) of all processes, which share the data;
+            None: these are all.
     """
+    everyone = everyone or (lambda own: own)
     free = residual.free
     if not free.any():
         return coefficients
@@ -66,7 +70,7 @@ def update(
                 residual_sums(prediction, share, observed, bounds, error, more, with_density, out[part])
 
             each(add, parts(weight.shape[1], _SHARED))
-            totals.append(out.sum(axis=0))
+            totals.append(everyone(out).sum(axis=0))
         return Sums.of(residual, totals)
 
     alone = free & _alone(residual) & (not observed.limited)
@@ -78,7 +82,7 @@ def update(
         return found
     if (joint & residual.is_size & (found <= 0.0)).any():
         every = np.repeat(weight, np.diff(groups), axis=1)
-        found = _positive_start(residual, observed, prediction, every, found, joint)
+        found = _positive_start(residual, observed, (prediction, every), found, joint, everyone)
     return _scoring_steps(residual, sums, found, joint)
 
 
@@ -190,21 +194,24 @@ def _steps(score: np.ndarray, information: np.ndarray, longest: np.ndarray) -> I
 def _positive_start(
     residual: ResidualModel,
     observed: Observed,
-    prediction: np.ndarray,
-    weight: np.ndarray,
+    weighted: tuple[np.ndarray, np.ndarray],
     coefficients: np.ndarray,
     joint: np.ndarray,
+    everyone: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Standard deviations as they are, or a thousandth of what the residuals suggest where they are 0."""
+    """Standard deviations as they are, or a thousandth of what the residuals suggest where they are 0. `weighted`:
+    predictions and their weights (K, M)."""
+    prediction, weight = weighted
     zero = joint & residual.is_size & (coefficients <= 0.0)
     found = np.array(coefficients)
     usable = (weight > 0.0) & np.isfinite(prediction)
     for point_index, point in enumerate(residual.endpoints):
         here = usable & (observed.endpoint == point_index)
         w, f = np.where(here, weight, 0.0), np.where(here, prediction, 0.0)
-        total = w.sum() or 1.0
-        rms = float(np.sqrt((w * (observed.y - f) ** 2).sum() / total)) or 1e-12
-        size = float((w * np.abs(f)).sum() / total) or 1.0
+        own = np.column_stack([term.sum(axis=0) for term in (w, w * (observed.y - f) ** 2, w * np.abs(f))])
+        total, squares, sizes = everyone(own).sum(axis=0)
+        rms = float(np.sqrt(squares / (total or 1.0))) or 1e-12
+        size = float(sizes / (total or 1.0)) or 1.0
         for name, start in (("a", rms), ("b", rms / size)):
             slot = point.slots.get(name)
             if slot is not None and zero[slot.coefficient]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import Modes, best_starts, prior_candidates, search_modes
+from nlmevae.estimation.share import own_part, own_random
 from nlmevae.likelihood.joint import JointDensity
 
 MODE_ITERATIONS, MODE_TOLERANCE = 50, 1e-8
@@ -61,3 +62,21 @@ def at_estimates(
         joint, starts, scale=latent_scale(problem), max_iterations=MODE_ITERATIONS, tolerance=MODE_TOLERANCE
     )
     return AtEstimates(problem=problem, population=population, joint=joint, modes=modes, second=second)
+
+
+def shared_at_estimates(
+    problem: Problem,
+    population: Population,
+    *,
+    posteriors: Sequence[Posterior],
+    n_starts: int,
+    rng: np.random.Generator,
+) -> AtEstimates:
+    """`at_estimates`, every process climbing for its own subjects."""
+    own = own_part(problem)
+    if own.share is None:
+        return at_estimates(problem, population, posteriors=posteriors, n_starts=n_starts, rng=rng)
+    known = [q.of_subjects(own.share.own) for q in posteriors]
+    here = at_estimates(own, population, posteriors=known, n_starts=n_starts, rng=own_random(own, rng))
+    modes, second = (m.of_everyone(own.everyone) for m in (here.modes, here.second))
+    return replace(here, problem=problem, joint=problem.joint(population), modes=modes, second=second)

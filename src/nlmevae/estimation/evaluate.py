@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nlmevae.estimation.assemble import Estimation, Evaluation
-from nlmevae.estimation.at_estimates import at_estimates
+from nlmevae.estimation.at_estimates import shared_at_estimates
 from nlmevae.estimation.likelihoods import likelihoods_at, why_not
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
@@ -24,7 +24,7 @@ def evaluate(
 ) -> Evaluation:
     """Modes from several starts, then -2LL by importance sampling around them and by approximations at them."""
     rng = np.random.default_rng([settings.seed, 2])
-    here = at_estimates(
+    here = shared_at_estimates(
         problem, estimation.population, posteriors=estimation.posteriors, n_starts=settings.n_starts, rng=rng
     )
     n_draws = final_draws(problem.n_subjects, settings.final_draws)

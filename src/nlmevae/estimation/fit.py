@@ -27,6 +27,7 @@ from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent, share_of, tell_again
 from nlmevae.estimation.vae import VaeOutcome, run_vae
 from nlmevae.ir import Model
+from nlmevae.processes import group
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.status import FitStatus
 from nlmevae.threads import shared_by
@@ -87,7 +88,8 @@ def _fit(
         if estimation.status not in ENDED_EARLY:
             estimation, evaluation = finish(problem, estimation, settings, stages, progress)
         result = assemble_result(problem, dataset, settings, estimation, evaluation, stages.clock.seconds)
-        return with_encoder(result, problem, settings, progress)
+        here = group()
+        return result if here is not None and not here.first else with_encoder(result, problem, settings, progress)
     finally:
         decoders.close()
 
@@ -200,6 +202,7 @@ def _polish(
         ),
         finished=_not_interrupted,
         tell=lambda outcome: tell_again(continued, outcome.trace),
+        shared=True,
     )
     stages.clock.lap("polish")
     return Estimation(
@@ -227,10 +230,10 @@ def finish(
     """Likelihoods and standard errors at the final estimates."""
 
     def known(at: tuple[Estimation, Evaluation | None]) -> bool:
-        return at[1] is not None
+        return at[1] is not None and group() is None  # of several processes none has all draws
 
     estimation, evaluation = stages.run(
-        "likelihood", lambda _: evaluate_final(problem, estimation, settings, progress), finished=known
+        "likelihood", lambda _: evaluate_final(problem, estimation, settings, progress), finished=known, shared=True
     )
     stages.clock.lap("likelihood")
     estimation = with_uncertainty(problem, estimation, evaluation, settings, progress)

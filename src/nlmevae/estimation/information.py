@@ -26,7 +26,8 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.sample import Sample, draw_batch, solved_at
 from nlmevae.likelihood.importance import mixture
 from nlmevae.likelihood.proposal import safe_cholesky
-from nlmevae.threads import each, parts
+from nlmevae.processes import each
+from nlmevae.threads import parts
 
 REPLICATES = 8  # independent random shifts of the lattice
 STEP = 0.02  # of central differences, in standard errors of the complete data
@@ -99,7 +100,7 @@ def information_at(
         return _of_part(problem.part(subjects), coordinates, population, known, size, own, scale)
 
     first.append(of(0))
-    found = [first[0], *each(of, range(1, len(some)))]
+    found = [first[0], *each(of, range(1, len(some)), what="information")]
     return Information(
         coordinates=coordinates,
         observed=np.sum([f.observed for f in found], axis=0),

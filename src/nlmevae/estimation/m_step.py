@@ -52,7 +52,16 @@ def with_residual(
     `decoder.residual_update.update`."""
     residual = problem.residual
     before = residual.coefficients(population.thetas, population.sigma)
-    after = update(residual, problem.observed, prediction, weight, before, ptr=ptr, multiplier=multiplier)
+    after = update(
+        residual,
+        problem.observed,
+        prediction,
+        weight,
+        before,
+        ptr=ptr,
+        multiplier=multiplier,
+        everyone=None if problem.share is None else lambda own: problem.everyone(own, "residual sums"),
+    )
     thetas, sigma = residual.with_coefficients(population.thetas, population.sigma, after)
     return replace(population, thetas=thetas, sigma=sigma)
 

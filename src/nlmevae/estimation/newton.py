@@ -11,13 +11,13 @@ in a few numbers per draw (score_kernel.py), whose weighted moments are all that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nlmevae.estimation.m_step import bounded_minimum
 from nlmevae.estimation.population import Population
-from nlmevae.estimation.sample import Sample
+from nlmevae.estimation.sample import Batch, Sample
 from nlmevae.likelihood.importance import Weighted
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.score_kernel import OmegaDirections, ScoreMoments, score_moments
@@ -111,14 +111,18 @@ class _Eigenmodes:
 
 def curvature(sample: Sample, population: Population, weighted: Weighted) -> Curvature:
     """Score and information at `population`; the decoder is not called."""
-    joint = sample.problem.joint(population)
-    moments = _score_moments(sample, population, joint, weighted.weight)
+    problem, joint = sample.problem, sample.problem.joint(population)
+    own = _score_moments(sample, population, joint, weighted.weight)
+    weight_square = problem.everyone((weighted.weight**2).sum(axis=0), "squared weights")
+    moments = ScoreMoments(*(problem.everyone(m, "scores") for m in own))
+    if problem.share is not None:
+        sample = replace(sample, problem=problem.whole, batch=_of_everyone(sample))
+        joint = problem.whole.joint(population)
     factor, directions = _factor(sample, population, joint), sample.coordinates.directions(joint.omega)
     complete = _complete(sample, population, joint, moments, directions)
     transposed = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
     scores = _times(transposed, moments.first)
     cross = _times(transposed, moments.first_square).T @ scores
-    weight_square = (weighted.weight**2).sum(axis=0)
     lower, upper = sample.coordinates.room(sample.problem, population)
     return Curvature(
         lower=lower,
@@ -134,6 +138,12 @@ def curvature(sample: Sample, population: Population, weighted: Weighted) -> Cur
         - cross.T
         + (scores * weight_square[:, None]).T @ scores,
     )
+
+
+def _of_everyone(sample: Sample) -> Batch:
+    """What the derivatives below need of all processes' draws: how z follows structural THETAs."""
+    shift = sample.batch.shift
+    return replace(sample.batch, shift=None if shift is None else sample.problem.everyone(shift, "shifts"))
 
 
 def subject_scores(sample: Sample, population: Population, weighted: Weighted) -> np.ndarray:

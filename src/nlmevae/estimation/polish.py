@@ -33,6 +33,7 @@ from nlmevae.estimation.refine import Modes, best_start, prior_candidates, searc
 from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.selector import SearchState, Selector, collapsed_latents, reduced
 from nlmevae.estimation.settings import FitSettings
+from nlmevae.estimation.share import own_part, own_random
 from nlmevae.estimation.stages import Stage
 from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
@@ -168,6 +169,7 @@ class _Run:
     progress: Progress | None
     alternatives: tuple[Population, ...]
     selector: Selector | None
+    own: Problem = field(init=False)  # on the subjects whose draws this process has
     coordinates: Coordinates = field(init=False)
     scale: np.ndarray = field(init=False)
     most_draws: int = field(init=False)
@@ -191,7 +193,7 @@ class _Run:
     stage: Stage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.coordinates = Coordinates.of(self.problem)
+        self._move(self.problem, self.population)
         most = int(LARGEST_SAMPLE / (max(self.problem.n_subjects, 1) * self.problem.numbers_per_draw))
         self.most_draws = max(FEWEST_DRAWS, most // 8 * 8)
         self.usual_draws = min(self.settings.n_draws, self.most_draws)
@@ -208,7 +210,7 @@ class _Run:
         self.clock = time.perf_counter() - state.pop("seconds")
         for name, value in state.items():
             setattr(self, name, value)
-        self.coordinates = Coordinates.of(self.problem)
+        self._move(self.problem, self.population)
         tell_again(self.progress, self.trace)
 
     def _reached(self) -> None:
@@ -234,7 +236,7 @@ class _Run:
             self._try_alternative(self.alternatives[self.approached.n_tried])
         best = self.approached.best
         self._move(self.problem.with_support_of(best.problem), best.population)
-        self.starts, self.known = ([], None) if some is not None else (list(best.starts), best.known)
+        self.starts, self.known = ([], None) if some is not None else self._own_starts(best)
         self.approached = _Approached(None)
         if self.selector is None and self.problem.n_subjects >= MANY_SUBJECTS:
             self._go_ahead_with_some()
@@ -263,7 +265,14 @@ class _Run:
 
     def _move(self, problem: Problem, population: Population) -> None:
         self.problem, self.population = problem, population
-        self.coordinates = Coordinates.of(problem)
+        self.coordinates, self.own = Coordinates.of(problem), own_part(problem)
+
+    def _own_starts(self, best: Approach) -> tuple[list[np.ndarray], Modes | None]:
+        """Of the subjects of this process."""
+        if self.own.share is None:
+            return list(best.starts), best.known
+        own = self.own.share.own
+        return [s[own] for s in best.starts], None if best.known is None else best.known.of_subjects(own)
 
     def _visited(self, visited: Visited) -> None:
         self._move(self.problem.with_support_of(visited.problem), visited.population)
@@ -308,7 +317,8 @@ class _Run:
         self.noise, self.smallest_share = slopes.noise_gain(NOISY_SHARE), slopes.smallest_share
         self.minus_two_ll = after.total
         self.moments = weighted_moments(sample.draws(population).z, after.weight)
-        self._record("polish", before.total, _diagnostics(before, self.gain, self.noise))
+        khat = self.own.everyone(before.khat(), "k-hat")
+        self._record("polish", before.total, _diagnostics(before, khat, self.gain, self.noise))
         self.population = population
         self.search.sample = sample
 
@@ -453,7 +463,7 @@ class _Run:
         Subjects that this batch alone represents poorly enter with the whole pool's score; the information
         is the whole pool's.
         """
-        fresh = Sample.of(self.problem, self.coordinates, self.pool.batches[-1])
+        fresh = Sample.of(self.own, self.coordinates, self.pool.batches[-1])
         weighted_fresh = fresh.weigh(self.population)
         alone = curvature(fresh, self.population, weighted_fresh)
         pooled = curvature(sample, self.population, weighted)
@@ -473,11 +483,13 @@ class _Run:
         modes = weighted = None
         if self.moments is not None:
             chol, positive = safe_cholesky(self.moments[1])
-            weighted = Posterior(mean=self.moments[0], chol=chol, kind="weighted", ok=positive)
+            own = Posterior(mean=self.moments[0], chol=chol, kind="weighted", ok=positive)
+            weighted = own.of_everyone(self.own.everyone)
         try:
             if self.starts and status is not FitStatus.NUMERICAL_FAILURE:
-                joint = self.problem.joint(self.population)
-                modes = self._modes(joint, max_iterations=30, tolerance=1e-8)[0].posterior
+                joint = self.own.joint(self.population)
+                found = self._modes(joint, max_iterations=30, tolerance=1e-8)[0].posterior
+                modes = found.of_everyone(self.own.everyone)
         except KeyboardInterrupt:
             status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
         return PolishOutcome(
@@ -504,18 +516,18 @@ class _Run:
         keep = self._kept(n_draws) if self.near else 0
         if not keep:  # two samples are not in memory at once
             self.pool, self.search.sample = Pool(), None
-        joint = self.problem.joint(self.population)
+        joint, rng = self.own.joint(self.population), own_random(self.own, self.rng)
         if self.problem.n_latents:
-            fresh = prior_candidates(joint, [], self.settings.n_starts, self.rng)
+            fresh = prior_candidates(joint, [], self.settings.n_starts, rng)
             self.starts.append(best_start(joint, fresh, known=self.known))
         modes, second = self._modes(joint, max_iterations=8)
         self.known = modes
         mode = np.where(modes.ok[:, None], modes.mean, np.nan)
-        bimodal = (second.mean != modes.mean).any()
+        bimodal = self.own.everyone((second.mean != modes.mean).any(axis=1), "second modes").any()
         proposal = mixture(joint, mode, modes.chol, self.moments, (second.mean, second.chol) if bimodal else None)
-        batch = draw_batch(self.problem, joint, mode, proposal, n_draws, self.rng)
+        batch = draw_batch(self.own, joint, mode, proposal, n_draws, rng)
         self.pool = self.pool.add(batch, keep=keep)
-        sample = Sample.of(self.problem, self.coordinates, self.pool.merged())
+        sample = Sample.of(self.own, self.coordinates, self.pool.merged())
         weighted = sample.weigh(self.population)
         self.starts = [_better_starts(sample, weighted, modes), modes.mean]
         if bimodal:
@@ -565,11 +577,11 @@ def _better_starts(sample: Sample, weighted: Weighted, modes: Modes) -> np.ndarr
     return np.where(better[:, None], sample.batch.draws.z[best, subject], modes.mean)
 
 
-def _diagnostics(weighted: Weighted, gain: float, noise: float) -> dict[str, float]:
+def _diagnostics(weighted: Weighted, khat: np.ndarray, gain: float, noise: float) -> dict[str, float]:
     return {
         "gain": gain,
         "noise": noise,
         "mc_se": weighted.mc_se,
         "min_ess": float(weighted.ess.min()),
-        "max_khat": float(np.nanmax(weighted.khat(), initial=-np.inf)),
+        "max_khat": float(np.nanmax(khat, initial=-np.inf)),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,14 @@ class Posterior:
     @property
     def cov(self) -> np.ndarray:
         return self.chol @ np.swapaxes(self.chol, -1, -2)
+
+    def of_subjects(self, subjects: slice) -> Posterior:
+        return replace(self, mean=self.mean[subjects], chol=self.chol[subjects], ok=self.ok[subjects])
+
+    def of_everyone(self, everyone: Callable[[np.ndarray, str], np.ndarray]) -> Posterior:
+        """Of the subjects of all processes, from those of this one."""
+        arrays = {name: everyone(getattr(self, name), f"posterior {name}") for name in ("mean", "chol", "ok")}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from nlmevae.estimation.effects import Effects, extended, without_effects
 from nlmevae.estimation.informed import informed_latents
 from nlmevae.estimation.mean_model import MeanModel
 from nlmevae.estimation.population import Population, block_mask
+from nlmevae.estimation.share import Share
 from nlmevae.estimation.subset import decoder_of, restricted
 from nlmevae.ir import Model
 from nlmevae.likelihood.importance import SubjectView
@@ -37,6 +38,7 @@ class Problem:
         informed: (N, d) bool, the data of the subject say something about the latent or its block (informed.py).
         effect_unit: (d,) size of one unit of each latent without a mean (effect_unit.py); NaN for the others.
         support: (n_units,) bool, the candidate effects in the model; None when there is no search.
+        share: whose subjects these are, of all; None: all there are, or a part that nobody else knows of.
     """
 
     model: Model
@@ -53,6 +55,16 @@ class Problem:
     informed: np.ndarray
     effect_unit: np.ndarray
     support: np.ndarray | None = None
+    share: Share | None = None
+
+    @property
+    def whole(self) -> Problem:
+        """On the subjects of all processes, where several share them."""
+        return self if self.share is None else self.share.whole
+
+    def everyone(self, values: np.ndarray, what: str) -> np.ndarray:
+        """(N, ...) of all subjects from the (n, ...) of those of this process."""
+        return values if self.share is None else self.share.everyone(values, what)
 
     @property
     def effects(self) -> Effects | None:
@@ -117,7 +129,7 @@ class Problem:
         part = make_problem(model, self.form, table, decoder_of(self.decoder, table))
         return part if self.effects is None else part.searching(self.effects.subset(subjects)).on_support(self.support)
 
-    def part(self, subjects: np.ndarray) -> Problem:
+    def part(self, subjects: np.ndarray, share: Share | None = None) -> Problem:
         """The problem on some of the subjects, with a view of the same decoder."""
         return replace(
             self,
@@ -125,6 +137,7 @@ class Problem:
             decoder=SubjectView(self.decoder, subjects),
             mean=self.mean.of_subjects(subjects),
             informed=self.informed[subjects],
+            share=share,
         )
 
     @property

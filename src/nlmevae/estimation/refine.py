@@ -7,7 +7,8 @@ move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import ndtri
@@ -32,6 +33,14 @@ class Modes:
     log_joint: np.ndarray
     decrement: np.ndarray
     ok: np.ndarray
+
+    def of_subjects(self, subjects: np.ndarray | slice) -> Modes:
+        """Of some rows."""
+        return _pick(self, subjects)
+
+    def of_everyone(self, everyone: Callable[[np.ndarray, str], np.ndarray]) -> Modes:
+        """Of the subjects of all processes, from those of this one."""
+        return Modes(**{f.name: everyone(getattr(self, f.name), f"mode {f.name}") for f in fields(self)})
 
     @property
     def posterior(self) -> Posterior:
@@ -94,7 +103,7 @@ def search_modes(joint: JointDensity, starts: list[np.ndarray], **options) -> tu
     return _pick(found, best * n + subject), _pick(found, second * n + subject)
 
 
-def _pick(modes: Modes, rows: np.ndarray) -> Modes:
+def _pick(modes: Modes, rows: np.ndarray | slice) -> Modes:
     return Modes(
         mean=modes.mean[rows],
         chol=modes.chol[rows],
@@ -137,7 +146,8 @@ def prior_candidates(
     points = (lattice(n_draws, d)[:, None, :] + rng.random((n, d))) % 1.0
     normal = ndtri(np.clip(points, 1e-6, 1 - 1e-6))
     normal[1::2] *= 2.0
-    draws = joint.mean + normal @ np.linalg.cholesky(joint.omega).T
+    # einsum: the digits of a row do not depend on how many others there are, as those of a matrix product do
+    draws = joint.mean + np.einsum("knd,ed->kne", normal, np.linalg.cholesky(joint.omega))
     return np.concatenate([joint.mean[None], draws, *[e[None] for e in extra]])
 
 
@@ -149,7 +159,7 @@ def _evaluate(
     part = restrict(joint, rows)
     solution = part.decoder.linearise(part.inputs(z))
     slopes = part.slopes(z, solution.prediction, solution.jacobian)
-    prior_gradient = (z - part.mean) @ precision
+    prior_gradient = np.einsum("nd,de->ne", z - part.mean, precision)  # see prior_candidates
     value = -(slopes.value - 0.5 * ((z - part.mean) * prior_gradient).sum(axis=1) + _prior_constant(joint))
     return value, prior_gradient - slopes.score[:, :d], slopes.information[:, :d, :d] + precision
 

@@ -146,9 +146,12 @@ class Sample:
         return self.batch.at(population.thetas[self.problem.structural_index])
 
     def weigh(self, population: Population) -> Weighted:
-        """Weights and -2LL at `population`; the decoder is not called."""
+        """Weights and -2LL at `population`; the decoder is not called. Numbers per subject are of all processes'."""
         joint, draws = self.problem.joint(population), self.draws(population)
-        return weights_of(joint.log_joint(draws.z, draws.prediction), draws.log_q)
+        found = weights_of(joint.log_joint(draws.z, draws.prediction), draws.log_q)
+        own = np.column_stack([found.minus_two_ll, found.variance, found.ess])
+        minus_two_ll, variance, ess = np.ascontiguousarray(self.problem.everyone(own, "likelihoods").T)
+        return replace(found, minus_two_ll=minus_two_ll, variance=variance, ess=ess)
 
     def statistics(self, population: Population, weighted: Weighted) -> SufficientStatistics:
         """What the M step reads, from the weighted draws."""
@@ -171,8 +174,8 @@ def finite_prediction(prediction: np.ndarray) -> np.ndarray:
 def em_step(sample: Sample, population: Population, weighted: Weighted) -> Population:
     """One M step at the current weights, then a Gauss-Newton step of the structural THETAs."""
     problem, draws = sample.problem, sample.draws(population)
-    mean, cov = weighted_moments(draws.z, weighted.weight)
-    updated = update_mean_and_omega(mean, cov, population, problem, shared=False)
+    mean, cov = (problem.everyone(m, "moments") for m in weighted_moments(draws.z, weighted.weight))
+    updated = update_mean_and_omega(mean, cov, population, problem.whole, shared=False)
     multiplier = problem.joint(population).multiplier(draws.z)
     updated = with_residual(
         updated, problem, draws.prediction, weighted.weight, ptr=problem.table.ob_ptr, multiplier=multiplier
@@ -197,15 +200,17 @@ def structural_step(
 
     Args:
         draws: z (K, N, d), predictions (K, M), weights (K, N).
-        z_mean: (N, d) weighted mean of z.
+        z_mean: (N, d) weighted mean of z, of all processes' subjects.
     """
     which = coordinates.structural
     if not which.any():
         return population
     slope, column = coordinates.slope(population.thetas)[which], coordinates.column[which]
-    total, matrix = _weighted_slopes(problem.joint(population), draws, motion.jacobian[..., column] * slope)
+    slopes = _weighted_slopes(problem.joint(population), draws, motion.jacobian[..., column] * slope)
+    total, matrix = (problem.everyone(s, "slopes").sum(axis=0) for s in slopes)
+    shift, problem = problem.everyone(motion.shift, "shifts"), problem.whole
     precision = np.linalg.inv(problem.latent_omega(population))
-    drift = coordinates.mean_jacobian(problem, population.thetas)[..., which] - motion.shift[..., column] * slope
+    drift = coordinates.mean_jacobian(problem, population.thetas)[..., which] - shift[..., column] * slope
     pulled = drift.transpose(0, 2, 1) @ precision
     total += np.einsum("ntd,nd->t", pulled, z_mean - problem.mean.mean(population.thetas))
     matrix += np.einsum("ntd,ndu->tu", pulled, drift)
@@ -218,14 +223,14 @@ def structural_step(
 def _weighted_slopes(
     joint: JointDensity, draws: tuple[np.ndarray, np.ndarray, np.ndarray], design: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted score (t,) and expected information (t, t) of log p(y | z) as predictions move along `design`
+    """Weighted scores (N, t) and expected informations (N, t, t) of log p(y | z) as predictions move along `design`
     (K, M, t)."""
     z, prediction, weight = draws
     slopes = joint.slopes(z, prediction, design, of_inputs=False)
     used = (weight > 0.0)[..., None]
     score = np.where(used, slopes.score, 0.0)
     information = np.where(used[..., None], slopes.information, 0.0)
-    return np.einsum("kn,kns->s", weight, score), np.einsum("kn,knst->st", weight, information)
+    return np.einsum("kn,kns->ns", weight, score), np.einsum("kn,knst->nst", weight, information)
 
 
 def _trusted(step: np.ndarray, population: Population, coordinates: Coordinates) -> np.ndarray:

@@ -15,6 +15,7 @@ from pickle import PickleError
 from typing import Any, TypeVar
 
 from nlmevae.estimation.snapshot import Given, TooLarge, dump, load
+from nlmevae.processes import group
 from nlmevae.results.checkpoint import Checkpoint
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Stages:
         *,
         finished: Callable[[T], bool] = lambda _: True,
         tell: Callable[[T], None] = lambda _: None,
+        shared: bool = False,
     ) -> T:
         """The outcome of a stage: kept from an earlier process, or of `work`.
 
@@ -99,18 +101,39 @@ class Stages:
             finished: whether an outcome is one, not what an interruption left. A stage that has no outcome yet goes
                 on from its last state.
             tell: called with a kept outcome.
+            shared: where a fit has several processes, all of them work; else the first does, for all.
         """
+        here = group()
+        if here is None:
+            return self._outcome(name, work, finished, tell)
+        if here.of_first(lambda: shared and name not in self._outcomes, f"whether {name} is shared"):
+            return self._shared_outcome(name, work, finished)
+        known = here.of_first(lambda: self._dump(self._outcome(name, work, finished, tell)), name)
+        return self._load(known)
+
+    def _shared_outcome(self, name: str, work: Callable[[Stage], T], finished: Callable[[T], bool]) -> T:
+        """No process knows the state of the others: such a stage is kept when it has ended."""
+        outcome = work(Stage(stages=Stages(), name=name, state=None))
+        self._keep_outcome(name, outcome, finished)
+        return outcome
+
+    def _outcome(
+        self, name: str, work: Callable[[Stage], T], finished: Callable[[T], bool], tell: Callable[[T], None]
+    ) -> T:
         if name in self._outcomes:
             outcome = self._load(self._outcomes[name])
             tell(outcome)
             return outcome
         state = self._load(self._state) if self._part == name and self._state else None
         outcome = work(Stage(stages=self, name=name, state=state))
+        self._keep_outcome(name, outcome, finished)
+        return outcome
+
+    def _keep_outcome(self, name: str, outcome: T, finished: Callable[[T], bool]) -> None:
         if self._keep is not None and finished(outcome):
             began = time.perf_counter()
             if self._written(outcome, lambda data: self._ended(name, data)) and self._is_due():
                 self._keep_now(began)
-        return outcome
 
     def reached(self, name: str, make_state: Callable[[], Any]) -> None:
         if self._is_due():

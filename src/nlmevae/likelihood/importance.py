@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from nlmevae import processes
 from nlmevae.decoder.base import Decoder, Solution
 from nlmevae.likelihood import kernels
 from nlmevae.likelihood.joint import JointDensity
@@ -238,6 +239,11 @@ class ImportanceLikelihood:
         )
         return ImportanceLikelihood(**{n: np.concatenate([getattr(f, n) for f in found]) for n in names}, draws=draws)
 
+    def without_draws(self) -> ImportanceLikelihood:
+        """As another process gets it: draws stay where they were made."""
+        elsewhere = tuple(replace(part, z=part.z[:0], weight=part.weight[:0]) for part in self.draws.parts)
+        return replace(self, draws=replace(self.draws, parts=elsewhere))
+
     def replaced(self, subjects: np.ndarray, other: ImportanceLikelihood) -> ImportanceLikelihood:
         """With the results of `subjects` (n,) from `other`, which has them alone."""
         changes = {}
@@ -318,7 +324,8 @@ def _in_parts(
             report(done.mean())
         return found
 
-    return ImportanceLikelihood.joined(each(likelihood, range(len(some))), [part.start for part in some])
+    found = processes.each(likelihood, range(len(some)), what="likelihood", sent=ImportanceLikelihood.without_draws)
+    return ImportanceLikelihood.joined(found, [part.start for part in some])
 
 
 def _sample(

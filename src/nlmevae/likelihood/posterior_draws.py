@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmevae.likelihood.kernels import interpolated
+from nlmevae.processes import combined
 from nlmevae.threads import each, parts
 
 _SUBJECTS = 256  # whose draws one thread takes at a time
@@ -15,7 +16,8 @@ _SUBJECTS = 256  # whose draws one thread takes at a time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectDraws:
-    """Draws z (K, n, d) of `subjects` (n,) with weights (K, n) that sum to 1 over K."""
+    """Draws z (K, n, d) of `subjects` (n,) with weights (K, n) that sum to 1 over K. No draws: another process has
+    them."""
 
     subjects: np.ndarray
     z: np.ndarray
@@ -56,8 +58,13 @@ class PosteriorDraws:
             for j in range(n if len(levels) else 0):
                 quantiles[:, subjects, j] = weighted_quantiles(values[..., j], share, levels)
 
+        here = np.zeros(self.n_subjects, dtype=bool)
         for part in self.parts:  # in order: a later part replaces an earlier one
-            each(describe, [(part, some) for some in parts(len(part.subjects), _SUBJECTS)])
+            here[part.subjects] = len(part.z) > 0
+            if len(part.z):
+                each(describe, [(part, some) for some in parts(len(part.subjects), _SUBJECTS)])
+        mean, sd = combined(mean, here, "means"), combined(sd, here, "standard deviations")
+        quantiles = combined(quantiles.transpose(1, 0, 2), here, "quantiles").transpose(1, 0, 2)
         return Summary(mean=mean, sd=sd, quantiles=quantiles)
 
     def resample(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -66,6 +73,8 @@ class PosteriorDraws:
         A draw may come more than once; NaN where no draw could be evaluated."""
         d = self.parts[0].z.shape[-1]
         out = np.full((n_samples, self.n_subjects, d), np.nan)
+        if not n_samples:
+            return out
         for part in self.parts:
             for column, subject in enumerate(part.subjects):
                 points = (np.arange(n_samples) + rng.random()) / n_samples
