@@ -69,21 +69,28 @@ def date_numbers(spec: DataSpec, texts: Sequence[str], item: int, path: str, lin
             raise DataError(
                 f"{what}, line {lines[row]}, {'is no date' if text else 'on a record'}",
                 hint=f"{column.name} holds {order} (the year may be absent), as in 10-1 or 10/1/86; or a day number",
-                location=locate(path, lines[row], item),
+                location=locate(path, int(lines[row]), item),
             )
         days[row] = found[0]
     return days
 
 
-def check_dates(model: Model, rows: Rows, items: Sequence[Sequence[str]], ptr: np.ndarray) -> None:
-    """Raises:
-    DataError: dates with and without a year in one subject, or the code reads calendar dates.
+def date_parts(label: str, texts: Sequence[str]) -> np.ndarray:
+    """(n,) number of components of dates that are some."""
+    known = {text: parse_date(text, label)[1] for text in set(texts)}
+    return np.array([known[text] for text in texts], dtype=np.int8)
+
+
+def check_dates(model: Model, rows: Rows, parts: np.ndarray, ptr: np.ndarray) -> None:
+    """Of dates with `parts` (n_rows,) components.
+
+    Raises:
+        DataError: dates with and without a year in one subject, or the code reads calendar dates.
     """
     k = rows.index("date")
     if k is None:
         return
     label = rows.columns[k].name
-    parts = np.array([parse_date(row[rows.items[k]], label)[1] for row in items])
     mixed = parts != np.repeat(parts[ptr[:-1]], np.diff(ptr))
     if mixed.any():
         row = int(np.argmax(mixed))
@@ -102,11 +109,11 @@ def check_dates(model: Model, rows: Rows, items: Sequence[Sequence[str]], ptr: n
         )
 
 
-def relative_times(rows: Rows, items: Sequence[Sequence[str]], ptr: np.ndarray) -> Rows:
+def relative_times(rows: Rows, ptr: np.ndarray, *, clock: bool) -> Rows:
     """Rows with hours since the subject's first record or last reset (EVID 3, 4) in place of dates with times, and of
-    clock times (where any TIME has a colon)."""
+    clock times (`clock`: any TIME has a colon)."""
     k, date = rows.index("time"), rows.index("date")
-    if k is None or (date is None and not any(":" in row[rows.items[k]] for row in items)):
+    if k is None or (date is None and not clock):
         return rows
     values = rows.values.copy()
     if date is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nlmevae.data.numbers import NULL_TEXTS, parse_real
+from nlmevae.data.records import Records
 from nlmevae.data.text import locate
 from nlmevae.errors import DataError, SemanticError
 from nlmevae.ir import DataFilter, DataSpec, Diagnostic
@@ -16,51 +17,65 @@ _OPERATORS: dict[str, Callable] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Records of the data file: line numbers (from 1) and their items as text, one list per record."""
+@dataclass(slots=True)
+class _Unequal:
+    """Texts that a comparison calls different though their numbers are equal: the first, its line, how many."""
 
-    path: str
-    lines: list[int]
-    items: list[list[str]]
-
-    def keep(self, kept: Sequence[bool]) -> Records:
-        """Only the records marked True."""
-        lines = [n for n, k in zip(self.lines, kept, strict=True) if k]
-        return Records(self.path, lines, [r for r, k in zip(self.items, kept, strict=True) if k])
+    text: str = ""
+    line: int = 0
+    count: int = 0
 
 
-def apply_filters(spec: DataSpec, records: Records) -> tuple[Records, tuple[Diagnostic, ...]]:
-    """Records left by IGNORE and ACCEPT lists, and warnings about comparisons that look mistaken.
+@dataclass(slots=True)
+class Filters:
+    """IGNORE and ACCEPT lists, applied to some records after the other.
 
     A record is dropped when any IGNORE condition holds, or when there are ACCEPT conditions and none
     holds. ``=``, ``.EQ.`` and ``.NE.`` compare texts, as NM-TRAN does: ``DVID.EQ.2`` does not match
     ``2.0``.
-
-    Raises:
-        SemanticError: a condition names a column that $INPUT has not.
-        DataError: a numeric comparison meets a text that is not a number.
     """
-    notes: list[Diagnostic] = []
 
-    def holds(conditions: tuple[DataFilter, ...]) -> list[bool]:
-        found = [False] * len(records.lines)
-        for condition in conditions:
-            found = [a or b for a, b in zip(found, _evaluate(condition, spec, records, notes), strict=True)]
-        return found
+    spec: DataSpec
+    path: str
+    unequal: list[_Unequal] = field(init=False)
 
-    kept = [not dropped for dropped in holds(spec.ignore)]
-    if spec.accept:
-        kept = [a and b for a, b in zip(kept, holds(spec.accept), strict=True)]
-    return records.keep(kept), tuple(notes)
+    def __post_init__(self) -> None:
+        self.unequal = [_Unequal() for _ in (*self.spec.ignore, *self.spec.accept)]
+
+    def apply(self, records: Records) -> Records:
+        """
+        Raises:
+            SemanticError: a condition names a column that $INPUT has not.
+            DataError: a numeric comparison meets a text that is not a number.
+        """
+        if not self.unequal:
+            return records
+        n_ignore = len(self.spec.ignore)
+        kept = [not dropped for dropped in self._hold(self.spec.ignore, 0, records)]
+        if self.spec.accept:
+            kept = [a and b for a, b in zip(kept, self._hold(self.spec.accept, n_ignore, records), strict=True)]
+        return records.keep(kept)
+
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """Warnings about comparisons that look mistaken."""
+        conditions = (*self.spec.ignore, *self.spec.accept)
+        pairs = zip(conditions, self.unequal, strict=True)
+        return tuple(_about_unequal(c, found, self.spec, self.path) for c, found in pairs if found.count)
+
+    def _hold(self, conditions: tuple[DataFilter, ...], first: int, records: Records) -> list[bool]:
+        held = [False] * len(records.lines)
+        for k, condition in enumerate(conditions, first):
+            found = _evaluate(condition, self.spec, records, self.unequal[k])
+            held = [a or b for a, b in zip(held, found, strict=True)]
+        return held
 
 
-def _evaluate(condition: DataFilter, spec: DataSpec, records: Records, notes: list[Diagnostic]) -> list[bool]:
+def _evaluate(condition: DataFilter, spec: DataSpec, records: Records, unequal: _Unequal) -> list[bool]:
     index = _column_index(condition, spec)
-    texts = [row[index] for row in records.items]
+    texts = records.columns[index]
     if condition.numeric or condition.operator not in ("==", "!="):
         return _compare_numbers(condition, index, texts, spec, records)
-    _note_equal_numbers(condition, index, texts, records, notes)
+    _count_equal_numbers(condition, texts, records, unequal)
     test = _OPERATORS[condition.operator]
     return [test(text, condition.value) for text in texts]
 
@@ -79,7 +94,7 @@ def _column_index(condition: DataFilter, spec: DataSpec) -> int:
 
 
 def _compare_numbers(
-    condition: DataFilter, index: int, texts: list[str], spec: DataSpec, records: Records
+    condition: DataFilter, index: int, texts: Sequence[str], spec: DataSpec, records: Records
 ) -> list[bool]:
     bound = parse_real(condition.value)
     if bound is None:
@@ -95,32 +110,34 @@ def _compare_numbers(
             f"'{texts[wrong]}' in column {condition.column} is not a number, "
             f"but $DATA compares the column with {condition.value}",
             hint="correct the value, or compare it as text with .EQ. or .NE.",
-            location=locate(records.path, records.lines[wrong], index),
+            location=locate(records.path, int(records.lines[wrong]), index),
         )
     test = _OPERATORS[condition.operator]
     return [test(values[text], bound) for text in texts]
 
 
-def _note_equal_numbers(
-    condition: DataFilter, index: int, texts: list[str], records: Records, notes: list[Diagnostic]
-) -> None:
-    """Warn where a text comparison says "different" about equal numbers."""
+def _count_equal_numbers(condition: DataFilter, texts: Sequence[str], records: Records, unequal: _Unequal) -> None:
+    """Where a text comparison says "different" about equal numbers."""
     value = parse_real(condition.value)
     if value is None:
         return
     alike = {t for t in set(texts) if t != condition.value and t not in NULL_TEXTS and parse_real(t) == value}
     if not alike:
         return
-    first = next(k for k, text in enumerate(texts) if text in alike)
+    if not unequal.count:
+        first = next(k for k, text in enumerate(texts) if text in alike)
+        unequal.text, unequal.line = texts[first], int(records.lines[first])
+    unequal.count += sum(text in alike for text in texts)
+
+
+def _about_unequal(condition: DataFilter, found: _Unequal, spec: DataSpec, path: str) -> Diagnostic:
     numeric = {"==": ".EQN.", "!=": ".NEN."}[condition.operator]
-    count = sum(text in alike for text in texts)
-    notes.append(
-        Diagnostic(
-            code="filter-compares-text",
-            severity="warning",
-            message=f"{condition.column} = {condition.value} in $DATA compares texts and does not match "
-            f"'{texts[first]}' ({count} record{'s' if count > 1 else ''}, the first on line {records.lines[first]})",
-            hint=f"write {condition.column}{numeric}{condition.value} to compare numbers",
-            location=locate(records.path, records.lines[first], index),
-        )
+    count = found.count
+    return Diagnostic(
+        code="filter-compares-text",
+        severity="warning",
+        message=f"{condition.column} = {condition.value} in $DATA compares texts and does not match "
+        f"'{found.text}' ({count} record{'s' if count > 1 else ''}, the first on line {found.line})",
+        hint=f"write {condition.column}{numeric}{condition.value} to compare numbers",
+        location=locate(path, found.line, _column_index(condition, spec)),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?", re.ASCII)
 _CLOCK = re.compile(r"(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?", re.ASCII)
+_PLAIN = re.compile(r"[0-9.+\-Ee]*", re.ASCII)  # no item of these is a clock time, NaN or infinity
 NULL_TEXTS = frozenset(("", "."))
 
 
@@ -19,7 +20,10 @@ def parse_real(text: str) -> float | None:
     """
     if _REAL.fullmatch(text) is None:
         return None
-    return float(text.replace("D", "E").replace("d", "e"))
+    try:
+        return float(text)
+    except ValueError:
+        return float(text.replace("D", "E").replace("d", "e"))
 
 
 def parse_clock(text: str) -> float | None:
@@ -33,8 +37,14 @@ def parse_clock(text: str) -> float | None:
 
 def to_numbers(texts: Sequence[str], null_value: float, parse: Callable[[str], float | None]) -> np.ndarray:
     """(n,) float64: null items get `null_value`, texts `parse` does not know NaN."""
-    known: dict[str, float] = {}
-    for text in set(texts):
-        value = null_value if text in NULL_TEXTS else parse(text)
-        known[text] = float("nan") if value is None else value
+    known = dict.fromkeys(NULL_TEXTS, null_value)
+    distinct = set(texts) - NULL_TEXTS
+    try:
+        if _PLAIN.fullmatch("".join(distinct)) is None:
+            raise ValueError
+        known |= zip(distinct, map(float, distinct), strict=True)  # of such texts float knows those parse knows
+    except ValueError:
+        for text in distinct:
+            value = parse(text)
+            known[text] = float("nan") if value is None else value
     return np.array([known[text] for text in texts], dtype=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import numpy as np
 from nlmevae.data import record_notes
 from nlmevae.data.acting_items import check_acting_items
 from nlmevae.data.dataset import Dataset
-from nlmevae.data.dates import check_dates, date_numbers, relative_times
+from nlmevae.data.dates import check_dates, date_numbers, date_parts, relative_times
 from nlmevae.data.derived_items import with_derived
-from nlmevae.data.filters import Records, apply_filters
+from nlmevae.data.filters import Filters
 from nlmevae.data.monolix_rows import read_monolix_rows
 from nlmevae.data.numbers import NULL_TEXTS, parse_clock, parse_real, to_numbers
+from nlmevae.data.records import RecordReader, Records
 from nlmevae.data.roles import Rows, check_columns, event_types
-from nlmevae.data.text import is_comment, locate, read_lines, split_items
+from nlmevae.data.text import locate
 from nlmevae.errors import DataError
 from nlmevae.ir import DataSpec, Diagnostic, Model
 
@@ -42,27 +44,17 @@ def read_dataset(model: Model, *, base: Path | None = None, design: bool = False
     check_columns(model)
     spec = model.data
     path = _resolve(model, base)
-    lines = read_lines(path, spec.path, spec.at)
-    records, notes = _split(spec, path, lines)
-    if spec.records is not None:  # RECORDS=n counts what is read, also records that IGNORE and ACCEPT drop
-        records = Records(records.path, records.lines[: spec.records], records.items[: spec.records])
-    records, width_notes = _fit_width(spec, records)
-    records, filter_notes = apply_filters(spec, records)
-    if not records.lines:
-        raise DataError(
-            f"IGNORE/ACCEPT of $DATA drop every record of {path}", hint="check the conditions", location=spec.at
-        )
-    rows = _numbers(spec, records)
-    ptr, labels = _subjects(rows, records)
-    check_dates(model, rows, records.items, ptr)
-    rows = relative_times(rows, records.items, ptr)
+    read = _read(spec, path)
+    rows, ptr, labels, notes = read.rows, read.subject_ptr, read.subject_labels, read.notes
+    check_dates(model, rows, read.date_parts, ptr)
+    rows = relative_times(rows, ptr, clock=read.clock)
     evid, mdv = event_types(model, rows)
     if not design:
         _check_observed(rows, mdv)
     if model.structural.compartments:
         _check_times(rows, ptr, evid)
     check_acting_items(rows, ptr, mdv)
-    notes = [*notes, *width_notes, *filter_notes, *record_notes.notes(model, rows, ptr, labels, evid, mdv)]
+    notes = [*notes, *record_notes.notes(model, rows, ptr, labels, evid, mdv)]
     rows = with_derived(model, rows, ptr)
     dataset = Dataset(
         path=str(path),
@@ -84,72 +76,120 @@ def _resolve(model: Model, base: Path | None) -> Path:
     return folder / Path(model.data.path.strip("'\"")).expanduser()
 
 
-def _split(spec: DataSpec, path: Path, lines: list[str]) -> tuple[Records, list[Diagnostic]]:
-    """Lines that are records, split into items; a line with FIN alone ends the data (NM-TRAN's FINISH record)."""
-    numbers, items, blank = [], [], []
-    for number, line in enumerate(lines, 1):
-        if line.strip() == "FIN" and spec.records is None:
-            break
-        if not line.strip():
-            blank.append(number)
-        elif not is_comment(line, spec.ignore_character):
-            numbers.append(number)
-            items.append(split_items(line))
-    if not numbers:
-        what = "is empty" if len(blank) == len(lines) else "has no record that IGNORE leaves"
-        raise DataError(
-            f"data file {path} {what}", hint="check the path and the IGNORE character of $DATA", location=spec.at
-        )
-    return Records(str(path), numbers, items), record_notes.about_lines(spec, str(path), lines, blank, numbers)
+@dataclass(slots=True)
+class _Read:
+    """The records of a file as numbers. date_parts (n_rows,) components of their dates, (0,) without such a column;
+    clock: whether a TIME has a colon."""
+
+    rows: Rows
+    subject_ptr: np.ndarray
+    subject_labels: tuple[str, ...]
+    date_parts: np.ndarray
+    clock: bool
+    notes: list[Diagnostic]
 
 
-def _fit_width(spec: DataSpec, records: Records) -> tuple[Records, list[Diagnostic]]:
-    """Every record as long as $INPUT: short ones end in null items, surplus items are not read."""
-    width = len(spec.file_columns)
-    counts = [len(row) for row in records.items]
-    absent = next((c for c in spec.file_columns[max(counts) :] if c.role != "drop"), None)
-    if absent is not None:
-        hint = f"$INPUT names {width} items, the records of {records.path} have {max(counts)} at most"
-        if max(counts) == 1 and ";" in records.items[0][0]:
-            hint += "; the file is separated by semicolons: save it with commas"
-        raise DataError(f"column {absent.name} is missing from the data file", hint=hint, location=absent.at or spec.at)
-    fitted = [row[:width] + [""] * (width - len(row)) for row in records.items]
-    return Records(records.path, records.lines, fitted), record_notes.about_widths(spec, records, counts)
-
-
-def _numbers(spec: DataSpec, records: Records) -> Rows:
-    """Used columns as numbers.
+def _read(spec: DataSpec, path: Path) -> _Read:
+    """The records that IGNORE and ACCEPT leave, as numbers.
 
     Raises:
-        DataError: an item is no number, or is larger than `LARGEST`.
+        DataError: there are none, or an item is no number.
     """
-    used = tuple(k for k, c in enumerate(spec.file_columns) if c.role != "drop")
-    texts = list(zip(*records.items, strict=True))
-    values = np.empty((len(records.lines), len(used)))
-    missing = np.empty(values.shape, dtype=bool)
-    for j, k in enumerate(used):
-        if spec.file_columns[k].role == "date":
-            values[:, j] = date_numbers(spec, texts[k], k, records.path, records.lines)
-        else:
-            parse = parse_clock if spec.file_columns[k].role in ("time", "ii") else parse_real
-            values[:, j] = to_numbers(texts[k], spec.null_value, parse)
-        missing[:, j] = [text in NULL_TEXTS for text in texts[k]]
-    bad = ~(np.abs(values) <= LARGEST)
-    if bad.any():
-        row = int(np.argmax(bad.any(axis=1)))
-        raise _bad_item(spec, records, row, used[int(np.argmax(bad[row]))])
-    return Rows(
-        path=records.path,
+    reader, filters, blocks = RecordReader(spec, path), Filters(spec, str(path)), []
+    labels: list[str] = []
+    for records in reader.blocks():
+        kept = filters.apply(records)
+        if len(kept.lines):
+            blocks.append(_Block.of(spec, kept))
+            labels += blocks[-1].new_labels(spec, kept, blocks[-2] if len(blocks) > 1 else None)
+    if not blocks:
+        raise DataError(
+            f"IGNORE/ACCEPT of $DATA drop every record of {path}", hint="check the conditions", location=spec.at
+        )
+    used = _used(spec)
+    rows = Rows(
+        path=str(path),
         columns=tuple(spec.file_columns[k] for k in used),
         items=used,
-        values=values,
-        missing=missing,
-        lines=np.array(records.lines),
+        values=np.concatenate([b.values for b in blocks]),
+        missing=np.concatenate([b.missing for b in blocks]),
+        lines=np.concatenate([b.lines for b in blocks]),
+    )
+    starts = np.flatnonzero(np.diff(rows.of("id"), prepend=np.nan) != 0)
+    return _Read(
+        rows=rows,
+        subject_ptr=np.append(starts, len(rows.values)),
+        subject_labels=tuple(labels),
+        date_parts=np.concatenate([b.date_parts for b in blocks]),
+        clock=any(b.clock for b in blocks),
+        notes=[*reader.notes(), *filters.notes()],
     )
 
 
+def _used(spec: DataSpec) -> tuple[int, ...]:
+    """Items of the file that are read."""
+    return tuple(k for k, c in enumerate(spec.file_columns) if c.role != "drop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Some records as numbers: values and missing (n, n_columns), line numbers (n,), components of their dates (n,) or
+    (0,); whether a TIME has a colon."""
+
+    values: np.ndarray
+    missing: np.ndarray
+    lines: np.ndarray
+    date_parts: np.ndarray
+    clock: bool
+
+    @classmethod
+    def of(cls, spec: DataSpec, records: Records) -> _Block:
+        """Used columns as numbers.
+
+        Raises:
+            DataError: an item is no number, or is larger than `LARGEST`, or an ID is missing.
+        """
+        used = _used(spec)
+        values = np.empty((len(records.lines), len(used)))
+        missing = np.zeros(values.shape, dtype=bool)
+        parts, clock = np.zeros(0, dtype=np.int8), False
+        for j, k in enumerate(used):
+            column, texts = spec.file_columns[k], records.columns[k]
+            if column.role == "date":
+                values[:, j] = date_numbers(spec, texts, k, records.path, records.lines)
+                parts = date_parts(column.name, texts)
+            else:
+                parse = parse_clock if column.role in ("time", "ii") else parse_real
+                values[:, j] = to_numbers(texts, spec.null_value, parse)
+            clock = clock or (column.role == "time" and any(":" in text for text in texts))
+            if any(null in texts for null in NULL_TEXTS):
+                missing[:, j] = [text in NULL_TEXTS for text in texts]
+        bad = ~(np.abs(values) <= LARGEST)
+        if bad.any():
+            row = int(np.argmax(bad.any(axis=1)))
+            raise _bad_item(spec, records, row, used[int(np.argmax(bad[row]))])
+        return cls(values=values, missing=missing, lines=records.lines, date_parts=parts, clock=clock)
+
+    def new_labels(self, spec: DataSpec, records: Records, before: _Block | None) -> list[str]:
+        """The ID, as written, of every subject that begins here.
+
+        Raises:
+            DataError: an ID is missing.
+        """
+        used = _used(spec)
+        j = next(j for j, k in enumerate(used) if spec.file_columns[k].role == "id")
+        if self.missing[:, j].any():
+            line = int(self.lines[np.argmax(self.missing[:, j])])
+            hint = "give every record an ID; remove rows that only hold separators"
+            at = locate(records.path, line, used[j])
+            raise DataError(f"ID is missing on line {line}", hint=hint, location=at)
+        last = np.nan if before is None else before.values[-1, j]
+        texts = records.columns[used[j]]
+        return [texts[k] for k in np.flatnonzero(np.diff(self.values[:, j], prepend=last) != 0)]
+
+
 def _bad_item(spec: DataSpec, records: Records, row: int, item: int) -> DataError:
-    text, line, name = records.items[row][item], records.lines[row], spec.file_columns[item].name
+    text, line, name = records.columns[item][row], int(records.lines[row]), spec.file_columns[item].name
     at = locate(records.path, line, item)
     if parse_real(text) is not None:
         return DataError(
@@ -169,19 +209,6 @@ def _bad_item(spec: DataSpec, records: Records, row: int, item: int) -> DataErro
     elif ";" in text:
         hint = "separate items with commas, blanks or tabs, not semicolons"
     return DataError(f"'{text}' in column {name}, line {line}, is not a number", hint=hint, location=at)
-
-
-def _subjects(rows: Rows, records: Records) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Blocks of records with one ID: (n_subjects + 1,) row ranges, and the ID as written."""
-    null = rows.is_missing("id")
-    if null.any():
-        row = int(np.argmax(null))
-        hint = "give every record an ID; remove rows that only hold separators"
-        raise DataError(f"ID is missing on line {rows.lines[row]}", hint=hint, location=rows.at(row, "id"))
-    ids = rows.of("id")
-    starts = np.flatnonzero(np.diff(ids, prepend=np.nan) != 0)
-    item = rows.items[rows.index("id")]
-    return np.append(starts, len(ids)), tuple(records.items[int(k)][item] for k in starts)
 
 
 def _check_observed(rows: Rows, mdv: np.ndarray) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from nlmevae.data.filters import Records
 from nlmevae.data.numbers import parse_real
 from nlmevae.data.roles import Rows
 from nlmevae.data.text import locate, split_items
@@ -26,16 +27,59 @@ def _note(code: str, message: str, hint: str, at: Location | None) -> Diagnostic
     return Diagnostic(code=code, severity="note", message=message, hint=hint, location=at)
 
 
-def about_lines(spec: DataSpec, path: str, lines: list[str], blank: list[int], kept: list[int]) -> list[Diagnostic]:
-    """Blank lines before the last record, and a header that disagrees with $INPUT."""
-    found = []
-    inner = [n for n in blank if n < kept[-1]]
-    if inner:
-        message = f"{_count(len(inner), 'blank line')} skipped, the first is line {inner[0]}"
-        found.append(_note("blank-line", message, "remove blank lines (NM-TRAN needs BLANKOK)", locate(path, inner[0])))
-    if kept[0] > 1 and lines[kept[0] - 2].strip():
-        found += _about_header(spec, path, kept[0] - 1, split_items(lines[kept[0] - 2]))
-    return found
+@dataclass(slots=True)
+class LineTally:
+    """What was seen while the lines of a data file were read: numbers of blank ones, of the first and last record (0:
+    none yet), the line before the first; most items of a record; records with fewer than $INPUT names: how many, the
+    first one's line and items; the line of the first with more (0: none)."""
+
+    blank: list[int] = field(default_factory=list)
+    first_record: int = 0
+    last_record: int = 0
+    header: str = ""
+    most_items: int = 0
+    n_short: int = 0
+    first_short: tuple[int, int] = (0, 0)
+    first_surplus: int = 0
+
+    def add_widths(self, lines: Sequence[int], items: Sequence[Sequence[str]], width: int) -> None:
+        """Of records with these items, where $INPUT names `width`."""
+        counts = [len(row) for row in items]
+        self.most_items = max(self.most_items, *counts)
+        short = [k for k, n in enumerate(counts) if n < width]
+        if short and not self.n_short:
+            self.first_short = lines[short[0]], counts[short[0]]
+        self.n_short += len(short)
+        if not self.first_surplus:
+            surplus = (lines[k] for k, n in enumerate(counts) if n > width and any(items[k][width:]))
+            self.first_surplus = next(surplus, 0)
+
+    def notes(self, spec: DataSpec, path: str) -> list[Diagnostic]:
+        """Blank lines before the last record, a header that disagrees with $INPUT, records of another width."""
+        found = []
+        inner = [n for n in self.blank if n < self.last_record]
+        if inner:
+            message = f"{_count(len(inner), 'blank line')} skipped, the first is line {inner[0]}"
+            hint = "remove blank lines (NM-TRAN needs BLANKOK)"
+            found.append(_note("blank-line", message, hint, locate(path, inner[0])))
+        if self.first_record > 1 and self.header.strip():
+            found += _about_header(spec, path, self.first_record - 1, split_items(self.header))
+        return [*found, *self._about_widths(len(spec.file_columns), path)]
+
+    def _about_widths(self, width: int, path: str) -> list[Diagnostic]:
+        found = []
+        if self.n_short:
+            line, n = self.first_short
+            message = (
+                f"{_count(self.n_short, 'record')} with fewer items than the {width} of $INPUT "
+                f"(line {line} has {n}); the rest is read as missing"
+            )
+            found.append(_warning("short-record", message, "complete the records", locate(path, line)))
+        if self.first_surplus:
+            message = f"the data file has more items per record than the {width} of $INPUT; the last ones are not read"
+            at = locate(path, self.first_surplus, width)
+            found.append(_note("surplus-items", message, "name all columns in $INPUT", at))
+        return found
 
 
 def _about_header(spec: DataSpec, path: str, line: int, items: list[str]) -> list[Diagnostic]:
@@ -48,25 +92,6 @@ def _about_header(spec: DataSpec, path: str, line: int, items: list[str]) -> lis
             hint = "$INPUT names columns by position; put its items in the order of the file"
             return [_warning("header-order", message, hint, locate(path, line, k))]
     return []
-
-
-def about_widths(spec: DataSpec, records: Records, counts: list[int]) -> list[Diagnostic]:
-    """Records shorter or longer than $INPUT."""
-    width, found = len(spec.file_columns), []
-    short = [k for k, n in enumerate(counts) if n < width]
-    if short:
-        line = records.lines[short[0]]
-        message = (
-            f"{_count(len(short), 'record')} with fewer items than the {width} of $INPUT "
-            f"(line {line} has {counts[short[0]]}); the rest is read as missing"
-        )
-        found.append(_warning("short-record", message, "complete the records", locate(records.path, line)))
-    surplus = [k for k, n in enumerate(counts) if n > width and any(records.items[k][width:])]
-    if surplus:
-        line = records.lines[surplus[0]]
-        message = f"the data file has more items per record than the {width} of $INPUT; the last ones are not read"
-        found.append(_note("surplus-items", message, "name all columns in $INPUT", locate(records.path, line, width)))
-    return found
 
 
 def notes(
