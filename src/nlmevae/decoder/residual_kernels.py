@@ -43,6 +43,21 @@ class ErrorNumbers(NamedTuple):
     effect_scale: float
 
 
+def error_table(errors: list[ErrorNumbers]) -> np.ndarray:
+    """(E, 12) for compiled loops that need all endpoints; see `error_at`."""
+    return np.array(errors, dtype=float).reshape(len(errors), len(ErrorNumbers._fields))
+
+
+@njit(nogil=True, cache=True)
+def error_at(table, e):
+    """Endpoint e of an `error_table`."""
+    row = table[e]
+    return ErrorNumbers(
+        int(row[0]), int(row[1]), row[2], row[3], row[4], row[5], row[6] > 0.0, row[7] > 0.0, row[8], row[9] > 0.0,
+        int(row[10]), row[11],
+    )  # fmt: skip
+
+
 class Observed(NamedTuple):
     """M observations: value y and endpoint index (M,); where `limited`, also (M,) lower and upper limit of a value
     that is only known to lie between them (both NaN: the value is known) and `floor`, above which it is known to lie
@@ -154,13 +169,19 @@ def log_density_of(observed, m, f, sd):
 
 
 @njit(nogil=True, cache=True, inline="always")
+def known_pulls(y, f, sd):
+    """As `pulls_of`, of a value y that is known."""
+    scaled = (y - f) / sd
+    return scaled / sd, scaled * scaled - 1.0, 1.0 / (sd * sd), 0.0, 2.0
+
+
+@njit(nogil=True, cache=True, inline="always")
 def pulls_of(observed, m, f, sd):
     """(d log p / df, d log p / d log sd) with the other held; and their expected information ff, fs, ss."""
     if observed.limited:
         terms = interval_terms(observed.y[m], f, sd, observed.lower[m], observed.upper[m], observed.floor[m])
         return terms.pull / sd, terms.surplus, terms.ff / (sd * sd), terms.fs / sd, terms.ss
-    scaled = (observed.y[m] - f) / sd
-    return scaled / sd, scaled * scaled - 1.0, 1.0 / (sd * sd), 0.0, 2.0
+    return known_pulls(observed.y[m], f, sd)
 
 
 @njit(nogil=True, cache=True)

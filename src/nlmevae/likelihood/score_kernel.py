@@ -7,24 +7,16 @@ on the draw, so only the moments of v are summed: a model with dozens of covaria
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from nlmevae.decoder.residual_kernels import (
-    ErrorNumbers,
-    Observed,
-    log_slopes_of,
-    other_slopes_of,
-    pulls_of,
-    relative_slope_of,
-    sd_of,
-)
+from nlmevae.decoder.residual_kernels import ErrorNumbers, Observed, error_at, error_table
+from nlmevae.likelihood.residual_scores import RUN, SUMS, WORK, Scored, add_residual
 from nlmevae.threads import each, parts
 
-BLOCK_SUBJECTS, BLOCK_DRAWS = 64, 128  # whose numbers stay in the cache
+_SUBJECTS = 64  # that one thread takes at a time
 
 
 class OmegaDirections(NamedTuple):
@@ -92,132 +84,123 @@ def score_moments(
 
     Terms with sd 0 or without a finite prediction do not count.
     """
-    n_draws, n_subjects, d = z.shape
+    n_subjects, d = z.shape[1:]
     directions, n_residual = gaussian[2], errors[0][1].shape[1] if errors else 0
     n_features = d + len(directions.half_trace) + n_residual + jacobian.shape[2]
     sums = ScoreMoments.zeros(n_subjects, n_features, n_residual, jacobian.shape[2])
+    draws = Scored(z, prediction, jacobian, weight)
+    numbers = error_table([error for error, _ in errors])
+    slots = np.array([slots for _, slots in errors]).reshape(len(errors), 4, n_residual)
 
     def add(subjects: slice) -> None:
-        subject = subjects.start
-        for draw in range(0, n_draws, BLOCK_DRAWS):
-            draws = slice(draw, min(draw + BLOCK_DRAWS, n_draws))
-            v = np.zeros((subjects.stop - subject, n_features, draws.stop - draw))
-            _fill_gaussian(z, weight, *gaussian, subject, draw, v)
-            for error, slots in errors:
-                _add_residual(
-                    z, prediction, weight, jacobian, *observed, error, slots, d + len(directions.half_trace),
-                    subject, draw, v, sums.residual, sums.structural,
-                )  # fmt: skip
-            w = np.ascontiguousarray(weight[draws, subjects].T)[:, None, :]
-            transposed = np.swapaxes(v, -1, -2)
-            heavy = w * v
-            sums.first[subjects] += heavy.sum(axis=-1)
-            sums.second[subjects] += heavy @ transposed
-            heavy *= w
-            sums.first_square[subjects] += heavy.sum(axis=-1)
-            sums.second_square[subjects] += heavy @ transposed
+        _add_moments(subjects.start, subjects.stop, draws, *gaussian, *observed, numbers, slots, sums)
 
-    each(add, parts(n_subjects, BLOCK_SUBJECTS))
+    each(add, parts(n_subjects, _SUBJECTS))
     return sums
 
 
-@njit(nogil=True, cache=True)
-def _fill_gaussian(z, weight, mean, whiten, omega, first, start, out):
-    """out (n, F, k): u and the directions of Omega, of subjects first:first + n and draws start:start + k."""
-    d = z.shape[2]
-    for k in range(out.shape[2]):
-        for i in range(out.shape[0]):
-            subject, draw = first + i, start + k
-            if not weight[draw, subject] > 0.0:
+@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+def _add_moments(begin, end, draws, mean, whiten, omega, observed, ptr, errors, slots, sums):
+    """Of subjects begin:end. Draws are taken a run at a time: the numbers v of a run stay in the cache, and every loop
+    over its draws is one of vector instructions."""
+    n_draws, d = draws.weight.shape[0], draws.z.shape[2]
+    place = d + len(omega.half_trace)
+    v, w, work = np.empty((sums.first.shape[1], RUN)), np.empty(RUN), np.empty(WORK)
+    for start in range(0, n_draws, RUN):
+        size = min(RUN, n_draws - start)
+        for i in range(begin, end):
+            largest = 0.0
+            for k in range(size):
+                w[k] = max(draws.weight[start + k, i], 0.0)
+                largest = max(largest, w[k])
+            if not largest > 0.0:
                 continue
-            for row in range(d):
-                white = 0.0
-                for column in range(row + 1):
-                    white += whiten[row, column] * (z[draw, subject, column] - mean[subject, column])
-                out[i, row, k] = white
-            for j in range(len(omega.half_trace)):
-                total = -omega.half_trace[j]
-                for e in range(omega.start[j], omega.start[j + 1]):
-                    total += omega.factor[e] * out[i, omega.row[e], k] * out[i, omega.column[e], k]
-                out[i, d + j, k] = total
+            _fill_gaussian(draws.z, mean, whiten, omega, i, start, w[:size], v)
+            v[place:, :size] = 0.0
+            for e in range(len(errors)):
+                error = error_at(errors, e)
+                add_residual(
+                    draws,
+                    observed,
+                    ptr,
+                    error,
+                    slots[e],
+                    i,
+                    start,
+                    w[:size],
+                    work,
+                    v[place:],
+                    sums.residual[i],
+                    sums.structural[i],
+                )
+            _add_products(v, w[:size], sums.first[i], sums.second[i], sums.first_square[i], sums.second_square[i])
+    for i in range(begin, end):
+        _mirror(sums.second[i])
+        _mirror(sums.second_square[i])
+        _mirror(sums.structural[i])
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+def _add_products(v, w, first, second, first_square, second_square):
+    """Lower triangles of v v' under w and w^2; v (F, >= k), w (k,)."""
+    size = len(w)
+    once, twice = np.empty(size), np.empty(size)
+    for a in range(len(first)):
+        total, square = 0.0, 0.0
+        for k in range(size):
+            once[k] = w[k] * v[a, k]
+            twice[k] = w[k] * once[k]
+            total += once[k]
+            square += twice[k]
+        first[a] += total
+        first_square[a] += square
+        for b in range(0, a, 2):  # two at a time: a sum alone waits for its own last addition
+            total, square, total2, square2 = 0.0, 0.0, 0.0, 0.0
+            for k in range(size):
+                total += once[k] * v[b, k]
+                square += twice[k] * v[b, k]
+                total2 += once[k] * v[b + 1, k]
+                square2 += twice[k] * v[b + 1, k]
+            second[a, b] += total
+            second_square[a, b] += square
+            second[a, b + 1] += total2
+            second_square[a, b + 1] += square2
+        if a % 2 == 0:
+            total, square = 0.0, 0.0
+            for k in range(size):
+                total += once[k] * v[a, k]
+                square += twice[k] * v[a, k]
+            second[a, a] += total
+            second_square[a, a] += square
 
 
 @njit(nogil=True, cache=True)
-def _add_residual(
-    z,
-    prediction,
-    weight,
-    jacobian,
-    observed,
-    ptr,
-    error,
-    slots,
-    place,
-    first,
-    start,
-    out,
-    residual,
-    along,
-):
-    """Add one endpoint's part to out (n, F, k) from feature `place` on, and to the expected informations."""
-    n_residual, n_structural = slots.shape[1], jacobian.shape[2]
-    direct, several = place + n_residual, error.index >= 0
-    pull4, square4 = np.zeros(4), np.zeros((4, 4))
-    for k in range(out.shape[2]):
-        for i in range(out.shape[0]):
-            subject, draw = first + i, start + k
-            w = weight[draw, subject]
-            if not w > 0.0:
-                continue
-            factor = math.exp(error.effect_scale * z[draw, subject, error.effect]) if error.effect >= 0 else 1.0
-            pull_a, pull_b, pull_p, pull_r = 0.0, 0.0, 0.0, 0.0
-            aa, ab, bb, pa, pb, pp, ra, rb, rr = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-            for m in range(ptr[subject], ptr[subject + 1]):
-                if several and observed.endpoint[m] != error.index:
-                    continue
-                f = prediction[draw, m]
-                plain = sd_of(error, f)
-                if not (math.isfinite(f) and plain > 0.0):
-                    continue
-                pull, surplus, ff, fs, ss = pulls_of(observed, m, f, factor * plain)
-                slope_a, slope_b = log_slopes_of(error, f)
-                pull_a += surplus * slope_a
-                pull_b += surplus * slope_b
-                aa += ss * slope_a * slope_a
-                ab += ss * slope_a * slope_b
-                bb += ss * slope_b * slope_b
-                if error.wide:
-                    slope_p, slope_r = other_slopes_of(error, f, plain, slope_b)
-                    pull_p += surplus * slope_p
-                    pull_r += surplus * slope_r
-                    pa += ss * slope_p * slope_a
-                    pb += ss * slope_p * slope_b
-                    pp += ss * slope_p * slope_p
-                    ra += ss * slope_r * slope_a
-                    rb += ss * slope_r * slope_b
-                    rr += ss * slope_r * slope_r
-                if n_structural:
-                    relative = relative_slope_of(error, f, plain)
-                    slope = pull + relative * surplus
-                    information = w * (ff + relative * (2.0 * fs + relative * ss))
-                    for s in range(n_structural):
-                        out[i, direct + s, k] += slope * jacobian[draw, m, s]
-                        for t in range(n_structural):
-                            along[subject, s, t] += information * jacobian[draw, m, s] * jacobian[draw, m, t]
-            if not n_residual:
-                continue
-            pull4[0], pull4[1], pull4[2], pull4[3] = pull_a, pull_b, pull_p, pull_r
-            square4[0, 0], square4[1, 0], square4[1, 1] = aa, ab, bb
-            square4[2, 0], square4[2, 1], square4[2, 2] = pa, pb, pp
-            square4[3, 0], square4[3, 1], square4[3, 3] = ra, rb, rr
-            n_slots = 4 if error.wide else 2
-            for q in range(n_residual):
-                for j in range(n_slots):
-                    if slots[j, q] == 0.0:
-                        continue
-                    out[i, place + q, k] += pull4[j] * slots[j, q]
-                    for p in range(n_residual):
-                        for l in range(n_slots):  # noqa: E741
-                            if slots[l, p] != 0.0:
-                                entry = square4[j, l] if l <= j else square4[l, j]
-                                residual[subject, q, p] += w * slots[j, q] * slots[l, p] * entry
+def _mirror(matrix):
+    for a in range(len(matrix)):
+        for b in range(a):
+            matrix[b, a] = matrix[a, b]
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+def _fill_gaussian(z, mean, whiten, omega, i, start, w, out):
+    """out (F, k): u and the directions of Omega, of subject i and draws start:start + k, 0 where the weight is."""
+    d, size = z.shape[2], len(w)
+    away = np.empty((d, size))
+    for k in range(size):
+        for column in range(d):
+            away[column, k] = z[start + k, i, column] - mean[i, column]
+    for row in range(d):
+        out[row, :size] = whiten[row, row] * away[row]
+        for column in range(row):
+            if whiten[row, column] != 0.0:
+                factor = whiten[row, column]
+                for k in range(size):
+                    out[row, k] += factor * away[column, k]
+    for j in range(len(omega.half_trace)):
+        total = out[d + j]
+        for k in range(size):
+            total[k] = -omega.half_trace[j]
+        for e in range(omega.start[j], omega.start[j + 1]):
+            left, right, factor = out[omega.row[e]], out[omega.column[e]], omega.factor[e]
+            for k in range(size):
+                total[k] += factor * left[k] * right[k]
