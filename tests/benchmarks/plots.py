@@ -43,7 +43,7 @@ def fits(sections: dict[str, Found]) -> Figure:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(_WIDTH + 1.0, 3.4), layout="constrained")
-    found = sections["fits"]["figures"]
+    found = [f for f in sections["fits"]["figures"] if f["name"] == "fit"]
     for colour, model in zip(LINES, dict.fromkeys(f["at"]["model"] for f in found), strict=False):
         points = [(f["at"]["N"], f["seconds"]) for f in found if f["at"]["model"] == model]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3.5, color=colour, label=model)

@@ -14,7 +14,7 @@ from nlmevae.estimation.covariance_step import rounds
 from nlmevae.estimation.forecast import forecast
 from nlmevae.estimation.iteration_counts import Usual
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.estimation.trial import Line, PosteriorTrial
+from nlmevae.estimation.trial import Line, PosteriorTrial, Trial
 from nlmevae.forecasting import EACH, WORKERS, bootstrap_time
 from nlmevae.pipeline import prepare
 from tests.helpers.cases import stage
@@ -65,11 +65,21 @@ def test_of_many_subjects_some_are_tried_and_their_costs_scaled(run, monkeypatch
     monkeypatch.setattr(module, "MANY_SUBJECTS", 6)
     half = forecast(run.model, run.table, BRIEF)
     assert (half.n_subjects, half.n_tried) == (12, 6)
-    doubled = [prefix for prefix in half.parts if prefix.name in ("polish", "likelihood")]
-    monkeypatch.setattr(module._Run, "scale", 1.0)  # as if the tried ones were all
+    monkeypatch.setattr(module._Run, "_all", lambda self, seconds: seconds(self.trial))  # as if those tried were all
     once = forecast(run.model, run.table, BRIEF)
-    for part in doubled:
-        assert part.usual == pytest.approx(2 * once.part(part.name).usual, rel=0.7)
+    for name in ("polish", "likelihood"):
+        assert half.part(name).usual == pytest.approx(2 * once.part(name).usual, rel=0.7)
+
+
+def test_seconds_that_do_not_depend_on_the_data_are_not_scaled():
+    def trial(n_obs, seconds, small=None):
+        tried = SimpleNamespace(table=SimpleNamespace(n_obs_total=n_obs))
+        return Trial(problem=None, tried=tried, screen=seconds, small=small)
+
+    assert trial(400, 2.0).of_all(lambda t: t.screen, 4000) == pytest.approx(20.0)
+    both = trial(400, 0.1 + 400e-3, small=trial(100, 0.1 + 100e-3))
+    assert both.of_all(lambda t: t.screen, 400) == pytest.approx(0.5)
+    assert both.of_all(lambda t: t.screen, 4000) == pytest.approx(0.1 + 4.0)
 
 
 def test_threads_share_what_they_can_of_a_part():

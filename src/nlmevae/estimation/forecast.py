@@ -9,6 +9,7 @@ usually are is in `iteration_counts.py`. Costs of subjects add up, so of many su
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,9 +48,9 @@ from nlmevae.results.time_forecast import PartTime, TimeForecast
 COMPILED = 1.0
 #: Of a part that has no count: what the clock of a machine may be off by.
 STEADY = Usual(0.8, 1.0, 1.3)
-#: Share of a part's time that threads divide among them, the rest is one thread's (`python -m
-#: tests.benchmarks.time_forecast --shared`: 2000 subjects, one compartment).
-SHARED = {"vae": 0.3, "approach": 0.8, "polish": 0.9, "likelihood": 0.95, "covariance": 0.95}
+#: Share of a part's time that threads divide among them, the rest is one thread's: what is 0 sees so few subjects that
+#: there is nothing to divide (`python -m tests.benchmarks.time_forecast --shared`: 2000 subjects, one compartment).
+SHARED = {"vae": 0.0, "approach": 0.0, "polish": 0.75, "likelihood": 0.85, "covariance": 0.8}
 
 
 def forecast(
@@ -113,10 +114,9 @@ class _Run:
     table: EventTable
     searching: bool
 
-    @property
-    def scale(self) -> float:
-        """How many times the data on which draws were tried all data are."""
-        return self.table.n_obs_total / max(self.trial.tried.table.n_obs_total, 1)
+    def _all(self, seconds: Callable[[Trial], float]) -> float:
+        """Of all subjects, from those on which draws were tried."""
+        return self.trial.of_all(seconds, self.table.n_obs_total)
 
     def parts(self) -> dict[str, Usual]:
         """Part -> seconds of one thread."""
@@ -127,7 +127,7 @@ class _Run:
         if self.trial.covariance is not None:
             found["covariance"] = self._covariance()
         if self.searching:
-            found["decisions"] = STEADY.times(self.scale * self.trial.decisions)
+            found["decisions"] = STEADY.times(self._all(lambda trial: trial.decisions))
         return found
 
     def sample(self) -> Usual:
@@ -161,7 +161,7 @@ class _Run:
         return min(self.settings.n_draws, most), most
 
     def _drawn(self, n_draws: float) -> float:
-        return self.scale * self.trial.polish.at(n_draws)
+        return self._all(lambda trial: trial.polish.at(n_draws))
 
     def _polish(self) -> Usual:
         n = self.table.n_subjects
@@ -187,22 +187,25 @@ class _Run:
         """Draws of all subjects, and more of those that the trial does not know well enough."""
         tried, n = self.trial.posterior, self.table.n_subjects
         n_draws = final_draws(n, self.settings.final_draws)
-        once = self.scale * (tried.modes + (tried.others if others else 0.0) + tried.draws.at(n_draws))
+        once = self._all(lambda trial: trial.posterior.modes + trial.posterior.draws.at(n_draws))
+        if others:
+            once += self._all(lambda trial: trial.posterior.others)
         integrated = self.trial.problem.decoder.backend in INTEGRATORS
         most, again, draws = MOST_INTEGRATED_AGAIN if integrated else MOST_AGAIN, 0.0, n_draws
         while draws < MOST_DRAWS * n_draws and self.trial.problem.n_latents:
             rough = min(n * tried.rough(draws), most / (MORE_DRAWS * draws))
             draws *= MORE_DRAWS
             again += rough * draws
-        again *= tried.draws.slope * self.scale / n
-        return STEADY.times(once).plus(counts.REDRAWN.times(again))
+        again *= self._all(lambda trial: trial.posterior.draws.slope) / n
+        unseen = counts.UNSEEN.times(self._all(lambda trial: trial.posterior.draws.at(n_draws)))
+        return STEADY.times(once).plus(counts.REDRAWN.times(again)).plus(unseen)
 
     def _covariance(self) -> Usual:
         """The rounds of draws that the noise of the trial asks for; at least the first, at most one more."""
         tried, n = self.trial.covariance, self.table.n_subjects
         planned = rounds(self.trial.problem, n)
         needed = next((k for k, draws in enumerate(planned, 1) if tried.enough(draws, n)), len(planned))
-        each = [self.scale * tried.round.at(draws) for draws in planned]
+        each = [self._all(lambda trial, n=draws: trial.covariance.round.at(n)) for draws in planned]
         twice = each[0] if tried.collapsed else 0.0
         return Usual(
             STEADY.low * each[0],

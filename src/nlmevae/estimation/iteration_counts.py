@@ -40,5 +40,6 @@ AFTER_SOME = Usual(0, 0.5, 2)
 SEARCH = Usual(1.2, 2.5, 6)
 #: Rounds of the fit of a sample that sharpens its end.
 SHARPENING = Usual(1, 1.5, 3)
-#: What the subjects' posteriors need in draws, beside what the trial tells.
-REDRAWN = Usual(0.0, 1.0, 2.0)
+#: Times the draws that the trial says subjects need anew; and times the first draws of all, those that it does not
+#: show, because some subjects' weights are poor at the final estimates only.
+REDRAWN, UNSEEN = Usual(0, 1, 2), Usual(0, 0.15, 3)

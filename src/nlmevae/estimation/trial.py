@@ -106,7 +106,8 @@ class CovarianceTrial:
 @dataclass(slots=True, kw_only=True)
 class Trial:
     """Seconds of one step of each part, on the subjects it was tried on: `tried` for what draws, those of the start
-    for the rest. `steady`: of all this, what was no loading of code."""
+    for the rest. `small`: what draws on fewer subjects, which tells what a step takes whatever its data; None where all
+    subjects were tried. `loading`: of code, which a step does not repeat."""
 
     problem: Problem
     tried: Problem
@@ -122,6 +123,15 @@ class Trial:
     covariance: CovarianceTrial | None = None
     outcome: PolishOutcome | None = None
     decisions: float = 0.0
+    small: Trial | None = None
+
+    def of_all(self, seconds: Callable[[Trial], float], n_obs: int) -> float:
+        """What `seconds` of this trial will be with so many observations: a part does not depend on them."""
+        here, scale = seconds(self), n_obs / max(self.tried.table.n_obs_total, 1)
+        if self.small is None:
+            return scale * here
+        share = self.small.tried.table.n_obs_total / max(self.tried.table.n_obs_total, 1)
+        return here + (scale - 1.0) * max(here - seconds(self.small), 0.5 * (1.0 - share) * here) / (1.0 - share)
 
 
 class Laps:
@@ -173,6 +183,8 @@ def try_parts(
         population = _try_polish(trial, draws, population, settings, selector)
     exact = exact.with_support_of(problem if trial.outcome is None else trial.outcome.problem)
     _try_end(trial, exact, population, settings)
+    if not whole:
+        trial.small = _small(trial, draws, exact, population, settings)
     if selector is not None and trial.outcome is not None:
         trial.decisions = _decisions_seconds(exact, trial.outcome, settings, selector, selection or SelectionSettings())
     return trial
@@ -201,6 +213,18 @@ def _decisions_seconds(
 
     without, few = seconds(0), min(RESAMPLES, selection.resamples)
     return without if not few else without + max(seconds(few) - without, 0.0) * selection.resamples / few
+
+
+def _small(trial: Trial, draws: Problem, exact: Problem, population: Population, settings: FitSettings) -> Trial | None:
+    """What draws, on the fewest subjects."""
+    subjects = spread_subjects(exact.table, FEWEST)
+    if 2 * len(subjects) > exact.n_subjects:
+        return None
+    small = Trial(problem=trial.problem, tried=exact.part(subjects))
+    if settings.method != "vae":
+        _try_polish(small, draws.part(subjects), population, settings, None)
+    _try_end(small, small.tried, population, settings)
+    return small
 
 
 def _part(problem: Problem, subjects: np.ndarray | None) -> Problem:
