@@ -25,7 +25,7 @@ MODELS = {
 }
 SUBJECTS = {"tiny": (4,), "quick": (20, 100), "full": (20, 100, 500, 2000)}
 QUICK = 2  # models
-LONGEST = 60.0  # seconds: a fit that would take longer, in proportion to the one before, is not run
+LONGEST = 40.0  # seconds: a fit that would take longer, in proportion to the one before, is not run
 TINY = {"training_iterations": 2, "burn_in_iterations": 1, "n_draws": 16, "final_draws": 64, "max_outer": 2}
 #: Subjects of the runs that tell memory, and their settings: an iteration, and one that tests convergence.
 MEMORY = {"tiny": (4, 8), "quick": (100, 500), "full": (100, 500)}

@@ -29,7 +29,7 @@ COMPILED = ("decoder", "encoder", "densities")
 
 
 def measure(scale: str) -> Iterator[Figure]:
-    n = {"tiny": 20, "quick": 200, "full": 1000}[scale]
+    n = {"tiny": 20, "quick": 200, "full": 500}[scale]
     small = {"closed form": "theophylline/run_wt.ctl", "compiled": "theophylline/run_wt_des.ctl"}
     with tempfile.TemporaryDirectory() as folder:
         for name, stream in list(small.items())[: 1 if scale == "tiny" else 2]:
