@@ -68,6 +68,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the estimates may be used as final, 1 when not, 130 when interrupted."""
     from nlmevae.cli.batch import run_batch_of
+    from nlmevae.cli.engine import import_engine
     from nlmevae.cli.options import settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.cli.tables import checked_tables, show_tables
@@ -96,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = open_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
     tables = checked_tables(prepared, arguments)
     folder = checked_folder(prepared, arguments)
+    import_engine("nlmevae.estimation.fit")
     begin = Begin.now()
     if arguments.lst:
         prepare_report(files.folder.lst, prepared, overwrite=arguments.overwrite)

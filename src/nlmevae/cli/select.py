@@ -125,6 +125,7 @@ def _add_decision_arguments(group: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when the selected model may be used as final, 1 when not, 130 when interrupted."""
+    from nlmevae.cli.engine import import_engine
     from nlmevae.cli.options import selection_settings_from_text, settings_given
     from nlmevae.cli.report import report_after, require_report_packages
     from nlmevae.pipeline import open_selection_files, prepare_selection, selection_resumption, with_stated_seed
@@ -139,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = with_stated_seed(settings, prepared.model, settings_given(arguments.settings, named))
     print_diagnostics(prepared.diagnostics)
     files = open_selection_files(prepared, out=arguments.out, overwrite=arguments.overwrite)
+    import_engine("nlmevae.estimation.search")
     resumption = selection_resumption(
         prepared, settings, decision, files, resume=arguments.resume, every=arguments.checkpoint_every
     )

@@ -6,9 +6,6 @@ import os
 from typing import get_args
 
 from nlmevae.data.dataset import Dataset
-from nlmevae.data.search.mfl import read_mfl
-from nlmevae.data.search.mfl_space import mfl_space
-from nlmevae.data.search.scm_space import read_scm_space
 from nlmevae.data.search_spec import SearchSpec
 from nlmevae.errors import SettingsError
 from nlmevae.ir import Diagnostic, Model
@@ -50,5 +47,10 @@ def with_foreign_space(
             hint="give one of them; --force and --forbid may be added",
         )
     if scm_file is not None:
+        from nlmevae.data.search.scm_space import read_scm_space
+
         return read_scm_space(scm_file, model, spec, linear_as=linear_as, model_path=model_path)
+    from nlmevae.data.search.mfl import read_mfl
+    from nlmevae.data.search.mfl_space import mfl_space
+
     return mfl_space(read_mfl(str(mfl)), model, dataset, spec, linear_as=linear_as)
