@@ -106,7 +106,7 @@ def test_in_another_folder_the_selected_model_still_finds_its_data(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_and_sigterm_leave_a_valid_partial_result(tmp_path, number):
     run = copy_to(tmp_path)
     line = ["select", str(run), "--covariates", "WT,SEX", "--method", "vae", "--set", "training_iterations=100000"]

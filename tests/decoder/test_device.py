@@ -255,7 +255,7 @@ def test_what_happens_between_integrations_is_as_in_the_compiled_back_end(steady
 
 
 # chunks ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("chunk_bytes", [1, 60_000])
+@pytest.mark.parametrize("chunk_bytes", [pytest.param(1, marks=pytest.mark.slow), 60_000])
 def test_chunks_of_a_bounded_memory_give_the_same_numbers_bit_for_bit(chunk_bytes, tmp_path):
     form, table, x, rows = everything(tmp_path)
     x, rows = x[[0, 1, 2, 3, 1]], rows[[0, 1, 2, 3, 1]]

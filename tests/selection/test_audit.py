@@ -92,7 +92,7 @@ def test_a_support_that_breaks_a_rule_is_refuted(auditor):
 
 
 def test_an_auditor_out_of_time_neither_confirms_nor_refutes(auditor):
-    program = random_program(0, n_columns=25, n_subjects=100, correlation=0.7)
+    program = random_program(0, n_columns=14, n_subjects=100, correlation=0.7)
     report = audit(program, solve(program), auditor, budget=Budget(nodes=1, seconds=5.0))
     assert report.agrees is None
     assert "not confirmed, not refuted" in report.sentence
