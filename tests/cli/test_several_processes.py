@@ -110,11 +110,20 @@ def test_the_number_of_processes_changes_no_byte(tmp_path, model):
         assert text == expected[name], name
 
 
-def started_here(folder, *more):
-    """The command with --processes 2, and a function that waits until its second process computes."""
-    line = [sys.executable, "-m", "nlmevae.cli", "fit", str(folder / "run.ctl"), "--processes", "2", *more]
+#: Iterations of the polish that take seconds.
+LONG = ["training_iterations=10", "burn_in_iterations=10", "n_draws=8192", "pool=1"]
+
+
+def started_here(folder):
+    """The command with --processes 2."""
+    line = [sys.executable, "-m", "nlmevae.cli", "fit", str(folder / "run.ctl"), "--processes", "2", "--threads", "1"]
     return subprocess.Popen(
-        line, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*line, *[f"--set={s}" for s in LONG]],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -130,11 +139,11 @@ def child_of(starter, rank):
     return None
 
 
-def wait_for_iterations(folder, starter, n=2):
-    """Until the polish has written `n` iterations."""
-    for _ in range(3000):
+def wait_for_the_polish(folder, starter):
+    """Until the iterations of the VAE, and those after it, are written."""
+    for _ in range(4000):
         written = folder / "run.ext"
-        if written.exists() and len(written.read_text().splitlines()) > 240 + n:
+        if written.exists() and len(written.read_text().splitlines()) > 24:
             return
         assert starter.poll() is None, starter.communicate()
         time.sleep(0.1)
@@ -145,8 +154,8 @@ def wait_for_iterations(folder, starter, n=2):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_where_a_process_is_killed_the_others_end_and_say_so(tmp_path):
     folder = folder_of(tmp_path / "killed", "combined error")
-    starter = started_here(folder, "--set=gain_tolerance=1e-9", "--set=max_outer=100000")
-    wait_for_iterations(folder, starter)
+    starter = started_here(folder)
+    wait_for_the_polish(folder, starter)
     os.kill(child_of(starter, 1), signal.SIGKILL)
     _, said = starter.communicate(timeout=60)
     assert starter.returncode == 2
@@ -158,8 +167,8 @@ def test_where_a_process_is_killed_the_others_end_and_say_so(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_an_interrupt_keeps_what_all_processes_have_done(tmp_path):
     folder = folder_of(tmp_path / "interrupted", "combined error")
-    starter = started_here(folder, "--set=gain_tolerance=1e-9", "--set=max_outer=100000")
-    wait_for_iterations(folder, starter)
+    starter = started_here(folder)
+    wait_for_the_polish(folder, starter)
     starter.send_signal(signal.SIGINT)
     _, said = starter.communicate(timeout=120)
     assert starter.returncode == 130, said

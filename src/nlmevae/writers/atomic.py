@@ -6,13 +6,15 @@ import contextlib
 import glob
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from nlmevae.errors import OutputError
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a temporary file in the same folder, then rename it over `path`. Text is written as UTF-8.
+def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> None:
+    """Write to a temporary file in the same folder, then rename it over `path`. Text is written as UTF-8; a long
+    one may come in pieces.
 
     Raises:
         OutputError: the file cannot be written; `path` is then as it was.
@@ -21,7 +23,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     remove_abandoned(path)
     try:
         with temporary.open("wb") as stream:
-            stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+            for piece in [content] if isinstance(content, str | bytes) else content:
+                stream.write(piece if isinstance(piece, bytes) else piece.encode("utf-8"))
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)

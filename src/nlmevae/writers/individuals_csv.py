@@ -14,6 +14,8 @@ from nlmevae.results.fit_result import IndividualResults
 from nlmevae.results.run_folder import SUBJECT_COLUMNS
 from nlmevae.writers.atomic import write_atomically
 
+_ROWS = 4096
+
 
 def write_individuals_csv(path: Path, people: IndividualResults, more: Mapping[str, Iterable] | None = None) -> None:
     """Write the file whole or not at all; OutputError if it cannot be written."""
@@ -44,7 +46,11 @@ def csv_text(columns: Mapping[str, Iterable]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_cell(v) for v in values] for values in columns.values()), strict=True))
+    values = [v if isinstance(v, np.ndarray) else list(v) for v in columns.values()]
+    for start in range(0, len(values[0]), _ROWS):  # so that not every number is an object at once
+        part = slice(start, start + _ROWS)
+        writer.writerows(zip(*([_cell(v) for v in own[part]] for own in values), strict=True))
+
     return stream.getvalue()
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from nlmevae.results.uncertainty_result import UncertaintyResult
 from nlmevae.writers.atomic import write_atomically
 
 SCHEMA = 2
+_ROWS = 4096
 
 #: Fields with a file of their own.
 ELSEWHERE = {(FitResult, "encoder")}
@@ -39,13 +41,46 @@ ELSEWHERE = {(FitResult, "encoder")}
 
 def write_results_json(path: Path, result: FitResult) -> None:
     """Write `results.json` whole or not at all; OutputError if it cannot be written."""
-    write_atomically(path, results_json_text(result))
+    write_atomically(path, _document_pieces(result))
 
 
 def results_json_text(result: FitResult) -> str:
     """The file's content. `generator` comes first: it is how the file is recognised as ours."""
-    document = {"generator": GENERATOR, "schema": SCHEMA, "ofv_nonmem": plain(result.ofv_nonmem), **plain(result)}
-    return indented(document) + "\n"
+    return "".join(_document_pieces(result))
+
+
+def _document_pieces(result: FitResult) -> Iterator[str]:
+    head = {"generator": GENERATOR, "schema": SCHEMA, "ofv_nonmem": result.ofv_nonmem}
+    yield from _pieces(head | _shown(result))
+    yield "\n"
+
+
+def _pieces(value: Any, level: int = 0) -> Iterator[str]:
+    """`indented(plain(value))` in pieces: numbers of very many subjects are not all objects at once."""
+    inner, outer = "\n" + " " * (level + 1), "\n" + " " * level
+    if isinstance(value, np.ndarray) and value.ndim and len(value) > _ROWS:
+        before = "[" + inner
+        for start in range(0, len(value), _ROWS):
+            block = indented(plain(value[start : start + _ROWS]), level)
+            yield before + block[1 + len(inner) : -len(outer) - 1]
+            before = "," + inner
+        yield outer + "]"
+    elif isinstance(value, np.ndarray) and value.ndim > 1 and value.size > _ROWS:
+        before = "[" + inner
+        for row in value:
+            yield before
+            yield from _pieces(row, level + 1)
+            before = "," + inner
+        yield outer + "]"
+    elif _is_record(value) or (isinstance(value, dict) and value):
+        before = "{" + inner
+        for name, item in (_shown(value) if _is_record(value) else value).items():
+            yield f"{before}{json.dumps(str(name))}: "
+            yield from _pieces(item, level + 1)
+            before = "," + inner
+        yield outer + "}"
+    else:
+        yield indented(plain(value), level)
 
 
 def indented(value: Any, level: int = 0) -> str:
@@ -95,9 +130,8 @@ def plain(value: Any) -> Any:
     """JSON-ready copy: dataclasses become objects, arrays lists, NaN null, enumerations their names."""
     if isinstance(value, enum.Enum):
         return value.name
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        shown = [f.name for f in dataclasses.fields(value) if (type(value), f.name) not in ELSEWHERE]
-        return {name: plain(getattr(value, name)) for name in shown}
+    if _is_record(value):
+        return {name: plain(item) for name, item in _shown(value).items()}
     if isinstance(value, np.ndarray | np.generic):
         harmless = value.dtype.kind in "biu" or (value.dtype.kind == "f" and np.isfinite(value).all())
         return value.tolist() if harmless else plain(value.tolist())
@@ -108,6 +142,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _shown(value: Any) -> dict[str, Any]:
+    """Fields of a dataclass that are in the file."""
+    shown = [f.name for f in dataclasses.fields(value) if (type(value), f.name) not in ELSEWHERE]
+    return {name: getattr(value, name) for name in shown}
 
 
 def number_from(value: Any) -> float:
