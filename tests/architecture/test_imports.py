@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "errors": set(),
     "threads": set(),
+    "processes": {"errors", "threads"},
     "ir": {"errors"},
     "selection": {"errors"},
     "results": {"errors", "ir"},
@@ -29,8 +30,10 @@ ALLOWED = {
     "reevaluation": {"errors", "results", "comparison", "writers", "at_parameters", "pipeline"},
     "decoder": {"errors", "threads", "ir", "data", "codegen"},
     "writers": {"errors", "ir", "results", "frontends"},
-    "likelihood": {"errors", "threads", "data", "decoder"},
-    "estimation": {"errors", "threads", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results"},
+    "likelihood": {"errors", "threads", "processes", "data", "decoder"},
+    "estimation": {
+        "errors", "threads", "processes", "ir", "data", "codegen", "decoder", "selection", "likelihood", "results",
+    },
     "diagnostics": {"errors", "ir", "data", "codegen", "decoder", "likelihood", "estimation", "results"},
     "report": {"errors", "results"},
     "prepared_run": {"ir", "data"},
@@ -71,6 +74,7 @@ FREE = {"nlmevae", "cli", "hosts"}
 THIRD_PARTY = {
     "errors": set(),
     "threads": set(),
+    "processes": {"numpy", "torch"},
     "ir": {"numpy"},
     "selection": {"numpy", "scipy", "numba", "pyomo", "highspy"},
     "results": {"numpy", "pandas"},
