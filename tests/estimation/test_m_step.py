@@ -89,6 +89,22 @@ def test_the_result_does_not_depend_on_the_parameters_before():
     assert_same(m_step(stats, other, problem), m_step(stats, problem.initial, problem), 1e-7)
 
 
+def test_one_round_is_all_where_every_theta_moves_one_latent():
+    problem = random_intercept_and_slope(covariate=True)
+    assert problem.mean.apart
+    once = m_step(statistics(problem), problem.initial, problem)
+    again = m_step(statistics(problem), once, problem)
+    assert_same(again, once, 1e-12)
+
+
+def test_a_second_round_follows_a_step_that_was_cut_short():
+    problem = random_intercept_and_slope()
+    mean = replace(problem.mean, log_scale=np.array([True, False]))
+    far, near = np.array([np.exp(4.99), 50.0]), np.array([np.exp(2.0), 50.0])
+    assert not mean.reached(np.array([1.0, 0.0]), far)
+    assert mean.reached(np.array([1.0, 0.0]), near)
+
+
 def test_fixed_parameters_stay():
     problem = random_intercept_and_slope(fixed_omegas=(2,), fixed_thetas=(1,))
     updated = m_step(statistics(problem), problem.initial, problem)

@@ -48,7 +48,7 @@ def error_table(errors: list[ErrorNumbers]) -> np.ndarray:
     return np.array(errors, dtype=float).reshape(len(errors), len(ErrorNumbers._fields))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def error_at(table, e):
     """Endpoint e of an `error_table`."""
     row = table[e]
@@ -184,7 +184,7 @@ def pulls_of(observed, m, f, sd):
     return known_pulls(observed.y[m], f, sd)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def spreads(prediction, observed, error, multiplier, out):
     """out (K, M): standard deviation at predictions (K, M); multiplier (K, M) logarithms, or (0, 0)."""
     for k in range(prediction.shape[0]):
@@ -196,7 +196,7 @@ def spreads(prediction, observed, error, multiplier, out):
                 out[k, m] *= math.exp(multiplier[k, m])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_densities(prediction, observed, error, multiplier, out):
     """out (K, M): log p(y | f) at predictions (K, M); -inf where sd is 0, NaN where f is; see `spreads`."""
     for k in range(prediction.shape[0]):
@@ -216,7 +216,7 @@ def log_densities(prediction, observed, error, multiplier, out):
 TOTAL, VALUE, SQUARES, COUNTED, SCORE, INFORMATION, N_SUMS = 0, 1, 2, 3, 4, 8, 18
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def residual_sums(prediction, weight, observed, ptr, error, multiplier, with_density, out):
     """Sums over draws and observations of one endpoint, weighted: out (N, N_SUMS), for N groups, the columns of weight
     (K, N), with observations ptr[i]:ptr[i + 1]; zeros at first.

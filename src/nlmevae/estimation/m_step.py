@@ -69,23 +69,26 @@ def with_residual(
 def update_mean_and_omega(
     z_mean: np.ndarray, z_cov: np.ndarray, population: Population, problem: Problem, *, shared: bool = True
 ) -> Population:
-    """(z_pop, beta) and Omega in turn until neither moves; they only interact where Omega has covariances
-    or parameters share a THETA. Not `shared`: THETAs that the decoder reads too stay, for a step that also sees what
-    they do to the predictions."""
+    """(z_pop, beta) and Omega in turn until neither moves; they only interact where Omega has covariances or parameters
+    share a THETA, else one round is enough. Not `shared`: THETAs that the decoder reads too stay, for a step that also
+    sees what they do to the predictions."""
     informed = problem.informed
     if not informed.any():
         return population
-    thetas, omega = population.thetas, population.omega
-    moving = np.full(len(problem.mean.indices), True) if shared else ~problem.shared
+    thetas, omega, mean = population.thetas, population.omega, problem.mean
+    moving = np.full(len(mean.indices), True) if shared else ~problem.shared
+    both = informed[:, :, None] & informed[:, None, :]
+    count, spread = both.sum(axis=0), np.where(both, z_cov, 0.0).sum(axis=0)
+    apart = mean.apart and not (problem.omega_mask & ~np.eye(len(count), dtype=bool)).any()
     for _ in range(MAX_ROUNDS):
-        latent = omega[np.ix_(problem.latent_index, problem.latent_index)]
-        thetas, size = fit_mean(problem.mean, thetas, z_mean, np.linalg.inv(latent), informed, moving)
+        latent, before = omega[problem.latent_index[:, None], problem.latent_index], thetas
+        thetas, size = fit_mean(mean, thetas, z_mean, np.linalg.inv(latent), informed, moving)
         if size < SETTLED and omega is not population.omega:
             break
-        residual = np.where(informed, z_mean - problem.mean.mean(thetas), 0.0)
-        both = informed[:, :, None] & informed[:, None, :]
-        scatter = residual.T @ residual + np.where(both, z_cov, 0.0).sum(axis=0)
-        omega = with_latent_omega(omega, scatter, both.sum(axis=0), problem)
+        residual = np.where(informed, z_mean - mean.mean(thetas), 0.0)
+        omega = with_latent_omega(omega, residual.T @ residual + spread, count, problem)
+        if apart and np.count_nonzero(latent) == len(latent) and mean.reached(before, thetas):
+            break
     return replace(population, thetas=thetas, omega=omega)
 
 
@@ -106,16 +109,18 @@ def fit_mean(
         return thetas, 0.0
     design = np.where(informed[:, :, None] & moving, mean.design(thetas), 0.0)
     residual = np.where(informed, target - mean.mean(thetas), 0.0)
-    weighted = precision @ design
-    matrix = np.einsum("ndq,ndr->qr", design, weighted)
-    gradient = np.einsum("ndq,nd->q", weighted, residual)
+    rows = design.reshape(-1, design.shape[2])
+    weighted = (precision @ design).reshape(rows.shape)
+    matrix, gradient = rows.T @ weighted, residual.ravel() @ weighted
     delta = bounded_minimum(matrix, gradient, *mean.room(thetas))
     size = float(np.sqrt(max(delta @ matrix @ delta, 0.0)))
-    before = np.einsum("nd,de,ne->", residual, precision, residual)
-    for _ in range(1 if mean.linear else HALVINGS):
+    if mean.linear:
+        return mean.step(thetas, delta), size
+    before = ((residual @ precision) * residual).sum()
+    for _ in range(HALVINGS):
         moved = mean.step(thetas, delta)
         error = np.where(informed, target - mean.mean(moved), 0.0)
-        if mean.linear or np.einsum("nd,de,ne->", error, precision, error) <= before:
+        if ((error @ precision) * error).sum() <= before:
             return moved, size
         delta = 0.5 * delta
     return thetas, 0.0
@@ -124,8 +129,10 @@ def fit_mean(
 def bounded_minimum(matrix: np.ndarray, gradient: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """x that minimises x'Ax/2 - g'x within bounds, by an active set: violated bounds become active, an
     active bound is released where the gradient points inwards."""
+    x = _solve(matrix, gradient)
+    if ((x >= lower) & (x <= upper)).all():
+        return x
     active = np.zeros(len(gradient), dtype=bool)
-    x = np.zeros(len(gradient))
     for _ in range(3 * len(gradient) + 3):
         free = ~active
         rest = gradient[free] - matrix[np.ix_(free, active)] @ x[active]
@@ -154,23 +161,29 @@ def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 def with_latent_omega(omega: np.ndarray, scatter: np.ndarray, count: np.ndarray, problem: Problem) -> np.ndarray:
     """`omega` with its estimated elements from `scatter` (d, d), sums over `count` (d, d) subjects; blocks that repeat
     another (SAME) share their sums. What nobody is informed about stays, elements kept at 0 too."""
-    index = np.ix_(problem.latent_index, problem.latent_index)
+    index = problem.latent_index[:, None], problem.latent_index
     total, number = np.zeros_like(omega), np.zeros_like(omega)
     total[index], number[index] = scatter, count
-    for copies in repeated_blocks(problem.model.omega):
-        members = [np.ix_(etas, etas) for etas in copies]
-        for table in (total, number):
-            common = np.sum([table[where] for where in members], axis=0)
-            for where in members:
-                table[where] = common
     free = np.zeros_like(omega, dtype=bool)
     free[index] = problem.omega_mask
+    groups = [[_block(etas) for etas in copies] for copies in repeated_blocks(problem.model.omega)]
+    for copies in (copies for copies in groups if len(copies) > 1):
+        for table in (total, number):
+            common = np.sum([table[where] for where in copies], axis=0)
+            for where in copies:
+                table[where] = common
     mean = total / np.maximum(number, 1)
     updated = np.where(free & (number > 0), mean, omega)
-    for copies in repeated_blocks(problem.model.omega):
-        first = np.ix_(copies[0], copies[0])
+    for copies in groups:
+        first = copies[0]
         if not free[first].all() and (number[first] > 0).all():
             fitted = structured_fit(mean[first], omega[first], free[first])
-            for etas in copies:
-                updated[np.ix_(etas, etas)] = fitted
+            for where in copies:
+                updated[where] = fitted
     return updated
+
+
+def _block(etas: list[int]) -> tuple[slice, slice]:
+    """Where neighbouring effects have their covariances."""
+    where = slice(etas[0], etas[-1] + 1)
+    return where, where

@@ -95,6 +95,12 @@ class MeanModel:
         """Number of the model's own THETAs among `indices`."""
         return len(self.indices) - (0 if self._free_columns is None else len(self._free_columns))
 
+    @property
+    def apart(self) -> bool:
+        """mu is linear, and every THETA moves one latent only: least squares then fit each latent by itself, whatever
+        the weights of the latents are."""
+        return self._linear is not None and self._linear.apart
+
     def mean(self, thetas: np.ndarray) -> np.ndarray:
         """(N, d)."""
         if self._linear is not None:
@@ -141,6 +147,10 @@ class MeanModel:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.log_scale, np.log(current), current)
 
+    def reached(self, before: np.ndarray, after: np.ndarray) -> bool:
+        """Whether the step from THETAs `before` to `after` was not cut short by the longest step allowed."""
+        return bool((np.abs(self.scaled(after) - self.scaled(before))[self.log_scale] < 0.99 * LARGEST_LOG_STEP).all())
+
     def base_step(self, thetas: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """All THETAs after a step (n_base,) of the model's own ones, inside the bounds."""
         full = np.zeros(len(self.indices))
@@ -178,6 +188,10 @@ class _LinearMean:
 
     def of_subjects(self, subjects: np.ndarray) -> _LinearMean:
         return replace(self, origin=self.origin[subjects], design=np.ascontiguousarray(self.design[subjects]))
+
+    @property
+    def apart(self) -> bool:
+        return bool(((self.design != 0.0).any(axis=0).sum(axis=0) <= 1).all())
 
     def mean(self, u: np.ndarray) -> np.ndarray:
         return self.origin + self.design @ (u - self.start)

@@ -94,7 +94,7 @@ class Problem:
 
     def latent_omega(self, population: Population) -> np.ndarray:
         """(d, d) covariance of the latents."""
-        return population.omega[np.ix_(self.latent_index, self.latent_index)]
+        return population.omega[self.latent_index[:, None], self.latent_index]
 
     def joint(self, population: Population) -> JointDensity:
         """p(y, z) at these parameters."""

@@ -35,7 +35,7 @@ _F = np.array([
 ])  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _ratio(upper, lower, x):
     top, bottom = upper[7], lower[7]
     for j in range(6, -1, -1):
@@ -44,7 +44,7 @@ def _ratio(upper, lower, x):
     return top / bottom
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def normal_quantile(p):
     """Of p in (0, 1)."""
     q = p - 0.5
@@ -55,7 +55,7 @@ def normal_quantile(p):
     return -value if q < 0.0 else value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def student_draws(points, shift, radius, first, step, ends, loc, chol, out):
     """out (K, N, d): loc + radius(v) chol n with n and v normal from points (K, d + 1) shifted by shift (N, d + 1).
 

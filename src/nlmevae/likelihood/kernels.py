@@ -21,42 +21,54 @@ from nlmevae.decoder.residual_kernels import (
     sd_of,
 )
 
+_LEAST, _MOST = 1e-100, 1e100
 
-@njit(nogil=True, cache=True)
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_log_likelihood(z, prediction, observed, ptr, error, out):
     """Add log p(y_i | z_ki) of one endpoint's observations to out (K, N); -inf where a prediction is not finite or an
     sd is 0."""
     n_draws, n_subjects, _ = z.shape
-    one_sd = error.index < 0 and error.kind == ADDITIVE and error.effect < 0 and not observed.limited
-    with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else math.inf
+    one_sd = error.index < 0 and error.kind == ADDITIVE and error.effect < 0 and not observed.limited and error.a > 0.0
+    with_a = HALF_LOG_TWO_PI + math.log(error.a) if error.a > 0.0 else 0.0
     for k in range(n_draws):
         for i in range(n_subjects):
-            total = 0.0
             if one_sd:
                 squares = 0.0
                 for m in range(ptr[i], ptr[i + 1]):
                     residual = observed.y[m] - prediction[k, m]
                     squares += residual * residual
-                total = -0.5 * squares / (error.a * error.a) if error.a > 0.0 else 0.0
-                total -= with_a * (ptr[i + 1] - ptr[i]) if ptr[i + 1] > ptr[i] else 0.0
-            else:
-                factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
-                for m in range(ptr[i], ptr[i + 1]):
-                    if error.index >= 0 and observed.endpoint[m] != error.index:
+                total = -0.5 * squares / (error.a * error.a) - with_a * (ptr[i + 1] - ptr[i])
+                out[k, i] += total if math.isfinite(total) else -math.inf
+                continue
+            factor = math.exp(error.effect_scale * z[k, i, error.effect]) if error.effect >= 0 else 1.0
+            squares, product, total = 0.0, 1.0, 0.0
+            for m in range(ptr[i], ptr[i + 1]):
+                if error.index >= 0 and observed.endpoint[m] != error.index:
+                    continue
+                f = prediction[k, m]
+                sd = factor * sd_of(error, f)
+                if not sd > 0.0:
+                    total = -math.inf
+                elif observed.limited:
+                    total += log_density_of(observed, m, f, sd)
+                else:
+                    scaled = (observed.y[m] - f) / sd
+                    squares += scaled * scaled
+                    total -= HALF_LOG_TWO_PI
+                    # one logarithm of a product instead of many, as long as that is far from the ends of the numbers
+                    if not _LEAST < sd < _MOST:
+                        total -= math.log(sd)
                         continue
-                    f = prediction[k, m]
-                    sd = factor * sd_of(error, f)
-                    if not sd > 0.0:
-                        total = -math.inf
-                    elif observed.limited:
-                        total += log_density_of(observed, m, f, sd)
-                    else:
-                        scaled = (observed.y[m] - f) / sd
-                        total -= HALF_LOG_TWO_PI + 0.5 * scaled * scaled + math.log(sd)
+                    product *= sd
+                    if not _LEAST < product < _MOST:
+                        total -= math.log(product)
+                        product = 1.0
+            total -= 0.5 * squares + math.log(product)
             out[k, i] += total if math.isfinite(total) else -math.inf
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_log_prior(z, mean, whiten, constant, out):
     """Add log N(z_ki; mean_i, Omega) to out (K, N), whiten = inv(chol(Omega)); `constant` is the log norm of the normal
     density."""
@@ -72,7 +84,7 @@ def add_log_prior(z, mean, whiten, constant, out):
             out[k, i] -= 0.5 * distance + constant
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_slopes(z, prediction, jacobian, observed, ptr, error, held, interaction, effects, value, score, information):
     """Add those of log p(y_i | x), one endpoint's observations, for decoder inputs x whose predictions have the
     jacobian (K, M, n).
@@ -121,7 +133,7 @@ def add_slopes(z, prediction, jacobian, observed, ptr, error, held, interaction,
                             information[k, i, r, s] += part * jacobian[k, m, s]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def finish_slopes(value, score, information):
     """A subject that could not be evaluated gets -inf and NaN everywhere; the upper triangle is filled in."""
     n_draws, n_subjects, n = score.shape
@@ -140,7 +152,7 @@ def finish_slopes(value, score, information):
                     information[k, i, s, r] = information[k, i, r, s]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def moments(z, weight, mean, cov):
     """mean (N, d), cov (N, d, d) of z (K, N, d) under weights (K, N); both start as zeros."""
     n_draws, n_subjects, d = z.shape
@@ -165,7 +177,7 @@ def moments(z, weight, mean, cov):
                 cov[i, c, r] = cov[i, r, c]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def best_draws(log_joint, best):
     """best (N,): the first draw with the highest of log_joint (K, N); NaN counts as the highest, as in numpy's argmax;
     starts as zeros."""
@@ -177,7 +189,7 @@ def best_draws(log_joint, best):
                 best[i] = k
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
     """out[k, i] = log sum_c exp(log_scale[c, i]) (1 + |whiten_ci (z_ki - loc_ci)|^2 / degrees)^-(half_power / 2).
 
@@ -219,7 +231,7 @@ def log_student_mixture(z, loc, whiten, log_scale, half_power, degrees, out):
             out[k, i] = top[i] + (best if total <= 1e-290 else math.log(total))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def interpolated(values, weight, order, levels, out):
     """out (Q, n): quantiles at `levels` (Q,) of each row of values (n, K) with weights (n, K), in ascending `order`
     (n, K); the distribution function is linear between the middles of its steps. A row with weight on a value that is
