@@ -15,9 +15,9 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.link_llvm import host_width
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
-from nlmevae.decoder.compiled_model import CompiledModel, Workspace, make_tolerances
+from nlmevae.decoder.compiled_model import Call, CompiledModel, Workspace, make_tolerances
 from nlmevae.decoder.formula import FormulaKernel
-from nlmevae.decoder.steady_state import SteadyStateSolver, unknown_states
+from nlmevae.decoder.steady_state import SteadyStateSolver
 from nlmevae.threads import each, inside, parts, shared_by
 
 Method = Literal["auto", "explicit", "rosenbrock"]
@@ -190,33 +190,21 @@ class CompiledDecoder(Decoder):
         model, ptr = self._model(key), self._pointer(rows)
         prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], model.n_wrt))
         status, n_steps = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
-        none = np.zeros(len(rows) + 1, dtype=np.int64)
-        states = unknown_states(none, self.form) if self._steady is None else self._steady.solve(x, rows)
-        arrays = model.steady_arrays(states)
-
-        def run(start: int, end: int) -> None:
-            part, bounds = slice(start, end), slice(start, end + 1)
-            results = (prediction, jacobian, status[part], n_steps[part])
-            self._run(key, x[part], rows[part], ptr[bounds], results, (states.ptr[bounds], *arrays))
-
+        ranges, steady = np.zeros(len(rows) + 1, dtype=np.int64), model.no_steady
+        if self._steady is not None:
+            states = self._steady.solve(x, rows)
+            ranges, steady = states.ptr, model.steady_arrays(states)
+        call = Call.of((x, rows, ptr, status, n_steps, ranges), (prediction, jacobian, *steady))
         with shared_by(self.threads):
-            each(lambda part: run(part.start, part.stop), parts(len(rows), _SHARED))
+            each(lambda part: self._run(key, call, part), parts(len(rows), _SHARED))
         jacobian = jacobian if sensitivities else None
         return Solution(prediction=prediction, jacobian=jacobian, status=status, n_steps=n_steps, ptr=ptr)
 
-    def _run(
-        self,
-        key: tuple[bool, bool],
-        x: np.ndarray,
-        rows: np.ndarray,
-        ptr: np.ndarray,
-        results: tuple,
-        steady: tuple,
-    ) -> None:
+    def _run(self, key: tuple[bool, bool], call: Call, part: slice) -> None:
         idle = self._idle[key]
         try:
             workspace = idle.pop()
         except IndexError:
             workspace = self._models[key].workspace(self.tolerances, max_steps=self._most_steps(implicit=key[1]))
-        workspace.run(x, rows, ptr, results, steady)
+        workspace.run(call, part.start, part.stop)
         idle.append(workspace)

@@ -15,7 +15,7 @@ from nlmevae.decoder import engine_records as records
 from nlmevae.decoder.kernels import KERNELS, print_kernels
 from nlmevae.decoder.layout import Layout, make_layout
 from nlmevae.decoder.logarithms import share_for_logarithms
-from nlmevae.decoder.steady_state import SteadyStates
+from nlmevae.decoder.steady_state import SteadyStates, unknown_states
 from nlmevae.errors import UnsupportedError
 
 _FIELD = {name: i for i, name in enumerate(records.PLAN.names)}
@@ -60,6 +60,8 @@ class CompiledModel:
         self._arrays = {**_table_arrays(form, table), **_maps(self.layout)}
         self._capacity = 2 + 2 * int(np.diff(table.ev_ptr).max(initial=0)) + len(form.switches)
         self._base = _base_plan(self.layout, self.code, self._arrays, width, self._capacity)
+        #: What `steady_arrays` makes of no steady states.
+        self.no_steady = self.steady_arrays(unknown_states(np.zeros(1, dtype=np.int64), form))
 
     def close(self) -> None:
         self.code.close()
@@ -107,20 +109,42 @@ class Workspace:
             self._fields[_FIELD[name]] = _address(array)
         self._plan = self._fields.view(records.PLAN)
 
-    def run(
-        self,
-        x: np.ndarray,
-        rows: np.ndarray,
-        ptr: np.ndarray,
-        results: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-        steady: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    ) -> None:
-        """Solve `rows`; results = prediction, jacobian, status, n_steps (the latter two zero at the start);
-        steady = their range (R+1,) in the arrays that `steady_arrays` made."""
-        arrays = (x, rows, ptr, *results)
-        counts = len(rows), len(results[0])
-        self._fields[_PER_CALL_FIELDS] = [*counts, *map(_address, arrays), len(steady[1]), *map(_address, steady)]
-        engine.run_rows(self._plan, True if len(steady[1]) else None)
+    def run(self, call: Call, start: int, end: int) -> None:
+        """Solve rows start:end of a call."""
+        self._fields[_PER_CALL_FIELDS] = call.fields(start, end)
+        engine.run_rows(self._plan, True if call.n_steady else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The arrays of a call and where they are, looked up once for all parts of its rows.
+
+    by_row (R, ...): x, rows, ptr, status, n_steps, ranges of the rows in the steady states; whole: prediction,
+    jacobian and the steady states as `CompiledModel.steady_arrays` makes them. status and n_steps are zero at the
+    start.
+    """
+
+    by_row: tuple[np.ndarray, ...]
+    whole: tuple[np.ndarray, ...]
+    _address: tuple[int, ...]
+    _stride: tuple[int, ...]
+
+    @classmethod
+    def of(cls, by_row: tuple[np.ndarray, ...], whole: tuple[np.ndarray, ...]) -> Call:
+        address = tuple(map(_address, (*by_row, *whole)))
+        return cls(by_row, whole, address, tuple(array.strides[0] for array in by_row))
+
+    @property
+    def n_steady(self) -> int:
+        return len(self.whole[2])
+
+    def fields(self, start: int, end: int) -> list[int]:
+        """Of `_PER_CALL_FIELDS`, for rows start:end."""
+        found = [a + start * s for a, s in zip(self._address, self._stride, strict=False)]
+        x, rows, ptr, status, steps, ranges = found
+        prediction, jacobian, *steady = self._address[len(found) :]
+        counts = end - start, len(self.whole[0])
+        return [*counts, x, rows, ptr, prediction, jacobian, status, steps, self.n_steady, ranges, *steady]
 
 
 def _address(array: np.ndarray) -> int:
