@@ -85,10 +85,11 @@ def test_every_checkpoint_of_a_fit_leads_to_the_same_result(name, often):
 
 def test_a_ridge_is_resumed_in_its_middle(often, monkeypatch):
     """Followed on purpose: every direction counts as one of little information."""
-    from nlmevae.estimation import polish
+    from nlmevae.estimation import polish, ridge
 
-    monkeypatch.setattr(polish, "RIDGE", 2.0)
-    monkeypatch.setattr(polish, "RIDGE_ITERATIONS", 4)
+    monkeypatch.setattr(polish, "RIDGE_SHARE", 2.0)
+    monkeypatch.setattr(polish, "RESOLVED", -1.0)
+    monkeypatch.setattr(ridge, "ITERATIONS", 4)
     prepared, settings = prepare(THEOPHYLLINE), make_settings(QUICK | {"n_draws": 32})
 
     def run(stages=None):

@@ -179,3 +179,24 @@ def test_some_of_very_many_subjects_go_ahead_and_all_end_at_the_maximum(monkeypa
     assert exact_minus_two_ll(problem, ahead.population).sum() == pytest.approx(
         exact_minus_two_ll(problem, usual.population).sum(), abs=0.05
     )
+
+
+def test_many_subjects_begin_with_few_draws_and_end_at_the_maximum(monkeypatch):
+    problem = random_intercept_and_slope(n_subjects=N)
+    usual = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
+    sizes = []
+
+    def drawn(problem, joint, mode, proposal, n_draws, rng):
+        sizes.append(n_draws)
+        return draw_batch(problem, joint, mode, proposal, n_draws, rng)
+
+    monkeypatch.setattr(polish_module, "draw_batch", drawn)
+    monkeypatch.setattr(polish_module, "first_draws", lambda n_subjects, usual: 64)
+    ladder = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
+    assert sizes[0] == 64
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == polish_module.TEST_DRAWS * 256
+    assert ladder.status.completed
+    assert exact_minus_two_ll(problem, ladder.population).sum() == pytest.approx(
+        exact_minus_two_ll(problem, usual.population).sum(), abs=0.05
+    )

@@ -8,7 +8,8 @@ import pytest
 from nlmevae.errors import SettingsError
 from nlmevae.estimation.coordinates import Coordinates
 from nlmevae.estimation.observed_selection import obeys, reverse
-from nlmevae.estimation.polish import PolishOutcome, polish
+from nlmevae.estimation.polish import polish
+from nlmevae.estimation.polish_outcome import PolishOutcome
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refine import find_modes
 from nlmevae.estimation.sample import Sample, draw_batch

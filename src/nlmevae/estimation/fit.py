@@ -17,7 +17,8 @@ from nlmevae.estimation.decoders import Decoders
 from nlmevae.estimation.evaluate import evaluate
 from nlmevae.estimation.information import Posteriors
 from nlmevae.estimation.likelihoods import require_possible
-from nlmevae.estimation.polish import PolishOutcome, polish
+from nlmevae.estimation.polish import polish
+from nlmevae.estimation.polish_outcome import PolishOutcome
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.screen import scattered_starts
 from nlmevae.estimation.selector import Selector

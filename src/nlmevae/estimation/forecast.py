@@ -26,14 +26,14 @@ from nlmevae.estimation.iteration_counts import Usual
 from nlmevae.estimation.polish import (
     FEWEST_DRAWS,
     LARGEST_SAMPLE,
-    RIDGE_BATCHES,
-    RIDGE_MEMORY,
     SOME,
     TEST_DRAWS,
 )
 from nlmevae.estimation.polish import MANY_SUBJECTS as SOME_FIRST
 from nlmevae.estimation.problem import make_problem
 from nlmevae.estimation.refined_posterior import MORE_DRAWS, MOST_AGAIN, MOST_DRAWS, MOST_INTEGRATED_AGAIN
+from nlmevae.estimation.ridge import batch_sizes
+from nlmevae.estimation.sample import first_draws
 from nlmevae.estimation.schedule import Schedule
 from nlmevae.estimation.search import effects_of
 from nlmevae.estimation.selector import Selector
@@ -169,13 +169,15 @@ class _Run:
             return counts.ORDINARY.times(self._drawn(1))
         usual, most = self._draws(n)
         ordinary, test = self._drawn(usual), self._drawn(min(TEST_DRAWS * usual, most))
-        before = counts.ORDINARY.times(ordinary)
+        before, first = counts.ORDINARY.times(ordinary), first_draws(n, usual)
+        if first < usual:
+            before = counts.ORDINARY.times(self._drawn(first)).plus(counts.AFTER_SOME.times(ordinary))
         if n >= SOME_FIRST and not self.searching:
             part = self._drawn(self._draws(n // SOME)[0]) / SOME
             before = counts.ORDINARY.times(part).plus(counts.AFTER_SOME.times(ordinary))
         found = before.plus(counts.TESTS.times(test))
-        if self.trial.ridge:
-            batches = [max(usual, min(b * usual, RIDGE_MEMORY // n)) for b in RIDGE_BATCHES]
+        batches = batch_sizes(n, usual=usual, test=min(TEST_DRAWS * usual, most))
+        if self.trial.ridge and batches:
             large = float(np.mean([self._drawn(b) for b in batches]))
             found = found.plus(counts.RIDGE_ORDINARY.times(ordinary)).plus(counts.RIDGE_LARGE.times(large))
         if self.searching:

@@ -23,9 +23,23 @@ from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.likelihood.importance import Draws, Weighted, weighted_moments, weights_of
 from nlmevae.likelihood.joint import JointDensity
-from nlmevae.likelihood.proposal import Mixture
+from nlmevae.likelihood.proposal import Mixture, allocate
 
+#: Draws of all subjects together, and of each between these, where an answer needs not be exact yet.
+FEW_TOGETHER, FEW_DRAWS = 150_000, (64, 256)
 STRUCTURAL_TRUST = 0.7  # largest step of a log THETA the decoder reads (others: relative to their size)
+
+
+def few_draws(n_subjects: int) -> int:
+    """Draws per subject that tell the direction of a step and decisions that are not close."""
+    fewest, most = FEW_DRAWS
+    return int(np.clip(FEW_TOGETHER // max(n_subjects, 1) // 8 * 8, fewest, most))
+
+
+def first_draws(n_subjects: int, usual: int) -> int:
+    """Draws per subject far from the optimum: few of many subjects, else the usual number."""
+    few = few_draws(n_subjects)
+    return few if few < min(FEW_DRAWS[1], usual) else usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +61,20 @@ class Batch:
         if self.shift is None:
             return self.proposal.log_density(z)
         return self.proposal.log_density(z - self.shift @ (structural - self.structural))
+
+    def first(self, n_draws: int) -> Batch:
+        """About `n_draws` of them, in the proportions of the proposal's components; all of them if there are not more.
+
+        The first of each component: of the lattice only runs of neighbours are spread evenly.
+        """
+        if self.proposal is None or n_draws >= len(self.draws.z):
+            return self
+        ends = np.cumsum(allocate(self.proposal.share, len(self.draws.z)))
+        starts, wanted = np.concatenate([[0], ends[:-1]]), allocate(self.proposal.share, n_draws)
+        rows = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, wanted, strict=True)])
+        draws, jacobian = self.draws, None if self.jacobian is None else self.jacobian[rows]
+        few = Draws(z=draws.z[rows], prediction=draws.prediction[rows], log_q=draws.log_q[rows])
+        return replace(self, draws=few, jacobian=jacobian)
 
     def at(self, structural: np.ndarray) -> Draws:
         """The draws carried to other structural THETAs."""

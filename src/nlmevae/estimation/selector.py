@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nlmevae.errors import SettingsError
+from nlmevae.estimation.comparison import Difference, difference
 from nlmevae.estimation.complete_data import complete_data_program
 from nlmevae.estimation.coordinates import Coordinates, omega_basis
 from nlmevae.estimation.effects import Effects
 from nlmevae.estimation.gaussian_likelihood import EffectDesign, GaussianLikelihood
 from nlmevae.estimation.guards import OMEGA_SD_RANGE, latent_scale
 from nlmevae.estimation.improve import improve
+from nlmevae.estimation.newton import curvature
 from nlmevae.estimation.observed_selection import (
     LEAST_SD,
     Choice,
@@ -28,9 +31,9 @@ from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.profile import LinearMixedModel
-from nlmevae.estimation.sample import Sample
+from nlmevae.estimation.sample import FEW_DRAWS, Sample, few_draws
 from nlmevae.estimation.settings import Method, SelectionSettings
-from nlmevae.likelihood.importance import weighted_moments
+from nlmevae.likelihood.importance import Weighted, weighted_moments
 from nlmevae.selection.criterion import Criterion, parse_criterion
 from nlmevae.selection.program import Budget, Program, Rules, Solution
 from nlmevae.selection.solve import Solver
@@ -47,6 +50,8 @@ REVIVED_SD = 0.2  # in units of the latent's scale
 CLOSE = 6.0  # of the criterion: decisions nearer than this are checked on the exact likelihood
 MOST_CHECKS = 6  # of the closest decisions at one convergence
 CLEARLY_BETTER = 0.02  # of the criterion that a checked support must gain, against the noise of the draws
+FAR = 40.0  # of the criterion: margins above this are those of a few draws
+SURE = 3.0  # standard errors of a margin from which a few draws settle a decision
 
 
 @dataclass(slots=True)
@@ -74,7 +79,8 @@ class SearchState:
 
     unchanged: iterations in a row with this support; exact: observed information has settled and only checks
     on the exact likelihood move the support; margin (n_units,) rise of the criterion if the decision on one effect
-    is reversed; checked: unit -> the same by the exact likelihood; challenged: the search was repeated from
+    is reversed; checked: unit -> the same by the exact likelihood; settled: those of `checked` that no more draws or
+    steps would reverse; challenged: the search was repeated from
     larger variances; rivals: supports that were estimated themselves, and how much worse they are; estimated: their
     keys; left: supports that were given up.
     """
@@ -84,6 +90,7 @@ class SearchState:
     support: np.ndarray | None = None
     margin: np.ndarray | None = None
     checked: dict[int, float] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
     challenged: bool = False
     rivals: list[tuple[np.ndarray, float]] = field(default_factory=list)
     sample: Sample | None = None
@@ -93,6 +100,12 @@ class SearchState:
     def observe(self, found: Observed, *, changed: bool) -> None:
         self.unchanged = 0 if changed else self.unchanged + 1
         self.margin, self.support = found.choice.margins, found.choice.support
+
+    def add(self, reversals: list[Reversal]) -> None:
+        """What was found out on draws; later ones count."""
+        for reversal in reversals:
+            self.checked[reversal.unit] = reversal.margin.value
+            (self.settled.add if reversal.settled else self.settled.discard)(reversal.unit)
 
     @property
     def compared(self) -> np.ndarray:
@@ -107,10 +120,10 @@ class SearchState:
             return None
         margins = self.margin.copy()
         margins[list(self.checked)] = list(self.checked.values())
-        for support, difference in self.rivals:
+        for support, worse in self.rivals:
             reversed_ = np.flatnonzero(support != self.support)
             if len(reversed_) == 1:
-                margins[reversed_] = difference
+                margins[reversed_] = worse
         return margins
 
 
@@ -130,6 +143,28 @@ class Rival:
 
     problem: Problem
     population: Population
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """The model in which the decision on `unit` is reversed, at its maximum on some draws; margin: of the criterion,
+    how much worse it is than the model it was compared with on these draws; left: of -2LL that steps would still gain
+    there."""
+
+    unit: int
+    problem: Problem
+    population: Population
+    margin: Difference
+    left: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether neither more draws nor more steps could tell that it is the better one."""
+        return self.margin.value > self.left + SURE * self.margin.noise
+
+    @property
+    def key(self) -> bytes:
+        return self.problem.support.tobytes()
 
 
 class Selector:
@@ -240,24 +275,39 @@ class Selector:
         self, search: SearchState, here: Sample, population: Population
     ) -> tuple[Problem, Population] | None:
         """A support that differs in one close decision and has the better criterion by the exact likelihood of
-        the draws `here`, with its maximum there; None if there is none."""
+        the draws `here`, with its maximum there; None if there is none.
+
+        Of many subjects a few draws tell which decisions are far away; all of them measure the others.
+        """
         problem = here.problem
-        search.exact, search.checked = True, {}
+        search.exact, search.checked, search.settled = True, {}, set()
         search.left.add(problem.support.tobytes())
         search.margin, search.support = self.margins(problem, population, search.sample), problem.support
-        base = improve(here, population, here.weigh(population))[1].total + self.total_penalty(problem)
-        best, found = -CLEARLY_BETTER, None
-        for unit in self._close_decisions(search, problem.support):
+        units = self._close_decisions(search, problem.support)
+        if few_draws(problem.n_subjects) < FEW_DRAWS[1]:
+            few = replace(here, batch=here.batch.first(few_draws(problem.n_subjects)))
+            search.add(self._reversals(few, population, units))
+            units = [unit for unit in search.checked if unit not in search.settled or search.checked[unit] < FAR]
+        reversals = self._reversals(here, population, units)
+        search.add(reversals)
+        better = [r for r in reversals if r.margin.value < -CLEARLY_BETTER and r.key not in search.left]
+        best = min(better, key=lambda r: r.margin.value, default=None)
+        return None if best is None else (best.problem, best.population)
+
+    def _reversals(self, sample: Sample, population: Population, units: list[int]) -> list[Reversal]:
+        """The models in which the decision on one of `units` is reversed, where the rules allow that, each at its
+        maximum on these draws, and how much worse each is than the sample's own."""
+        problem, found = sample.problem, []
+        if not units:
+            return found
+        _, base = improve(sample, population, sample.weigh(population))
+        for unit in units:
             other = self._reversed(problem, unit)
             if other is None:
                 continue
-            start = reduced(problem, other, population)
-            sample = replace(here, problem=other, coordinates=Coordinates.of(other))
-            moved, weighted = improve(sample, start, sample.weigh(start))
-            difference = weighted.total + self.total_penalty(other) - base
-            search.checked[unit] = difference
-            if difference < best and other.support.tobytes() not in search.left:
-                best, found = difference, (other, moved)
+            own = replace(sample, problem=other, coordinates=Coordinates.of(other))
+            charged = self.total_penalty(other) - self.total_penalty(problem)
+            found.append(_reversal(own, unit, base, charged, reduced(problem, other, population)))
         return found
 
     def revived(self, problem: Problem, population: Population, small: np.ndarray) -> Rival | None:
@@ -286,9 +336,17 @@ class Selector:
         exploration.profile(exploration.neighbours_of(problem.support), exploration.omega)
         return allowed_margins(exploration, problem.support)
 
-    def ties(self, search: SearchState, problem: Problem, population: Population, small: np.ndarray) -> list[Problem]:
+    def ties(
+        self,
+        search: SearchState,
+        problem: Problem,
+        population: Population,
+        small: np.ndarray,
+        settled: Collection[int] = (),
+    ) -> list[Problem]:
         """The models on the other side of the least certain decisions: first effects on the parameters `small`
-        (indices of latents), whose margins cannot be trusted, then other effects in the model."""
+        (indices of latents), whose margins cannot be trusted, then other effects in the model, and outside; not those
+        on units that are `settled`."""
         effects = problem.effects
         sd = np.sqrt(np.diag(problem.latent_omega(population))) / latent_scale(problem)
         untrusted = {
@@ -299,7 +357,7 @@ class Selector:
             inside = bool(problem.support[unit])
             if inside and unit in untrusted:
                 near.append((0, untrusted[unit], unit))
-            elif abs(value) < (DOUBTFUL if inside else TIE):
+            elif unit not in settled and abs(value) < (DOUBTFUL if inside else TIE):
                 near.append((1 if inside else 2, abs(value), unit))
         others = [self._reversed(problem, unit) for _, _, unit in sorted(near)[:MOST_TIES]]
         return [other for other in others if other is not None]
@@ -316,6 +374,19 @@ class Selector:
         """With the decision on one unit reversed, and what the rules demand then; None if they forbid it."""
         support = reverse(self.rules, problem.support, unit)
         return problem.on_support(support) if obeys(self.rules, support) else None
+
+
+def _reversal(sample: Sample, unit: int, base: Weighted, charged: float, start: Population) -> Reversal:
+    """The sample's model at its maximum, `charged` more than the one that `base` is of."""
+    moved, weighted = improve(sample, start, sample.weigh(start))
+    margin = difference(weighted, base)
+    return Reversal(
+        unit=unit,
+        problem=sample.problem,
+        population=moved,
+        margin=replace(margin, value=margin.value + charged),
+        left=curvature(sample, moved, weighted).expected_gain(),
+    )
 
 
 def rules_of(effects: Effects, n_subjects: int) -> Rules:

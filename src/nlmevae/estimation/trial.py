@@ -24,10 +24,12 @@ from nlmevae.estimation.evaluate import ALWAYS
 from nlmevae.estimation.information import Posteriors, information_at
 from nlmevae.estimation.likelihoods import likelihoods_at, why_not
 from nlmevae.estimation.newton import curvature
-from nlmevae.estimation.polish import RIDGE, PolishOutcome, polish
+from nlmevae.estimation.polish import polish
+from nlmevae.estimation.polish_outcome import PolishOutcome
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.refined_posterior import LARGEST_ERROR
+from nlmevae.estimation.ridge import SHARE as RIDGE_SHARE
 from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.screen import scattered_starts
 from nlmevae.estimation.search import SearchOutcome
@@ -295,7 +297,7 @@ def _on_ridge(problem: Problem, population: Population, outcome: PolishOutcome, 
     proposal = mixture(joint, mode, outcome.modes.chol, moments)
     batch = draw_batch(problem, joint, mode, proposal, POLISH_DRAWS[-1], rng)
     sample = Sample.of(problem, Coordinates.of(problem), batch)
-    return curvature(sample, population, sample.weigh(population)).smallest_share < RIDGE
+    return curvature(sample, population, sample.weigh(population)).smallest_share < RIDGE_SHARE
 
 
 def _try_end(trial: Trial, problem: Problem, population: Population, settings: FitSettings) -> None:

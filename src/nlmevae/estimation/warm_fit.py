@@ -23,7 +23,8 @@ from nlmevae.estimation.evaluate import final_draws
 from nlmevae.estimation.improve import improve
 from nlmevae.estimation.information import Posteriors
 from nlmevae.estimation.likelihoods import likelihoods_at
-from nlmevae.estimation.polish import PolishOutcome, polish
+from nlmevae.estimation.polish import polish
+from nlmevae.estimation.polish_outcome import PolishOutcome
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem, make_problem
 from nlmevae.estimation.sample import Sample, draw_batch
