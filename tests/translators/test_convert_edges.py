@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,10 @@ from nlmevae.diagnostics.fitted import population_at, problem_at
 from nlmevae_translators import convert
 from nlmevae_translators.proof import compare, effects_by_label
 from nlmevae_translators.to_monolix.write import to_monolix
+from tests.helpers.made_up_data import made_up_data
 from tests.translators.test_convert import PK, ROWS, refused, stream
 
+SYNTAX = Path(__file__).parents[2] / "fixtures" / "syntax" / "nonmem" / "accepted"
 DES = """$PROBLEM urine
 $INPUT ID TIME AMT DV CMT EVID MDV
 $DATA data.csv IGNORE=@
@@ -172,6 +176,17 @@ def test_a_parameter_that_is_assigned_twice_keeps_both_values(tmp_path):
     conversion = convert(path)
     assert conversion.report.proof.holds
     assert "ETA(" not in conversion.files["run_model.txt"]
+
+
+def test_a_variable_with_the_name_of_an_argument_is_not_read_by_it(tmp_path):
+    """The first V reads a THETA that nothing else does; pkmodel(V=V2) reads the second."""
+    text = (SYNTAX / "input_two_records.ctl").read_text().replace("$THETA (0, 30)", "$THETA (1, 30)")
+    path = tmp_path / "run.ctl"
+    path.write_text(f"{text}$PK\nVM = THETA(1)*EXP(ETA(1))\nV = THETA(3)*EXP(ETA(2))\nKM = THETA(2)*V\nS1 = V\n")
+    made_up_data(pipeline.read_model(path), tmp_path / "data.csv")
+    conversion = convert(path, proof=False)
+    assert "pkmodel(V=V2, Cl=CL2)" in conversion.files["run_model.txt"]
+    assert "THETA" not in conversion.files["run_model.txt"]
 
 
 def test_a_covariate_of_0_whose_logarithm_is_none_stays_in_the_formula(tmp_path):

@@ -461,4 +461,5 @@ def _is_root(name: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[A-Za-z]\w*", text)
+    """Names that macros read: neither their own nor those of their arguments (V=V2)."""
+    return re.findall(r"[A-Za-z]\w*\b(?!\s*[=(])", text)
