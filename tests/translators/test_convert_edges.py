@@ -245,6 +245,18 @@ def test_a_coefficient_of_the_error_that_has_no_square_is_refused(tmp_path):
     assert "Correct the factors in Y" in reason
 
 
+def test_an_almost_singular_block_of_omega_is_the_same_and_a_wrong_one_is_seen(tmp_path):
+    """As FREM estimates it; the smallest eigenvalue is 1e-10 of the largest."""
+    run = pipeline.prepare(stream(tmp_path, records="$OMEGA BLOCK(2) 0.09 0.05999999998 0.04\n$SIGMA 0.01"))
+    written = to_monolix(run, name="two")
+    line = next(x for x in written.files["two.mlxtran"].splitlines() if x.startswith("corr_CL_V = {value="))
+    for wrong in (line, line.replace("value=0.99", "value=0.98")):
+        for name, text in written.files.items():
+            (tmp_path / name).write_text(text.replace(line, wrong))
+        two = pipeline.prepare(tmp_path / "two.mlxtran")
+        assert compare(run, two, effects_by_label(two.model, written.effects)).holds == (wrong == line)
+
+
 def test_values_where_0_is_predicted_are_named(tmp_path):
     """NONMEM's usual guard; Monolix has no proportional error of 0."""
     error = "  W = F\n  IF (F.EQ.0) W = 1\n  Y = F + W*EPS(1)"

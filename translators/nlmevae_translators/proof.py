@@ -122,6 +122,8 @@ def _compare(
     rng = np.random.default_rng(seed)
     both = _shared_subjects(one, two)
     sd = np.sqrt(np.diag(one.joint.omega))
+    # correlations are stated with 15 digits, of which an almost singular matrix keeps fewer in its density
+    rounding = max(1.0, 1e-8 * float(np.linalg.cond(one.joint.omega / np.outer(sd, sd))))
     worst, density = 0.0, 0.0
     for _ in range(draws):
         eta = rng.standard_normal((len(one.labels), len(one.etas))) * np.minimum(sd, 0.5)
@@ -134,7 +136,7 @@ def _compare(
             apart = (at == 0.0) & (np.isfinite(p) != np.isfinite(q))
             reason = _where_zero(one, apart) if apart.any() else reason
             density = max(density, _difference(p[~apart], q[~apart], 1.0))
-        density = max(density, _difference(_priors(one, z, unused)[both], _priors(two, w), 1.0))
+        density = max(density, _difference(_priors(one, z, unused)[both], _priors(two, w), 1.0) / rounding)
     made = Proof(largest=worst, density=density, compared=len(one.order) * draws, points=draws, sentence="computed")
     return replace(made, density=np.inf, sentence=reason) if reason and made.holds else made
 
@@ -205,5 +207,5 @@ def _difference(a: np.ndarray, b: np.ndarray, floor: np.ndarray | float) -> floa
     bad = ~np.isfinite(a)
     if np.any(bad != ~np.isfinite(b)):
         return np.inf
-    size = np.maximum(np.maximum(np.abs(a), floor), 1e-300)
-    return float(np.max((np.abs(a - b) / size)[~bad], initial=0.0))
+    size = np.maximum(np.maximum(np.abs(a), floor), 1e-300)[~bad]
+    return float(np.max(np.abs(a[~bad] - b[~bad]) / size, initial=0.0))
