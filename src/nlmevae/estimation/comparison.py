@@ -46,7 +46,8 @@ class Estimated:
 
 
 def difference_of_models(one: Estimated, other: Estimated) -> Difference:
-    """On the draws of both together (balance heuristic): each represents one of the posteriors."""
+    """On the draws of both together (balance heuristic): each represents one of the posteriors. The noise is an upper
+    limit where the models are far apart: it takes for chance which draws are whose."""
     both = Pool().add(one.batch, keep=1).add(other.batch, keep=1).merged()
     weighed = [Sample.of(m.problem, Coordinates.of(m.problem), both).weigh(m.population) for m in (one, other)]
     return difference(*weighed)

@@ -435,9 +435,10 @@ class _Run:
         return None if progress is None else lambda event: progress(replace(event, phase="recheck"))
 
     def _doubtful(self) -> np.ndarray:
-        """Indices of the latents whose variance is nearly 0, or small and hardly distinguishable from 0."""
+        """Indices of the latents whose variance is nearly 0, or on a ridge small and hardly distinguishable from 0; of
+        many subjects, whose ridges no batch is large enough for, the former only."""
         sure = collapsed_latents(self.problem, self.population)
-        if self.smallest_share >= RIDGE_SHARE:
+        if self.smallest_share >= RIDGE_SHARE or self.many:
             return sure
         small = collapsed_latents(self.problem, self.population, below=SMALL_SD)
         sample = replace(self.search.sample, problem=self.problem, coordinates=self.coordinates)
