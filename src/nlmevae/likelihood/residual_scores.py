@@ -1,7 +1,7 @@
 """What the residual error of one subject and endpoint gives to the scores (score_kernel.py), a run of draws at a time.
 
 The loops over draws are written once, for every residual error and for censored values. Where values are known and the
-error is one of the usual four, the kind is a constant to the compiler, which then makes vector instructions of them.
+error is additive or proportional, the kind is a constant to the compiler, which then makes vector instructions of them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from numba import njit
 
 from nlmevae.decoder.residual_kernels import (
     ADDITIVE,
-    COMBINED1,
-    COMBINED2,
     PROPORTIONAL,
     ErrorNumbers,
     known_pulls,
@@ -64,7 +62,7 @@ def add_residual(draws, observed, ptr, error, slots, i, start, w, work, out, res
         if n_residual:
             _add_coefficients(observed, m, error, w, work, squares)
         if n_structural:
-            _fill_slopes(observed, m, error, w, work)
+            _slopes(observed, m, error, w, work)
             _add_structural(draws.jacobian, start, m, size, work, out[n_residual:], along)
     for q in range(n_residual):
         for j in range(4):
@@ -92,16 +90,13 @@ def _of_kind(error, kind):
 @njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
 def _add_coefficients(observed, m, error, w, work, squares):
     """Scores in (log a, log b, p, atanh rho), (4, k), and the lower triangle of their weighted information (4, 4)."""
-    if not _usual(observed, error):
-        _coefficients(observed, m, False, error, w, work, squares)
-    elif error.kind == ADDITIVE:
+    usual = _usual(observed, error)
+    if usual and error.kind == ADDITIVE:
         _coefficients(observed, m, True, _of_kind(error, ADDITIVE), w, work, squares)
-    elif error.kind == PROPORTIONAL:
+    elif usual and error.kind == PROPORTIONAL:
         _coefficients(observed, m, True, _of_kind(error, PROPORTIONAL), w, work, squares)
-    elif error.kind == COMBINED1:
-        _coefficients(observed, m, True, _of_kind(error, COMBINED1), w, work, squares)
     else:
-        _coefficients(observed, m, True, _of_kind(error, COMBINED2), w, work, squares)
+        _coefficients(observed, m, False, error, w, work, squares)
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy", forceinline=True)
@@ -145,29 +140,14 @@ def _coefficients(observed, m, known, error, w, work, squares):
 
 
 @njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
-def _fill_slopes(observed, m, error, w, work):
-    """slope (k,) of log p in the prediction, which also moves the residual error; its weighted expected information."""
-    if not _usual(observed, error):
-        _slopes(observed, m, False, error, w, work)
-    elif error.kind == ADDITIVE:
-        _slopes(observed, m, True, _of_kind(error, ADDITIVE), w, work)
-    elif error.kind == PROPORTIONAL:
-        _slopes(observed, m, True, _of_kind(error, PROPORTIONAL), w, work)
-    elif error.kind == COMBINED1:
-        _slopes(observed, m, True, _of_kind(error, COMBINED1), w, work)
-    else:
-        _slopes(observed, m, True, _of_kind(error, COMBINED2), w, work)
-
-
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy", forceinline=True)
-def _slopes(observed, m, known, error, w, work):
-    y = observed.y[m]
+def _slopes(observed, m, error, w, work):
+    """Slope of log p in the prediction, which also moves the residual error; its weighted expected information."""
     for k in range(len(w)):
         f = work[F + k]
         plain = sd_of(error, f)
         counts = (abs(f) < math.inf) & (plain > 0.0) & (w[k] > 0.0)  # no branches: loops of vectors
         sd = work[FACTOR + k] * plain if counts else 1.0
-        pull, surplus, ff, fs, ss = known_pulls(y, f, sd) if known else pulls_of(observed, m, f, sd)
+        pull, surplus, ff, fs, ss = pulls_of(observed, m, f, sd)
         relative = relative_slope_of(error, f, plain)
         work[SLOPE + k] = pull + relative * surplus if counts else 0.0
         work[INFORMATION + k] = w[k] * (ff + relative * (2.0 * fs + relative * ss)) if counts else 0.0
