@@ -24,15 +24,26 @@ LINES_PER_PAGE = 900
 
 def table_text(table: RecordTable, number: int) -> str:
     """One table; `number` counts the tables of a run from 1."""
-    request = table.request
-    rows = [_line(row, request.format) for row in table.values]
-    head = list(_head(table, number))
-    if request.header == "pages":
-        pages = [rows[k : k + LINES_PER_PAGE] for k in range(0, len(rows), LINES_PER_PAGE)] or [[]]
-    else:
-        pages = [rows]
-    lines = [line for page in pages for line in (*head, *page)]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(_pages(table, number))
+
+
+def _pages(table: RecordTable, number: int) -> Iterator[str]:
+    """Some lines at a time: not every line of millions is an object at once."""
+    layout, again = table.request.format, table.request.header == "pages"
+    head = "".join(f"{line}\n" for line in _head(table, number))
+    for start in range(0, max(len(table.values), 1), LINES_PER_PAGE):
+        rows = table.values[start : start + LINES_PER_PAGE]
+        yield (head if again or not start else "") + "".join(f"{line}\n" for line in _lines(rows, layout))
+
+
+def _lines(values: np.ndarray, layout: TableFormat) -> Iterator[str]:
+    if layout.kind != "E":
+        return (_line(row, layout) for row in values)
+    lead = " " if layout.delimiter == " " else ""
+    form = lead + layout.delimiter.join([f"%{layout.width}.{layout.decimals}E"] * values.shape[1])
+    finite, positive_zero = np.isfinite(values).all(axis=1), values + 0.0
+    rows = zip(values, positive_zero.tolist(), finite, strict=True)
+    return (form % tuple(plain) if usual else _line(row, layout) for row, plain, usual in rows)
 
 
 def _head(table: RecordTable, number: int) -> Iterator[str]:
