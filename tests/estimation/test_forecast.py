@@ -100,9 +100,10 @@ def test_seconds_of_a_step_are_a_line_through_two_measured_ones():
 
 def test_errors_of_moments_fall_with_the_root_of_the_draws():
     tried = PosteriorTrial(modes=0, others=0, draws=Line(fixed=0, slope=0), error=np.array([0.01, 0.03, 0.05]), at=1024)
-    assert tried.rough(1024) == pytest.approx(2 / 3)
-    assert tried.rough(4096) == pytest.approx(1 / 3)
-    assert tried.rough(16384) == 0.0
+    assert tried.rough(1024, 100) == pytest.approx(2 / 3)
+    assert tried.rough(4096, 100) == pytest.approx(1 / 3)
+    assert tried.rough(16384, 100) == 0.0
+    assert tried.rough(1024, 2000) == pytest.approx(1 / 3)  # of many subjects 4 % are allowed
 
 
 @pytest.mark.parametrize(

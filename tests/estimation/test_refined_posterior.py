@@ -44,6 +44,16 @@ def test_few_draws_are_increased_until_the_moments_are_known():
     assert found.importance.total == pytest.approx(quadrature_minus_two_ll(problem, problem.initial).sum(), abs=0.2)
 
 
+def test_of_many_subjects_only_those_who_are_known_worse_than_usual_are_drawn_anew():
+    problem = decay_problem(omega=1.0, n_obs=2, n_subjects=1000)
+    here = at_estimates(problem, problem.initial, rng=np.random.default_rng(0))
+    found = refined_posterior(here, n_draws=256, rng=np.random.default_rng(1)).importance
+    once = found.n_draws == 256
+    assert (found.moment_error <= 2 * LARGEST_ERROR).all()
+    assert (found.moment_error[once] > LARGEST_ERROR).any()
+    assert 0.9 < once.mean() < 1.0
+
+
 def test_the_reported_error_of_the_moments_is_the_real_one():
     """Median over 20 subjects of |mean - exact| / sd against the reported error: within a factor of 3."""
     problem = random_intercept_and_slope()

@@ -195,7 +195,7 @@ class _Run:
         integrated = self.trial.problem.decoder.backend in INTEGRATORS
         most, again, draws = MOST_INTEGRATED_AGAIN if integrated else MOST_AGAIN, 0.0, n_draws
         while draws < MOST_DRAWS * n_draws and self.trial.problem.n_latents:
-            rough = min(n * tried.rough(draws), most / (MORE_DRAWS * draws))
+            rough = min(n * tried.rough(draws, n), most / (MORE_DRAWS * draws))
             draws *= MORE_DRAWS
             again += rough * draws
         again *= self._all(lambda trial: trial.posterior.draws.slope) / n

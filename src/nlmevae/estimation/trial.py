@@ -28,7 +28,7 @@ from nlmevae.estimation.polish import polish
 from nlmevae.estimation.polish_outcome import PolishOutcome
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
-from nlmevae.estimation.refined_posterior import LARGEST_ERROR
+from nlmevae.estimation.refined_posterior import largest_error
 from nlmevae.estimation.ridge import SHARE as RIDGE_SHARE
 from nlmevae.estimation.sample import Sample, draw_batch
 from nlmevae.estimation.screen import scattered_starts
@@ -81,9 +81,10 @@ class PosteriorTrial:
     error: np.ndarray
     at: int
 
-    def rough(self, draws: int) -> float:
-        """Share of the subjects whose moments are not known well enough from so many draws."""
-        return float((self.error * np.sqrt(self.at / draws) > LARGEST_ERROR).mean()) if len(self.error) else 0.0
+    def rough(self, draws: int, n_subjects: int) -> float:
+        """Share of `n_subjects` whose moments are not known well enough from so many draws."""
+        error = self.error * np.sqrt(self.at / draws)
+        return float((error > largest_error(n_subjects)).mean()) if len(error) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
