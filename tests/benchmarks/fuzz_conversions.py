@@ -146,7 +146,9 @@ def tried(source: Source, folder: Path) -> tuple[str, str]:
             warnings.simplefilter("ignore")
             conversion = convert(folder / source.main, to=source.to, out=folder / "out")
             wrong = _wrong_report(conversion)
-            if wrong.startswith("proof failed") and not _executable(folder / source.main):
+            if wrong.startswith("proof failed") and not (
+                _executable(folder / source.main) and "the model that is converted is not executed" not in wrong
+            ):
                 return "", "not executable"
             return wrong, "converted" if conversion.files else "refused"
     except NlmevaeError as error:

@@ -190,6 +190,23 @@ def test_a_steady_state_that_begins_an_occasion_forgets_the_one_before(tmp_path)
 # refusals
 
 
+def test_times_of_a_formula_that_go_back_at_some_occasions_only(tmp_path):
+    """ID 4 in the middle of ID 3: the second occasion of the latter has one record, at the time 0 of its first one."""
+    source = FOLDER / "occasions_formula"
+    data = (source / "data.csv").read_text().replace("3,2,9.825,2", "4,2,9.825,2")
+    (tmp_path / "data.csv").write_text(data)
+    (tmp_path / "run.ctl").write_text((source / "run.ctl").read_text())
+    conversion = convert(tmp_path / "run.ctl")
+    assert refused(conversion) == [
+        (
+            "occasions",
+            "the occasion on line 5 begins before the end of the one before it; in Monolix occasions follow one "
+            "another, or all of them overlap. Let TIME go on over the occasions",
+        )
+    ]
+    assert conversion.files == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "construct", "reason"),
     [

@@ -18,6 +18,7 @@ import numpy as np
 
 from nlmevae_translators.to_monolix.doses import Doses
 from nlmevae_translators.to_monolix.occasions import Occasions
+from nlmevae_translators.to_monolix.refusal import RefusedError
 from nlmevae_translators.to_monolix.source_data import SourceData
 
 #: Of the time up to the next record, and of the time itself where that has no more digits.
@@ -67,6 +68,24 @@ def times_restart(data: SourceData, occasions: Occasions) -> bool:
     ends = np.append(starts[1:], len(time)) - 1
     overlaps = (time[starts[1:]] < time[ends[:-1]]) & (time[ends[1:]] > time[starts[:-1]])
     return bool(begins.any() and np.all(overlaps[~first[starts[1:]]]))
+
+
+def check_order(data: SourceData) -> None:
+    """
+    Raises:
+        RefusedError: times go back at some occasions, but not all overlap; only a formula's may (those of compartments
+            go on at a reset).
+    """
+    if data.restarts:
+        return
+    time = np.asarray(data.time, dtype=float)
+    back = np.flatnonzero(data.first_of_occasion & np.append(False, np.diff(time) < 0.0))
+    if len(back):
+        raise RefusedError(
+            "occasions",
+            f"the occasion on line {data.run.dataset.lines[back[0]]} begins before the end of the one before it; in "
+            "Monolix occasions follow one another, or all of them overlap. Let TIME go on over the occasions",
+        )
 
 
 def data_lines(data: SourceData, doses: Doses, kept: np.ndarray, *, n_doses: int) -> DataLines:

@@ -26,7 +26,7 @@ from nlmevae_translators.to_monolix.notes import (
     occasion_entries,
     request_entries,
 )
-from nlmevae_translators.to_monolix.occasion_lines import times_restart
+from nlmevae_translators.to_monolix.occasion_lines import check_order, times_restart
 from nlmevae_translators.to_monolix.occasions import Occasions, find_occasions, partly_active
 from nlmevae_translators.to_monolix.outcomes import NO_EFFECT_ON_ERROR, OutcomeSection
 from nlmevae_translators.to_monolix.plain_events import with_plain_events
@@ -78,6 +78,7 @@ def _write(run: PreparedRun, name: str, n_doses: int, absent: AbsentData | None)
     occasions, column, source, made = _occasions(data, absent), "", data, ()
     if occasions is not None and occasions.effects:
         data = replace(data, occasion=occasions.values, restarts=times_restart(data, occasions))
+        check_order(data)
         column = names.fresh(occasions.item or "OCC")
     else:
         run, made = with_plain_events(run, n_doses=n_doses)
