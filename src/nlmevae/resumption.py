@@ -12,6 +12,7 @@ import json
 import platform
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +149,6 @@ def provenance_of(
     selection: SelectionSettings | None = None,
 ) -> dict[str, str]:
     """What the numbers of a run depend on, by the name a user knows it by."""
-    import numba
-    import torch
-
     found = {
         "the model file": _digest(run.model.source.text or repr(run.model)),
         "the data": _digest(run.table),
@@ -159,8 +157,8 @@ def provenance_of(
         "nlmevae": __version__,
         "Python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": torch.__version__,
-        "numba": numba.__version__,
+        "torch": version("torch"),
+        "numba": version("numba"),
         "processor": _processor(),
     }
     return {name: str(value) for name, value in found.items()}

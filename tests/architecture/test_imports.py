@@ -85,8 +85,8 @@ THIRD_PARTY = {
     "decoder": {"numpy", "numba", "llvmlite", "torch", "torchode"},
     "writers": {"numpy", "pandas"},
     "hosts": {"pharmpy"},
-    "likelihood": {"numpy", "scipy", "numba", "torch"},
-    "estimation": {"numpy", "scipy", "torch"},
+    "likelihood": {"numpy", "scipy", "numba"},
+    "estimation": {"numpy", "scipy", "numba"},
     "diagnostics": {"numpy", "scipy"},
     "report": {"numpy", "scipy", "matplotlib", "jinja2"},
     "cli": {"rich"},
@@ -95,7 +95,7 @@ THIRD_PARTY = {
     "reporting": {"numpy"},
     "model_summary": {"numpy"},
     "pipeline": set(),
-    "resumption": {"numpy", "numba", "torch"},
+    "resumption": {"numpy"},
     "forecasting": set(),
     "studies": {"numpy", "scipy", "dask", "distributed"},
     "profiling": set(),
@@ -247,6 +247,22 @@ def test_check_loads_neither_torch_nor_pandas():
     loaded = loaded_by("check", "fixtures/theophylline/run_wt.ctl")
     assert "numpy" in loaded
     assert loaded & {"torch", "torchode", "pandas", "numba", "llvmlite", "sympy", "pharmpy"} == set()
+
+
+def test_a_search_does_not_load_torch(tmp_path):
+    """Which takes longer to import than the search takes: only torchode needs it."""
+    code = (
+        "import sys, nlmevae\n"
+        "nlmevae.select('fixtures/theophylline/run_base.ctl', covariates=['WT'], max_outer=1, its_iterations=1,"
+        " n_alternatives=0, burn_in_iterations=1, training_iterations=2, final_draws=64, resamples=0,"
+        f" out={str(tmp_path)!r}, save_encoder=False)\n"
+        "print('LOADED', *sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, cwd=ROOT)
+    assert process.returncode == 0, process.stderr
+    loaded = set(process.stdout.splitlines()[-1].split()[1:])
+    assert "numba" in loaded
+    assert loaded & {"torch", "torchode", "pyomo", "pandas", "sympy", "pharmpy"} == set()
 
 
 def test_importing_the_package_loads_nothing():

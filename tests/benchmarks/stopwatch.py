@@ -20,8 +20,8 @@ PLACES: dict[str, tuple[tuple[str, str, str], ...]] = {
         for function in ("predict", "linearise")
     ),
     "encoder": (
-        ("nlmevae.estimation.encoder", "Encoder", "forward"),
-        ("nlmevae.estimation.encoder", "Encoder", "backward"),
+        ("nlmevae.estimation.encoder", "Encoder", "posterior"),
+        ("nlmevae.estimation.encoder", "Encoder", "gradient"),
         ("nlmevae.estimation.adam", "Adam", "step"),
     ),
     "densities": (

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 import nlmevae
 from nlmevae.errors import DataError
-from nlmevae.estimation.amortised import encode, train_encoder
+from nlmevae.estimation.amortised import encode, negative_log_density, train_encoder
+from nlmevae.estimation.posterior import Posterior
 from tests.helpers.known_posteriors import known_posteriors
 from tests.helpers.line_stream import evaluated, exact_line, line_problem, write_line
 
@@ -108,3 +110,21 @@ def test_subjects_simulated_at_absurd_parameters_do_not_spoil_the_training(tmp_p
     saved = train_encoder(problem, problem.initial, seed=1, steps=20)
     assert np.isfinite(saved.weights).all()
     assert np.isfinite(saved.history).all()
+
+
+def test_the_loss_and_its_gradient_are_torchs():
+    """To 1e-12; a subject whose share is 0 has none."""
+    rng = np.random.default_rng(0)
+    loc, z = rng.normal(size=(2, 6, 3))
+    tril = np.tril(rng.normal(size=(6, 3, 3)), -1) + np.eye(3) * rng.uniform(0.5, 2.0, (6, 3, 1))
+    share = np.array([0.2, 0.2, 0.2, 0.2, 0.2, 0.0])
+    z[5] = np.inf
+    own = negative_log_density(Posterior(mean=loc, chol=tril, kind="encoder", ok=np.ones(6, dtype=bool)), z, share)
+    leaves = [torch.tensor(value, requires_grad=True) for value in (loc, tril)]
+    q = torch.distributions.MultivariateNormal(leaves[0][:5], scale_tril=leaves[1][:5])
+    constant = 1.5 * np.log(2.0 * np.pi)
+    loss = -(torch.as_tensor(share[:5]) * (q.log_prob(torch.as_tensor(z[:5])) + constant)).sum()
+    loss.backward()
+    assert own.value == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(own.by_loc, leaves[0].grad, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(own.by_tril, np.tril(leaves[1].grad), rtol=1e-12, atol=1e-12)

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from nlmevae.decoder.base import Solution
 from nlmevae.decoder.residual_kernels import Observed
 from nlmevae.estimation.posterior import SufficientStatistics
 from nlmevae.estimation.settings import FitSettings
-from nlmevae.estimation.vae import balanced, run_vae, running_average, torch_threads
+from nlmevae.estimation.vae import balanced, run_vae, running_average
 from nlmevae.likelihood.importance import importance_likelihood
 from nlmevae.results.status import FitStatus
 from tests.helpers.analytic_decoder import theophylline
@@ -76,21 +75,6 @@ def test_one_seed_gives_identical_digits_and_another_seed_others(method):
     np.testing.assert_array_equal(first.posterior.chol, second.posterior.chol)
     other = run_vae(problem, replace(settings, seed=2))
     assert not np.array_equal(first.population.vector(), other.population.vector())
-
-
-def test_no_global_state_changes():
-    torch.manual_seed(7)
-    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    run_vae(theophylline(), replace(QUICK, threads=1))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert torch.get_num_threads() == threads
-
-
-def test_threads_are_restored_after_an_error():
-    before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), torch_threads(before + 1):
-        raise ZeroDivisionError
-    assert torch.get_num_threads() == before
 
 
 def test_a_theta_without_random_effect_is_estimated_too():

@@ -16,22 +16,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from nlmevae.data.batch import dose_history
 from nlmevae.data.events import EventTable
 from nlmevae.errors import DataError
 from nlmevae.estimation.adam import Adam
-from nlmevae.estimation.encoder import Encoder, EncoderInput, GaussianPosterior
+from nlmevae.estimation.encoder import Encoder, EncoderInput
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.posterior import Posterior
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent
-from nlmevae.estimation.vae import torch_threads
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.saved_encoder import InputScales, SavedEncoder
@@ -56,11 +55,12 @@ def with_encoder(
     population = Population(thetas=result.thetas, omega=result.omega, sigma=result.sigma)
     start = time.perf_counter()
     try:
-        with torch_threads(1):
-            encoder = train_encoder(problem, population, seed=settings.seed, progress=progress)
+        encoder = train_encoder(problem, population, seed=settings.seed, progress=progress)
     except KeyboardInterrupt:
         return replace(result, warnings=(*result.warnings, "Training the encoder was interrupted: it is not saved."))
-    if not np.isfinite(encoder.weights).all():
+    except np.linalg.LinAlgError:  # a standard deviation of 0
+        encoder = None
+    if encoder is None or not np.isfinite(encoder.weights).all():
         return replace(result, warnings=(*result.warnings, "The encoder could not be trained: it is not saved."))
     spent = time.perf_counter() - start
     seconds = {**result.seconds, "encoder": spent, "total": result.seconds["total"] + spent}
@@ -106,8 +106,7 @@ def encode(saved: SavedEncoder, problem: Problem, population: Population) -> Pos
     given = inputs.given(joint.y[None], inputs.mask)
     encoder = _network(given, inputs, saved.hidden, seed=0)
     encoder.weights[:] = saved.weights
-    with torch.no_grad():
-        q = given.corrected(encoder()).detached()
+    q = given.corrected(encoder.posterior())
     empty = np.diff(problem.table.ob_ptr) == 0
     prior = np.linalg.cholesky(joint.omega)
     return Posterior(
@@ -177,11 +176,13 @@ class _Given:
     loc: np.ndarray
     tril: np.ndarray
 
-    def corrected(self, q: GaussianPosterior) -> GaussianPosterior:
+    def corrected(self, q: Posterior) -> Posterior:
         """The network's q is in units of the linearised posterior."""
-        tril = torch.from_numpy(self.tril)
-        loc = torch.from_numpy(self.loc) + (tril @ q.loc.unsqueeze(-1)).squeeze(-1)
-        return GaussianPosterior(loc=loc, scale_tril=tril @ q.scale_tril)
+        return replace(q, mean=self.loc + (self.tril @ q.mean[..., None])[..., 0], chol=self.tril @ q.chol)
+
+    def in_units(self, z: np.ndarray) -> np.ndarray:
+        """Latents (R, d) in units of the linearised posterior."""
+        return np.linalg.solve(self.tril, (z - self.loc)[..., None])[..., 0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,12 +336,12 @@ class _Training:
         usable = np.isfinite(joint.per_subject(y)).ravel()
         given = self.inputs.given(y, self._seen())
         self.encoder.read(given.features, given.last)
-        q = given.corrected(self.encoder())
-        self.encoder.weight_gradient.fill(0.0)
-        loss = _negative_log_density(q, z.reshape(-1, d), usable)
-        loss.backward()
-        self.optimiser.step(self.encoder.weight_gradient)
-        return float(loss.detach())
+        q = self.encoder.posterior()
+        share = usable / max(usable.sum(), 1)
+        loss = negative_log_density(q, given.in_units(z.reshape(-1, d)), share)
+        self.optimiser.step(self.encoder.gradient(q, loss.by_loc, loss.by_tril))
+        units = np.log(np.diagonal(given.tril, axis1=1, axis2=2)).sum(axis=1)
+        return loss.value + float(share @ units)
 
     def _seen(self) -> np.ndarray:
         """(R, T) observations the network is shown: all for half of the subjects, the first ones for a quarter, a
@@ -353,11 +354,23 @@ class _Training:
         return mask & ((kind < 0.5)[:, None] | np.where((kind < 0.75)[:, None], first, chosen))
 
 
-def _negative_log_density(q: GaussianPosterior, z: np.ndarray, usable: np.ndarray) -> torch.Tensor:
-    """Mean of -log q(z_i) over usable subjects, without the constant."""
-    keep = torch.from_numpy(np.flatnonzero(usable))
-    away = (torch.from_numpy(z) - q.loc)[keep].unsqueeze(-1)
-    tril = q.scale_tril[keep]
-    white = torch.linalg.solve_triangular(tril, away, upper=False).squeeze(-1)
-    log_det = torch.log(torch.diagonal(tril, dim1=-2, dim2=-1)).sum(-1)
-    return (0.5 * (white**2).sum(-1) + log_det).mean()
+class Loss(NamedTuple):
+    """Its value and its derivatives with respect to the mean (R, d) and the factor (R, d, d) of q."""
+
+    value: float
+    by_loc: np.ndarray
+    by_tril: np.ndarray
+
+
+def negative_log_density(q: Posterior, z: np.ndarray, share: np.ndarray) -> Loss:
+    """Sum of -log q(z_i) with factors `share` (R,), without the constant; z (R, d), of no account where share is 0."""
+    d = z.shape[1]
+    inverse = np.linalg.inv(q.chol)
+    away = np.where(share[:, None] > 0, z - q.mean, 0.0)
+    white = (inverse @ away[..., None])[..., 0]
+    diagonal = np.diagonal(q.chol, axis1=1, axis2=2)
+    value = float((share * (0.5 * (white**2).sum(axis=1) + np.log(diagonal).sum(axis=1))).sum())
+    pull = (np.swapaxes(inverse, 1, 2) @ white[..., None])[..., 0]  # inverse covariance times away
+    by_tril = np.tril(-pull[:, :, None] * white[:, None, :])
+    by_tril[:, np.arange(d), np.arange(d)] += 1.0 / diagonal
+    return Loss(value=value, by_loc=-share[:, None] * pull, by_tril=share[:, None, None] * by_tril)

@@ -1,8 +1,7 @@
 """The encoder: observations of a subject -> q(z_i | x_i) = N(mu_i, L_i L_i'), the paper's equations 5 and 6.
 
-One LSTM layer reads the observations in time order; a linear layer turns its last hidden state and the
-standardised covariates into mu, log diag L and the strict lower triangle of L (section 2.2.1 and the
-authors' code). The network is float32, its output float64.
+One LSTM layer reads the observations in time order (`lstm.py`); a linear layer turns its last hidden state and the
+standardised covariates into mu and L (`gaussian_head.py`). The gradient is written out: tested against torch's.
 """
 
 from __future__ import annotations
@@ -10,14 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numba import njit
 
 from nlmevae.data.batch import padded
 from nlmevae.data.events import EventTable
+from nlmevae.estimation.gaussian_head import add_derivatives, n_outputs, posteriors
+from nlmevae.estimation.initial_weights import initial_weights
+from nlmevae.estimation.lstm import Sequences, backward, forward
 from nlmevae.estimation.posterior import Posterior
+from nlmevae.threads import each, parts
+
+SUBJECTS = 64  # that one thread takes at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,100 +83,122 @@ def _unit_spread(values: np.ndarray) -> np.ndarray:
     return finite / spread if spread > 0 else finite
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GaussianPosterior:
-    """N(loc, scale_tril scale_tril') for every subject: loc (N, d), scale_tril (N, d, d)."""
-
-    loc: Tensor
-    scale_tril: Tensor
-
-    def detached(self) -> Posterior:
-        """As numpy, for the M step and the polish."""
-        loc, tril = self.loc.detach().numpy(), self.scale_tril.detach().numpy()
-        ok = np.isfinite(loc).all(axis=1) & np.isfinite(tril).all(axis=(1, 2))
-        return Posterior(mean=loc, chol=tril, kind="encoder", ok=ok)
-
-
-class Encoder(nn.Module):
+class Encoder:
     """Args:
     inputs: what the network reads.
     start: (N, d) mean of z before training.
     scale: (d,) size of one unit of each latent; the network works in these units.
-    hidden: size of the LSTM state.
+    hidden: size of the LSTM's state.
     sd0: standard deviation of q before training, in units of `scale`.
-    seed: of the initial weights; the global generator is left alone.
+    seed: of the initial weights.
 
-    `weights` (n,) and `weight_gradient` (n,) are float32 views of all weights: an optimiser changes
-    them in place.
+    `weights` (n,) float32 are those of `initial_weights` one after the other: an optimiser changes them in place.
     """
 
     def __init__(
         self, inputs: EncoderInput, start: np.ndarray, *, scale: np.ndarray, hidden: int, sd0: float, seed: int
     ) -> None:
-        super().__init__()
-        n, d = start.shape
-        self.d = d
-        self.register_buffer("features", torch.as_tensor(inputs.features, dtype=torch.float32))
-        self.register_buffer("covariates", torch.as_tensor(inputs.covariates, dtype=torch.float32))
-        self.register_buffer("start", torch.as_tensor(start, dtype=torch.float64))
-        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float64))
-        last = torch.as_tensor(inputs.last, dtype=torch.int64)
-        self.register_buffer("last", last.view(n, 1, 1).expand(n, 1, hidden))
-        self.register_buffer("triangle", _triangle(d))
-        self.register_buffer("zero", torch.zeros(n, 1, dtype=torch.float64))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.lstm = nn.LSTM(self.features.shape[-1], hidden, batch_first=True)
-            self.linear = nn.Linear(hidden + self.covariates.shape[1], 2 * d + d * (d - 1) // 2)
-            nn.init.normal_(self.linear.weight, std=1e-3)
-        with torch.no_grad():
-            self.linear.bias.zero_()
-            self.linear.bias[d : 2 * d] = math.log(sd0)
-        self.weights, self.weight_gradient = _flattened(self)
+        d = start.shape[1]
+        self.start, self.scale = np.ascontiguousarray(start, dtype=float), np.ascontiguousarray(scale, dtype=float)
+        self._covariates = np.ascontiguousarray(inputs.covariates, dtype=np.float32)
+        n_covariates = self._covariates.shape[1]
+        first = initial_weights(inputs.features.shape[2], hidden, n_covariates, n_outputs(d), seed=seed)
+        first[-1][d : 2 * d] = math.log(sd0)
+        self.weights = np.concatenate([w.ravel() for w in first])
+        self._shapes = [w.shape for w in first]
+        self._layers = Layers.of(self.weights, self._shapes)
+        self.read(inputs.features, inputs.last)
 
     def read(self, features: np.ndarray, last: np.ndarray) -> None:
         """Other observations of the same subjects: as in `EncoderInput`."""
-        self.features = torch.as_tensor(features, dtype=torch.float32)
-        index = torch.as_tensor(last, dtype=torch.int64)
-        self.last = index.view(-1, 1, 1).expand(len(last), 1, self.lstm.hidden_size)
+        hidden = self._layers.recurrent.shape[1]
+        self._parts = [Sequences.of(features, last + 1, part, hidden) for part in parts(len(features), SUBJECTS)]
 
-    def backward(self, q: GaussianPosterior, loc: np.ndarray, scale_tril: np.ndarray) -> np.ndarray:
-        """(n,) gradient with respect to `weights`, from those with respect to q's loc and scale_tril."""
-        self.weight_gradient.fill(0.0)
-        # a scalar with the same gradient: handing gradients to backward() makes torch import sympy (1 s)
-        along = (q.loc * torch.from_numpy(loc)).sum() + (q.scale_tril * torch.from_numpy(scale_tril)).sum()
-        along.backward()
-        return self.weight_gradient
-
-    def forward(self) -> GaussianPosterior:
+    def posterior(self) -> Posterior:
         """q for all subjects."""
-        states, _ = self.lstm(self.features)
-        # padding follows the observations, so it cannot change the state at the last of them
-        final = states.gather(1, self.last).squeeze(1)
-        out = self.linear(torch.cat([final, self.covariates], dim=1)).double()
-        d = self.d
-        entries = torch.cat([out[:, d : 2 * d].exp(), out[:, 2 * d :], self.zero], dim=1)
-        unit_tril = entries.index_select(1, self.triangle).view(-1, d, d)
-        return GaussianPosterior(
-            loc=self.start + self.scale * out[:, :d], scale_tril=self.scale.unsqueeze(-1) * unit_tril
-        )
+        n, d = self.start.shape
+        loc, tril = np.empty((n, d)), np.zeros((n, d, d))
+
+        def fill(part: Sequences) -> None:
+            _posterior(part, self._layers, self._covariates, self.start, self.scale, loc, tril)
+
+        each(fill, self._parts)
+        ok = np.isfinite(loc).all(axis=1) & np.isfinite(tril).all(axis=(1, 2))
+        return Posterior(mean=loc, chol=tril, kind="encoder", ok=ok)
+
+    def gradient(self, q: Posterior, by_loc: np.ndarray, by_tril: np.ndarray) -> np.ndarray:
+        """(n,) derivatives with respect to `weights`, from those with respect to the mean (N, d) and the factor
+        (N, d, d) of q, which is that of the last call of `posterior`, for once."""
+
+        def of(part: Sequences) -> np.ndarray:
+            gradient = np.zeros_like(self.weights)
+            by_layers = Layers.of(gradient, self._shapes)
+            _add_gradient(part, self._layers, self._covariates, self.scale, q.chol, by_loc, by_tril, by_layers)
+            return gradient
+
+        found = each(of, self._parts)
+        return sum(found[1:], found[0])
 
 
-def _flattened(module: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """All parameters and their gradients, moved into one vector each."""
-    parameters = list(module.parameters())
-    values = torch.cat([p.detach().reshape(-1) for p in parameters])
-    gradients = torch.zeros_like(values)
-    sizes = [p.numel() for p in parameters]
-    for parameter, value, gradient in zip(parameters, values.split(sizes), gradients.split(sizes), strict=True):
-        parameter.data = value.view_as(parameter)
-        parameter.grad = gradient.view_as(parameter)
-    return values.numpy(), gradients.numpy()
+class Layers(NamedTuple):
+    """Weights, or derivatives with respect to them: input (4 H, F), recurrent (4 H, H) and two biases (4 H,) of the
+    LSTM, output (P, H + C) and output_bias (P,) of the linear layer."""
+
+    input: np.ndarray
+    recurrent: np.ndarray
+    bias: np.ndarray
+    recurrent_bias: np.ndarray
+    output: np.ndarray
+    output_bias: np.ndarray
+
+    @classmethod
+    def of(cls, flat: np.ndarray, shapes: list[tuple[int, ...]]) -> Layers:
+        """Views of one vector."""
+        views, place = [], 0
+        for shape in shapes:
+            size = math.prod(shape)
+            views.append(flat[place : place + size].reshape(shape))
+            place += size
+        return cls(*views)
 
 
-def _triangle(d: int) -> Tensor:
-    """(d * d,) where each element of L stands in [diagonal, strict lower triangle row by row, 0]."""
-    index = np.full((d, d), d + d * (d - 1) // 2)
-    index[np.arange(d), np.arange(d)] = np.arange(d)
-    index[np.tril_indices(d, -1)] = d + np.arange(d * (d - 1) // 2)
-    return torch.as_tensor(index.ravel())
+@njit(nogil=True, cache=True)
+def _posterior(sequences, layers, covariates, start, scale, loc, tril):
+    """Fills loc and tril of some subjects."""
+    forward(sequences, _combined(layers), layers.bias + layers.recurrent_bias)
+    output = layers.output, layers.output_bias
+    posteriors(sequences.final, sequences.order, covariates, *output, start, scale, loc, tril)
+
+
+@njit(nogil=True, cache=True)
+def _add_gradient(sequences, layers, covariates, scale, tril, by_loc, by_tril, by_layers):
+    """Some subjects' part of the gradient, added to by_layers."""
+    by_states = np.zeros_like(sequences.final)
+    add_derivatives(
+        sequences.final, sequences.order, covariates, layers.output, scale, tril, by_loc, by_tril,
+        by_states, by_layers.output, by_layers.output_bias,
+    )  # fmt: skip
+    combined = _combined(layers)
+    by_combined = np.zeros_like(combined)
+    backward(sequences, combined, by_states, by_combined, by_layers.bias)
+    n_features = layers.input.shape[1]
+    for j in range(len(layers.input)):
+        by_layers.recurrent_bias[j] += by_layers.bias[j]
+        for k in range(n_features):
+            by_layers.input[j, k] += by_combined[k, j]
+        for k in range(layers.recurrent.shape[1]):
+            by_layers.recurrent[j, k] += by_combined[n_features + k, j]
+
+
+@njit(nogil=True, cache=True)
+def _combined(layers):
+    """(F + H, 4 H) those of input and state, as the kernels of the LSTM want them."""
+    gates, n_features = layers.input.shape
+    hidden = layers.recurrent.shape[1]
+    found = np.empty((n_features + hidden, gates), dtype=np.float32)
+    for j in range(gates):
+        for k in range(n_features):
+            found[k, j] = layers.input[j, k]
+        for k in range(hidden):
+            found[n_features + k, j] = layers.recurrent[j, k]
+    return found

@@ -10,14 +10,11 @@ State goes in, state comes out: nothing outside this module changes.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from nlmevae.decoder.residual import ResidualModel
 from nlmevae.estimation.adam import Adam
@@ -69,17 +66,16 @@ def run_vae(
     """Train from the initial estimates, or from the state of `stage`. Never raises for numerical reasons or on
     Ctrl-C."""
     schedule = Schedule.of(settings, n_latents=problem.n_latents, n_subjects=problem.n_subjects)
-    with torch_threads(1):  # sums over several threads would depend on their number
-        run = _Run.start(problem, schedule, settings.seed, progress, selector)
-        run.resume(stage)
-        status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence
-        try:
-            run.burn_in()
-            run.train()
-        except KeyboardInterrupt:
-            status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
-        except _Unusable as error:
-            status, message = FitStatus.NUMERICAL_FAILURE, str(error)
+    run = _Run.start(problem, schedule, settings.seed, progress, selector)
+    run.resume(stage)
+    status, message = FitStatus.FINISHED_SCHEDULE, FitStatus.FINISHED_SCHEDULE.sentence
+    try:
+        run.burn_in()
+        run.train()
+    except KeyboardInterrupt:
+        status, message = FitStatus.INTERRUPTED, FitStatus.INTERRUPTED.sentence
+    except _Unusable as error:
+        status, message = FitStatus.NUMERICAL_FAILURE, str(error)
     problem, population, posterior = run.complete
     return VaeOutcome(
         problem=problem,
@@ -89,17 +85,6 @@ def run_vae(
         message=message,
         trace=tuple(run.trace),
     )
-
-
-@contextlib.contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """Torch with this many threads, the old number afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(slots=True)
@@ -217,12 +202,11 @@ class _Run:
     def _adam_step(self, kl_weight: float, *, wide: bool = False) -> Elbo:
         """One gradient step on -ELBO at a fresh draw; the posterior of the step is kept."""
         joint = self._joint(wide=wide)
-        q = self.encoder()
-        self.posterior = q.detached()
+        self.posterior = self.encoder.posterior()
         noise = antithetic_noise(self.rng, self.schedule.draws, self.posterior.mean.shape)
         value = elbo(joint, self.posterior.mean, self.posterior.chol, noise, kl_weight=kl_weight)
         weights, structural = self.optimisers
-        weights.step(self.encoder.backward(q, -value.loc, -value.scale_tril))
+        weights.step(self.encoder.gradient(self.posterior, -value.loc, -value.scale_tril))
         if len(self.structural.theta):
             structural.step(self.structural.gradient(-value.structural))
             self.population = replace(self.population, thetas=self.structural.apply(self.population.thetas))
@@ -233,8 +217,8 @@ class _Run:
         if self.joint is None or self.joint[0] is not self.population or self.joint[1] != wide:
             joint = self.problem.joint(self.population)
             if wide:
-                scale = self.encoder.scale.numpy() * self.schedule.wide_sd
-                joint = replace(joint, mean=self.encoder.start.numpy(), omega=np.diag(scale**2))
+                scale = self.encoder.scale * self.schedule.wide_sd
+                joint = replace(joint, mean=self.encoder.start, omega=np.diag(scale**2))
             self.joint = self.population, wide, joint
         return self.joint[2]
 
