@@ -10,6 +10,7 @@ import pytest
 
 from nlmevae.errors import SettingsError
 from nlmevae.selection.components import reduce
+from nlmevae.selection.enumeration import enumerated
 from nlmevae.selection.program import Program, Rules
 from nlmevae.selection.solve import Prepared, Solver, solve
 from tests.helpers.enumeration import allowed, best, enumerate_supports
@@ -90,6 +91,21 @@ def test_the_engines_agree_where_enumeration_is_slow():
         table, tree = solve(program, solver="table"), solve(program, solver="bnb")
         np.testing.assert_array_equal(table.support, tree.support)
         assert table.objective == pytest.approx(tree.objective, rel=1e-12)
+
+
+def test_the_smallest_programs_have_the_same_answer_enumerated_and_tabulated():
+    taken = 0
+    for seed in range(200):
+        program = some_program(seed)
+        found, table = enumerated(program, None, tie=1e-9), solve(program, solver="table")
+        if found is None:
+            continue
+        taken += 1
+        assert found.objective == pytest.approx(table.objective, rel=1e-9)
+        assert found.runner_up == pytest.approx(best(program)[2], rel=1e-9)
+        np.testing.assert_array_equal(found.support, table.support)
+        np.testing.assert_allclose(found.beta, table.beta, rtol=1e-6)
+    assert taken > 100
 
 
 def test_of_twins_exactly_the_better_one_enters():

@@ -7,7 +7,7 @@ import pytest
 
 from nlmevae.selection.components import reduce
 from nlmevae.selection.program import Rules
-from nlmevae.selection.table import SubsetTable
+from nlmevae.selection.table import SubsetTable, best_support
 from tests.helpers.enumeration import enumerate_supports
 from tests.helpers.selection_programs import random_program
 
@@ -86,7 +86,7 @@ def test_ties_go_to_fewer_units_then_the_warm_support_then_unit_order():
 
     value = np.ones(8)
     value[[at(1, 1, 0), at(0, 1, 0), at(0, 0, 1)]] = 0.0
-    assert table.best(value, None, 1e-9)[0] == at(0, 1, 0)
-    assert table.best(value, np.array([0, 0, 1], bool), 1e-9)[0] == at(0, 0, 1)
-    assert table.best(value, np.array([1, 1, 0], bool), 1e-9)[0] == at(0, 1, 0)
-    assert table.best(value, None, 1e-9)[1] == 0.0
+    assert best_support(value, table.supports, None, 1e-9)[0] == at(0, 1, 0)
+    assert best_support(value, table.supports, np.array([0, 0, 1], bool), 1e-9)[0] == at(0, 0, 1)
+    assert best_support(value, table.supports, np.array([1, 1, 0], bool), 1e-9)[0] == at(0, 1, 0)
+    assert best_support(value, table.supports, None, 1e-9)[1] == 0.0

@@ -69,10 +69,12 @@ class Decoder(ABC):
 
     def row_ptr(self, rows: np.ndarray | None) -> np.ndarray:
         """(R+1,) start of each row's predictions."""
-        counts = np.diff(self.table.ob_ptr).astype(np.int64)
+        counts = np.diff(self.table.ob_ptr)
         if rows is not None:
             counts = counts[rows]
-        return np.concatenate([[0], np.cumsum(counts)])
+        ptr = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=ptr[1:])
+        return ptr
 
     def close(self) -> None:  # noqa: B027  (most back ends hold nothing)
         """Release native resources."""

@@ -5,6 +5,8 @@ torch.optim would import a compiler it does not use here, which takes longer tha
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the paper's values and torch's defaults
@@ -25,9 +27,11 @@ class Adam:
         self._steps += 1
         self._first += (1.0 - BETA1) * (gradient - self._first)
         self._second += (1.0 - BETA2) * (gradient * gradient - self._second)
-        size = self.lr * np.sqrt(1.0 - BETA2**self._steps) / (1.0 - BETA1**self._steps)
+        # floats of Python, not of numpy, which would make float64 of float32 arrays
+        unbiased = math.sqrt(1.0 - BETA2**self._steps)
+        size = float(self.lr) * unbiased / (1.0 - BETA1**self._steps)
         spread = np.sqrt(self._second)
-        spread += EPSILON * np.sqrt(1.0 - BETA2**self._steps)
+        spread += EPSILON * unbiased
         self.parameters -= size * self._first / spread
 
     @property

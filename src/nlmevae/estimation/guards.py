@@ -44,6 +44,8 @@ def latent_scale(problem: Problem) -> np.ndarray:
     unit = np.where(natural, np.maximum(mean, sd), 1.0)
     unit = np.where(np.isnan(problem.effect_unit), unit, problem.effect_unit)
     for copies in repeated_blocks(problem.model.omega):  # what shares a variance shares its limits
+        if len(copies) == 1:
+            continue
         members = [np.flatnonzero(np.isin(problem.latent_index, same)) for same in zip(*copies, strict=True)]
         for same in members:
             unit[same] = unit[same].max(initial=0.0)

@@ -145,7 +145,7 @@ class MeanModel:
         """(q,) the estimated THETAs on the scale on which they are estimated."""
         current = thetas[self.indices]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.log_scale, np.log(current), current)
+            return np.log(current, out=current, where=self.log_scale)
 
     def reached(self, before: np.ndarray, after: np.ndarray) -> bool:
         """Whether the step from THETAs `before` to `after` was not cut short by the longest step allowed."""

@@ -11,6 +11,7 @@ the exact evidence of a linear model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def elbo(
     likelihood = np.where(failed, 0.0, likelihood * share)
     slope = np.clip(np.where(failed[..., None], 0.0, slope), -LARGEST_GRADIENT, LARGEST_GRADIENT) * share[:, None]
     kl, kl_loc, kl_tril = kl_divergence(joint, loc, scale_tril)
-    outer = np.tril(np.einsum("kni,knj->nij", slope[..., :d], noise))
+    outer = np.where(_lower(d), slope[..., :d].transpose(1, 2, 0) @ noise.transpose(1, 0, 2), 0.0)
     total = slope.sum(axis=0)
     return Elbo(
         log_likelihood=float(likelihood.sum()),
@@ -95,6 +96,12 @@ def kl_divergence(joint: JointDensity, loc: np.ndarray, scale_tril: np.ndarray) 
     log_det = np.linalg.slogdet(joint.omega)[1]
     n, d = loc.shape
     value = 0.5 * (trace + (loc_gradient * shift).sum() + n * (log_det - d)) - np.log(diagonal).sum()
-    tril_gradient = np.tril(weighted)
+    tril_gradient = np.where(_lower(d), weighted, 0.0)
     tril_gradient[:, np.arange(d), np.arange(d)] -= 1.0 / diagonal
     return float(value), loc_gradient, tril_gradient
+
+
+@lru_cache(maxsize=32)
+def _lower(d: int) -> np.ndarray:
+    """(d, d) True on and below the diagonal; np.tril would make it anew at every step."""
+    return np.tri(d, dtype=bool)

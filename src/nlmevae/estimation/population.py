@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -72,4 +73,9 @@ def repeated_blocks(blocks: tuple[CovarianceBlock, ...]) -> list[list[list[int]]
 
 def lower_triangle(matrix: np.ndarray) -> np.ndarray:
     """(1,1), (2,1), (2,2), ... row by row."""
-    return matrix[np.tril_indices(len(matrix))]
+    return matrix[_triangle(len(matrix))]
+
+
+@lru_cache(maxsize=32)
+def _triangle(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.tril_indices(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,8 +84,10 @@ class JointDensity:
 
     def rows(self, z: np.ndarray) -> np.ndarray | None:
         """Subject of each row of `inputs(z)`; None for z (N, d)."""
-        n_draws = _n_rows(z) // self.n_subjects
-        return None if z.ndim == 2 else np.tile(np.arange(self.n_subjects, dtype=np.int32), n_draws)
+        if z.ndim == 2:
+            return None
+        everyone = np.arange(self.n_subjects, dtype=np.int32)
+        return np.broadcast_to(everyone, (_n_rows(z) // self.n_subjects, self.n_subjects)).reshape(-1)
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Predictions (..., M) for z (..., N, d); NaN where the decoder failed."""
@@ -178,7 +181,7 @@ class JointDensity:
                 residual error itself. Else they are other directions, along which only predictions move.
         """
         shape = (*z.shape[:-2], self.n_subjects)
-        n_draws, n = int(np.prod(shape[:-1])), jacobian.shape[-1]
+        n_draws, n = math.prod(shape[:-1]), jacobian.shape[-1]
         value, score = np.zeros((n_draws, self.n_subjects)), np.zeros((n_draws, self.n_subjects, n))
         matrix = np.zeros((*score.shape, n)) if information else NOTHING
         draws = np.ascontiguousarray(z, dtype=float).reshape(n_draws, self.n_subjects, self.n_latents)
@@ -236,4 +239,4 @@ def _shares(n_draws: int, n_subjects: int) -> list[tuple[slice, slice]]:
 
 def _n_rows(z: np.ndarray) -> int:
     """All leading axes; also right without latents, where z is empty."""
-    return int(np.prod(z.shape[:-1]))
+    return math.prod(z.shape[:-1])

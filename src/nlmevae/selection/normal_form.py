@@ -85,9 +85,9 @@ def normalise(program: Program) -> NormalForm:
 
 def effect_cost(program: Program) -> float:
     """What one effect costs, the scale of every tolerance: the median of the costs above zero, 1 if there is none."""
-    positive = np.asarray(program.cost, dtype=float)
-    positive = positive[positive > 0]
-    return float(np.median(positive)) if len(positive) else 1.0
+    positive = sorted(cost for cost in np.asarray(program.cost, dtype=float).tolist() if cost > 0)
+    middle = len(positive) // 2
+    return 0.5 * (positive[middle] + positive[-middle - 1]) if positive else 1.0
 
 
 def refit(program: Program, support: np.ndarray) -> tuple[np.ndarray, float]:

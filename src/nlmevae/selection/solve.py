@@ -1,8 +1,9 @@
 """The exact minimiser of a selection step, with its certificate.
 
-A program falls into parts (`components`); a part with at most 2^15 allowed supports is tabulated (`table`), a larger
-one goes through branch and bound (`branch_and_bound`). `Prepared` keeps what does not depend on the linear term, for
-programs that are solved again and again with the same Gram matrix; `Solver` recognises such programs itself.
+The smallest programs are enumerated (`enumeration`). Any other falls into parts (`components`); a part with at most
+2^15 allowed supports is tabulated (`table`), a larger one goes through branch and bound (`branch_and_bound`).
+`Prepared` keeps what does not depend on the linear term, for programs that are solved again and again with the same
+Gram matrix; `Solver` recognises such programs itself.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from hashlib import sha256
 import numpy as np
 
 from nlmevae.errors import SettingsError
-from nlmevae.selection.components import Block, Reduction, reduce
+from nlmevae.selection.components import Block, Reduction, check, reduce
 from nlmevae.selection.engine import Answer, Engine, Request
+from nlmevae.selection.enumeration import enumerated
 from nlmevae.selection.normal_form import effect_cost, refit
 from nlmevae.selection.program import Budget, Program, Solution
-from nlmevae.selection.table import LARGEST, SubsetTable
+from nlmevae.selection.table import LARGEST, SubsetTable, best_support
 
 #: Largest gap, in units of the median effect cost, that counts as proven.
 TOLERANCE = 1e-6
@@ -47,7 +49,7 @@ class TableEngine:
         value -= table.gains(request.linear)
         if request.state is not None:
             value[~table.allowed(request.state)] = np.inf
-        best, runner_up = table.best(value, request.warm, request.tie)
+        best, runner_up = best_support(value, table.supports, request.warm, request.tie)
         if not np.isfinite(value[best]):
             return None
         return Answer(
@@ -241,6 +243,9 @@ class Solver:
 
             return solve_with(program, self.solver, warm=warm, budget=budget or Budget(), tolerance=tolerance)
         began = time.perf_counter()
+        known = self._enumerated(program, warm, began)
+        if known is not None:
+            return known
         prepared = Prepared(program, engines=self.engines)
         solution = prepared.solve(warm=warm, budget=budget, tolerance=tolerance)
         if solution is None:
@@ -248,6 +253,25 @@ class Solver:
                 "No set of effects obeys all the rules.", hint="Loosen one of the forced, forbidden or exclusive rules."
             )
         return replace(solution, seconds=time.perf_counter() - began)
+
+    def _enumerated(self, program: Program, warm: np.ndarray | None, began: float) -> Solution | None:
+        if self.solver not in ("auto", "native"):
+            return None
+        check(program)
+        found = enumerated(program, warm, tie=TIE)
+        if found is None:
+            return None
+        return Solution(
+            support=found.support,
+            beta=found.beta,
+            objective=found.objective,
+            bound=found.objective,
+            certified=True,
+            solver=TableEngine.name,
+            nodes=found.n_supports,
+            seconds=time.perf_counter() - began,
+            runner_up=found.runner_up,
+        )
 
 
 def solve(

@@ -101,24 +101,28 @@ class SubsetTable:
         """(n,) bool: supports with the units of state 1 and without those of state 0."""
         return ~((self.supports & (state == 0)).any(axis=1) | (~self.supports & (state == 1)).any(axis=1))
 
-    def best(self, value: np.ndarray, warm: np.ndarray | None, tolerance: float) -> tuple[int, float]:
-        """The support of smallest value and the value of the next. Among those within `tolerance`: fewer units,
-        then `warm`, then the units that come first."""
-        if len(value) == 1:
-            return 0, np.inf
-        first = int(value.argmin())
-        low = value[first]
-        runner_up = min(value[:first].min(initial=np.inf), value[first + 1 :].min(initial=np.inf))
-        if runner_up > low + tolerance or not np.isfinite(runner_up):
-            return first, float(runner_up)
-        tied = np.flatnonzero(value <= low + tolerance)
-        tied = tied[self.sizes[tied] == self.sizes[tied].min()]
-        if warm is not None:
-            same = tied[(self.supports[tied] == warm).all(axis=1)]
-            tied = same if len(same) else tied
-        order = np.lexsort(tuple(~self.supports[tied][:, ::-1].T))
-        best = int(tied[order[0]])
-        return best, float(runner_up if best == first else low)
+
+def best_support(
+    value: np.ndarray, supports: np.ndarray, warm: np.ndarray | None, tolerance: float
+) -> tuple[int, float]:
+    """Which of the supports (n, n_units) has the smallest value (n,), and the value of the next. Among those within
+    `tolerance`: fewer units, then `warm`, then the units that come first."""
+    if len(value) == 1:
+        return 0, np.inf
+    first = int(value.argmin())
+    low = value[first]
+    runner_up = min(value[:first].min(initial=np.inf), value[first + 1 :].min(initial=np.inf))
+    if runner_up > low + tolerance or not np.isfinite(runner_up):
+        return first, float(runner_up)
+    tied = np.flatnonzero(value <= low + tolerance)
+    sizes = supports[tied].sum(axis=1)
+    tied = tied[sizes == sizes.min()]
+    if warm is not None:
+        same = tied[(supports[tied] == warm).all(axis=1)]
+        tied = same if len(same) else tied
+    order = np.lexsort(tuple(~supports[tied][:, ::-1].T))
+    best = int(tied[order[0]])
+    return best, float(runner_up if best == first else low)
 
 
 def _add(gram: np.ndarray, residuals: np.ndarray, columns: slice, later: slice) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 from nlmevae.selection.normal_form import PIVOT, refit
 from nlmevae.selection.program import Program, Solution
 from nlmevae.selection.solve import TIE, Prepared, TableEngine
-from nlmevae.selection.table import SubsetTable
+from nlmevae.selection.table import SubsetTable, best_support
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class TableStep:
             chosen = int(best[k])
             if runner_up[k] <= TIE * factor[k]:
                 preferred = None if warm is None else warm[k][self.units]
-                chosen = table.best(value[:, k], preferred, TIE * factor[k])[0]
+                chosen = best_support(value[:, k], table.supports, preferred, TIE * factor[k])[0]
             beta, objective = self._fit(chosen, scaled[k], linear[k], float(constant[k]), float(cost_factor[k]))
             objective *= float(multiple[k])
             solutions.append(
