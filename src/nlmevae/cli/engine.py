@@ -1,4 +1,4 @@
-"""The import of what every fit needs, torch and compiled kernels among it."""
+"""The import of what every fit needs, numba and scipy among it."""
 
 from __future__ import annotations
 

@@ -131,13 +131,9 @@ def tanh(x):
 @njit(nogil=True, cache=True, fastmath=_SUMS, error_model="numpy")
 def _squash(gate, hidden):
     """(4 H,) a to i, f, g, o in place; sigmoid(a) = (1 + tanh(a / 2)) / 2."""
-    half = np.float32(0.5)
-    for k in range(2 * hidden):
-        gate[k] = half + half * tanh(half * gate[k])
-    for k in range(2 * hidden, 3 * hidden):
-        gate[k] = tanh(gate[k])
-    for k in range(3 * hidden, 4 * hidden):
-        gate[k] = half + half * tanh(half * gate[k])
+    for k in range(4 * hidden):
+        share = np.float32(1.0) if 2 * hidden <= k < 3 * hidden else np.float32(0.5)
+        gate[k] = (np.float32(1.0) - share) + share * tanh(share * gate[k])
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS, error_model="numpy")

@@ -90,6 +90,8 @@ class Problem:
     @property
     def shared(self) -> np.ndarray:
         """(q,) bool: the THETA of the mean of z (`mean.indices`) is a decoder input too."""
+        if not self.structural_free.any():
+            return np.zeros(len(self.mean.indices), dtype=bool)
         return np.isin(self.mean.indices, self.structural_index[self.structural_free])
 
     def latent_omega(self, population: Population) -> np.ndarray:

@@ -6,6 +6,7 @@ import functools
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -99,11 +100,14 @@ RC = {
 
 DOTS_PER_INCH = 150
 
+#: Whether `house_style` holds here.
+_styled: ContextVar[bool] = ContextVar("styled", default=False)
+
 
 @contextmanager
 def house_style() -> Iterator[None]:
     """While it lasts matplotlib draws by `RC` and its own defaults, whatever the user has set; afterwards everything
-    is as it was.
+    is as it was. Inside another such block it does nothing: setting hundreds of defaults takes as long as a panel.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -114,10 +118,17 @@ def house_style() -> Iterator[None]:
         raise MissingDependencyError(
             "matplotlib is not installed", hint="python -m pip install 'nlmevae[report]'"
         ) from None
+    if _styled.get():
+        yield
+        return
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
-        yield
+        token = _styled.set(True)
+        try:
+            yield
+        finally:
+            _styled.reset(token)
 
 
 def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:

@@ -60,7 +60,7 @@ def large_fit(name: str, path: Path, n: int) -> Figure:
 
 
 def small_step(name: str, path: Path, scale: str) -> Figure:
-    """N = 12, the method's own schedule. Python is what is neither in the decoder, nor in torch and Adam, nor in the
+    """N = 12, the method's own schedule. Python is what is neither in the decoder, nor in encoder and Adam, nor in the
     kernels of the densities, and a call of the decoder for one subject, which is mostly Python."""
     iterations = 4 if scale == "tiny" else 60
     with parts_of(path) as parts:

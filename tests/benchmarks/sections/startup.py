@@ -26,8 +26,8 @@ def measure(scale: str) -> Iterator[Figure]:
     if scale != "tiny":
         cases["import of what a fit needs"] = (
             python("-c", "import nlmevae.estimation.fit"),
-            python("-c", "import torch, numba"),
-            "import torch, numba",
+            python("-c", "import numba, scipy.special, scipy.linalg"),
+            "import numba, scipy",
         )
         if find_spec("pharmpy"):
             reference = python("-c", PHARMPY), "pharmpy reads the same model and data"
