@@ -23,12 +23,12 @@ AT_BOUND = 1e-6  # distance from a bound, relative to it (to the initial estimat
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """mean: largest change of a typical value, in units of the latent's scale; the others are
-    factors on standard deviations."""
+    factors on standard deviations. residual None: the residual error has not moved."""
 
     mean: float
     omega_growth: float
     omega_shrink: float
-    residual: float
+    residual: float | None
 
 
 ITS_LIMITS = Limits(mean=1.5, omega_growth=2.0, omega_shrink=1.3, residual=3.0)
@@ -59,7 +59,7 @@ def limit_change(old: Population, new: Population, problem: Problem, limits: Lim
     """
     limited = _limit_thetas(old, new, problem, limits.mean, scale)
     limited = replace(limited, omega=_limit_omega(old.omega, new.omega, problem, limits, scale))
-    return _limit_residual(old, limited, problem, limits.residual)
+    return limited if limits.residual is None else _limit_residual(old, limited, problem, limits.residual)
 
 
 def widened(population: Population, problem: Problem, scale: np.ndarray) -> Population:
@@ -116,16 +116,15 @@ def _between(old: np.ndarray, new: np.ndarray, share: float, problem: Problem) -
 def _limit_omega(old: np.ndarray, new: np.ndarray, problem: Problem, limits: Limits, scale: np.ndarray) -> np.ndarray:
     if not problem.n_latents:
         return new
-    index = np.ix_(problem.latent_index, problem.latent_index)
+    index = problem.latent_index[:, None], problem.latent_index
     before, after = old[index], new[index]
-    free = np.diag(problem.omega_mask)
-    sd_old = np.sqrt(np.diag(before))
-    sd_new = np.sqrt(np.maximum(np.diag(after), 1e-300))
-    sd = np.clip(sd_new, sd_old / limits.omega_shrink, sd_old * limits.omega_growth)
-    sd = np.clip(sd, OMEGA_SD_RANGE[0] * scale, OMEGA_SD_RANGE[1] * scale)
-    correlation = _positive_correlation(after / np.outer(sd_new, sd_new))
-    sd = np.where(free, sd, sd_new)
-    limited = np.where(problem.omega_mask, correlation * np.outer(sd, sd), after)
+    sd_old = np.sqrt(before.diagonal())
+    sd_new = np.sqrt(np.maximum(after.diagonal(), 1e-300))
+    sd = np.minimum(np.maximum(sd_new, sd_old / limits.omega_shrink), sd_old * limits.omega_growth)
+    sd = np.minimum(np.maximum(sd, OMEGA_SD_RANGE[0] * scale), OMEGA_SD_RANGE[1] * scale)
+    correlation = _positive_correlation(after / (sd_new[:, None] * sd_new))
+    sd = np.where(problem.omega_mask.diagonal(), sd, sd_new)
+    limited = np.where(problem.omega_mask, correlation * (sd[:, None] * sd), after)
     result = new.copy()
     result[index] = limited
     return result

@@ -7,7 +7,7 @@ support on the same Gaussian likelihood.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from nlmevae.estimation.sample import Motion, finite_prediction, mode_shift, mov
 from nlmevae.estimation.selector import Selector
 from nlmevae.likelihood.joint import JointDensity
 
+AFTER_M_STEP = replace(ITS_LIMITS, residual=None)  # EM steps leave the residual error where the M step has put it
 EM_STEPS = 15  # on the Gaussian likelihoods: not to the end, which far from the optimum lies too far away
 # Times the penalty of effects on the way. Far from the optimum the Gaussian likelihoods are rough, and effects that
 # enter there together keep each other in (simulated neonates: two on T50, 7 above the best BICc known).
@@ -105,7 +106,7 @@ def _update(
         cov = np.linalg.inv(likelihood + precision)
         mean = _times(cov, natural + problem.mean.mean(updated.thetas) @ precision)
         moved = update_mean_and_omega(mean, cov, updated, problem, shared=False)
-        updated = limit_change(population, moved, problem, ITS_LIMITS, scale)
+        updated = limit_change(population, moved, problem, AFTER_M_STEP, scale)
     if shift is None:
         return updated
     draws = points.z, points.prediction, points.share

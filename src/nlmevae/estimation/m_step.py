@@ -77,9 +77,12 @@ def update_mean_and_omega(
         return population
     thetas, omega, mean = population.thetas, population.omega, problem.mean
     moving = np.full(len(mean.indices), True) if shared else ~problem.shared
-    both = informed[:, :, None] & informed[:, None, :]
-    count, spread = both.sum(axis=0), np.where(both, z_cov, 0.0).sum(axis=0)
-    apart = mean.apart and not (problem.omega_mask & ~np.eye(len(count), dtype=bool)).any()
+    if informed.all():
+        count, spread = np.full(z_cov.shape[1:], len(z_cov)), z_cov.sum(axis=0)
+    else:
+        both = informed[:, :, None] & informed[:, None, :]
+        count, spread = both.sum(axis=0), np.where(both, z_cov, 0.0).sum(axis=0)
+    apart = np.count_nonzero(problem.omega_mask) == problem.omega_mask.trace() and mean.apart
     for _ in range(MAX_ROUNDS):
         latent, before = omega[problem.latent_index[:, None], problem.latent_index], thetas
         thetas, size = fit_mean(mean, thetas, z_mean, np.linalg.inv(latent), informed, moving)
@@ -152,9 +155,10 @@ def bounded_minimum(matrix: np.ndarray, gradient: np.ndarray, lower: np.ndarray,
 
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Minimum-norm solution on the scale of unit diagonals: a direction without information does not move."""
-    acts = np.diag(matrix) > 0.0  # not so: a coefficient of a category that no subject has
-    scale = np.sqrt(np.where(acts, np.diag(matrix), 1.0))
-    unit = matrix / np.outer(scale, scale)
+    diagonal = matrix.diagonal()
+    acts = diagonal > 0.0  # not so: a coefficient of a category that no subject has
+    scale = np.sqrt(np.where(acts, diagonal, 1.0))
+    unit = matrix / (scale[:, None] * scale)
     return np.where(acts, np.linalg.lstsq(unit, right / scale, rcond=1e-10)[0] / scale, 0.0)
 
 
