@@ -168,7 +168,7 @@ def automatic_backend(form: LatentForm, table: EventTable) -> str:
     """What backend "auto" runs; the rule of `decoder.make`, which a test compares with this one."""
     if form.n_compartments == 0:
         return "formula"
-    return "compiled" if form.closed_form is None or form.switches else "closed_form"
+    return "compiled" if form.closed_form_obstacle(table) else "closed_form"
 
 
 def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:

@@ -75,7 +75,7 @@ def expected_predictions(model, thetas, etas, table):
 @pytest.mark.parametrize("backend", ["compiled", "closed_form"])
 def test_native_back_ends_agree_with_scipy(name, backend):
     model, form, table = load(name)
-    if backend == "closed_form" and not form.closed_form:
+    if backend == "closed_form" and not form.linear:
         pytest.skip("no closed form for this model")
     x, thetas, etas = inputs(model, form, table)
     decoder = make_decoder(form, table, backend=backend, rtol=1e-10, atol=1e-11, max_steps=200_000)

@@ -45,7 +45,7 @@ def moving_table():
     [
         (formula(), formula_table(), "formula"),
         (linear(), make_table([SUBJECT]), "closed_form"),
-        (replace(linear(), closed_form=None), make_table([SUBJECT]), "compiled"),
+        (replace(linear(), linear=None), make_table([SUBJECT]), "compiled"),
         (linear(), moving_table(), "closed_form"),
     ],
     ids=["formula", "linear", "differential equations", "moving covariates"],
@@ -84,7 +84,7 @@ def test_a_program_with_lag_and_bioavailability_runs_in_closed_form_as_it_does_i
         (linear(), make_table([SUBJECT]), "formula", "it has compartments"),
         (formula(), formula_table(), "closed_form", "it has no compartments"),
         (formula(), formula_table(), "torchode", "it has no compartments"),
-        (replace(linear(), closed_form=None), make_table([SUBJECT]), "closed_form", "no closed form"),
+        (replace(linear(), linear=None), make_table([SUBJECT]), "closed_form", "not linear in the amounts"),
     ],
 )
 def test_an_impossible_back_end_is_refused_with_the_reason(form, table, backend, why):

@@ -8,6 +8,7 @@ import numpy as np
 
 from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.latent_form import DosingTarget, Latent, LatentForm
+from nlmevae.codegen.linear_equations import linear_equations
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.ir import Transform
 
@@ -95,7 +96,7 @@ def make_form(
     values = individual(nodes(inner))
     start = initial(nodes(parameters)) if initial else [0.0] * n
     moving = ["T", *amounts.values(), *parameters]
-    slopes = rhs(nodes(moving)) if rhs else []
+    slopes = function("rhs", moving, {f"DADT({i + 1})": v for i, v in enumerate(rhs(nodes(moving)) if rhs else [])})
     seen = ["T", *amounts.values(), *parameters, *(r for r in record_items if r not in parameters)]
     predicted = output(nodes(seen))
     return LatentForm(
@@ -109,12 +110,11 @@ def make_form(
         parameters=tuple(parameters),
         n_compartments=n,
         observed=tuple(observed or ([1] if n else [0])),
-        closed_form=None,
-        rate_constants=(),
+        linear=linear_equations(slopes, n) if rhs else None,
         dosing=tuple(dosing or (DosingTarget(compartment=i + 1) for i in range(n))),
         individual=function("individual", inner, {p: values[p] for p in parameters}),
         initial=function("initial", parameters, {f"A({i + 1})": v for i, v in enumerate(start)}),
-        rhs=function("rhs", moving, {f"DADT({i + 1})": v for i, v in enumerate(slopes)}),
+        rhs=slopes,
         output=function("output", seen, {f"Y({i + 1})": v for i, v in enumerate(predicted)}),
         mu=function("mu", (), {}),
     )

@@ -3,8 +3,6 @@ and a slow simulator of them by matrix exponentials (or scipy's integrator)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import mpmath as mp
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -58,7 +56,7 @@ def linear_form(
             values["V"] = values["V"] * v[covariate]
         return values
 
-    form = make_form(
+    return make_form(
         latents=names,
         parameters=names,
         individual=individual,
@@ -77,7 +75,6 @@ def linear_form(
             for c in range(n)
         ],
     )
-    return replace(form, closed_form=kind, rate_constants=RATES[kind], flows=FLOWS[kind])
 
 
 def rate_matrix(kind: str, v: dict) -> np.ndarray:

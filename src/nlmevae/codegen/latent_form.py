@@ -24,8 +24,9 @@ import numpy as np
 
 from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
+from nlmevae.codegen.linear_equations import LinearEquations, linear_equations
 from nlmevae.codegen.typical_split import Surroundings, split_typical
-from nlmevae.data.events import EventTable
+from nlmevae.data.events import STEADY_KINDS, EventTable
 from nlmevae.data.switched_model import switched_model
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.ir import (
@@ -79,8 +80,7 @@ class LatentForm:
         parameters: output names of `individual` (p), the inputs of the functions below.
         n_compartments: 0 for a model given by a formula.
         observed: compartment number of each output of `output` (EventTable.ob_cmt selects).
-        closed_form: ir.StructuralModel.closed_form; `rate_constants` are then names in `parameters`, with `flows`
-            as there.
+        linear: `rhs` as a rate matrix, None where it is not linear in the amounts.
         dosing: one per dose input, in order of their numbers (EventTable.ev_cmt): first those of the compartments.
         switches: ``MPAST(i)`` that the code reads, inputs of `individual` after the covariates: 0, and 1 from the model
             time on that is the parameter `time_of(switch)` ("MTIME(i)"), which is constant in each subject.
@@ -94,15 +94,13 @@ class LatentForm:
     parameters: tuple[str, ...]
     n_compartments: int
     observed: tuple[int, ...]
-    closed_form: str | None
-    rate_constants: tuple[str, ...]
+    linear: LinearEquations | None
     dosing: tuple[DosingTarget, ...]
     individual: Function
     initial: Function
     rhs: Function
     output: Function
     mu: Function
-    flows: tuple[tuple[int, int], ...] = ()
     switches: tuple[str, ...] = ()
 
     @property
@@ -122,6 +120,16 @@ class LatentForm:
     @property
     def input_names(self) -> tuple[str, ...]:
         return tuple(f"Z({k + 1})" for k in range(len(self.latents))) + self.structural
+
+    def closed_form_obstacle(self, table: EventTable) -> str:
+        """Why the amounts have no closed form, empty where they have one."""
+        if self.linear is None:
+            return "its differential equations are not linear in the amounts, or read the time"
+        if self.switches:
+            return "its parameters change at model event times (MTIME)"
+        if np.isin(table.ev_kind, STEADY_KINDS).any() and self.linear.keeps_drug(self.rhs.graph):
+            return "the data ask for steady states, and the model has amounts that nothing leaves"
+        return ""
 
     def dosed_states(self, inputs: np.ndarray) -> np.ndarray:
         """Index (from 0) of the compartment that each of `inputs` (EventTable.ev_cmt, from 1) enters."""
@@ -167,8 +175,7 @@ class _Builder:
         rhs, rhs_reads = self._rhs(individual_env)
         initial, initial_reads = self._initial()
         dosing, dosing_reads = self._dosing()
-        rate_constants = self.model.structural.rate_constants if self.model.structural.closed_form else ()
-        reads = output_reads | rhs_reads | initial_reads | dosing_reads | set(rate_constants)
+        reads = output_reads | rhs_reads | initial_reads | dosing_reads
         reads |= {time_of(switch) for switch in self.switches}
         parameters = tuple(sorted(reads, key=self._parameter_order))
         nodes = [self._parameter_node(name, individual_env) for name in parameters]
@@ -179,6 +186,7 @@ class _Builder:
         self._check_changing_doses(individual_env, dosing)
         self._check_model_times(individual_env)
         self._check_switched_off(rhs)
+        slopes = Function(name="rhs", graph=self.graph, inputs=("T", *self._amounts(), *parameters), outputs=rhs)
         return LatentForm(
             model=self.stated,
             latents=tuple(self.latents),
@@ -188,9 +196,7 @@ class _Builder:
             parameters=parameters,
             n_compartments=len(self.model.structural.compartments),
             observed=self._observed(),
-            closed_form=self.model.structural.closed_form,
-            rate_constants=rate_constants,
-            flows=self.model.structural.flows,
+            linear=linear_equations(slopes, len(self._amounts())) if rhs else None,
             dosing=dosing,
             switches=self.switches,
             individual=Function(
@@ -200,7 +206,7 @@ class _Builder:
                 outputs=tuple(zip(parameters, nodes, strict=True)),
             ),
             initial=Function(name="initial", graph=self.graph, inputs=parameters, outputs=initial),
-            rhs=Function(name="rhs", graph=self.graph, inputs=("T", *self._amounts(), *parameters), outputs=rhs),
+            rhs=slopes,
             output=Function(
                 name="output",
                 graph=self.graph,

@@ -1,4 +1,5 @@
-"""Decoder back end for linear models: any number of compartments with first-order flows.
+"""Decoder back end for linear models: any number of compartments with first-order flows and constant inputs, whether
+the text names a linear model or writes the equations.
 
 Per row: compiled individual parameters and spectral decomposition with derivatives (one SIMD function), once
 for every segment in which covariates are constant; then the amounts at every observation (linear_kernels),
@@ -21,7 +22,7 @@ from nlmevae.decoder import linear_doses as doses
 from nlmevae.decoder import linear_kernels as kernels
 from nlmevae.decoder import output_kernels
 from nlmevae.decoder.base import Decoder, Solution
-from nlmevae.decoder.linear_system import has_formula, linear_system
+from nlmevae.decoder.linear_system import LinearSystem, linear_system
 from nlmevae.errors import UnsupportedError
 from nlmevae.threads import each, parts, shared_by
 
@@ -46,8 +47,9 @@ class ClosedFormDecoder(Decoder):
 
     def __init__(self, form: LatentForm, table: EventTable, *, threads: int = 1) -> None:
         super().__init__(form, table)
-        if form.closed_form is None:
-            raise ValueError("the model has no closed form")
+        obstacle = form.closed_form_obstacle(table)
+        if obstacle:
+            raise ValueError(f"the model has no closed form: {obstacle}")
         self.threads = threads
         self._schedule = _schedule(table, form)
         self._needs = _needs(form, self._schedule)
@@ -117,9 +119,9 @@ class ClosedFormDecoder(Decoder):
         d_amounts = np.empty((n_obs, len(plan.wanted), plan.template.shape[1] - 1))
         known = plan, self._schedule, rows, ptr, segments, values, slopes, *self._needs
         wanted = np.ones(len(rows), dtype=bool), columns, d_amounts
-        if not plan.by_formula:
+        if program.modes == "number":
             kernels.solve_rows(*known, True, True, *wanted)
-        elif kernels.solve_rows(*known, None, None, *wanted):
+        elif program.modes == "none" or kernels.solve_rows(*known, None, None, *wanted):
             kernels.solve_rows(*known, None, True, *wanted)
         output_kernels.fill_columns(program.where, self._observations, rows, ptr, segments, values, columns)
         outputs, d_outputs = program.output(columns)
@@ -246,6 +248,7 @@ class _Program:
     """Compiled functions and index maps for one set of derivatives."""
 
     system: BatchFunction
+    modes: str  # LinearSystem.modes
     plan: kernels.Plan
     output: BatchFunction
     where: output_kernels.OutputColumns
@@ -258,14 +261,22 @@ def _link(form: LatentForm, schedule: kernels.Schedule, wrt: tuple[str, ...]) ->
     amounts = [f"A({c + 1})" for c in range(form.n_compartments)]
     wanted = [c for c, name in enumerate(amounts) if name in output.inputs]
     parameters = [name for name in form.parameters if name in output.inputs]
-    system_function, n_system = _system_function(form, parameters)
-    system = link_batch(system_function, wrt)
+    linear = linear_system(form.individual.graph, form.linear.at(form.individual.graph, dict(form.individual.outputs)))
+    function, n_system = _system_function(form, linear, parameters)
+    system = link_batch(function, wrt)
     active = sorted({k for i, k in system.pattern if i < n_system})
     linked = link_batch(output, (*(amounts[c] for c in wanted), *parameters) if wrt else ())
-    capacity = 4 + 2 * int((schedule.last - schedule.first).max(initial=0))
+    constants = [function.graph.value_of(node) for node in function.output_nodes[:n_system]]
     return _Program(
         system=system,
-        plan=_plan(form, system_function, system, n_system, active, np.array(wanted, dtype=np.int64), capacity),
+        modes=linear.modes,
+        plan=kernels.Plan(
+            n=linear.n_compartments,
+            **_slots(linear.n_compartments, constants, system, active),
+            lagged=np.array([target.lag is not None for target in form.dosing]),
+            wanted=np.array(wanted, dtype=np.int64),
+            capacity=4 + 2 * int((schedule.last - schedule.first).max(initial=0)),
+        ),
         output=linked,
         where=_output_columns(form, output, parameters, n_system),
         n_columns=len(output.inputs),
@@ -273,34 +284,21 @@ def _link(form: LatentForm, schedule: kernels.Schedule, wrt: tuple[str, ...]) ->
     )
 
 
-def _plan(
-    form: LatentForm,
-    function: Function,
-    system: BatchFunction,
-    n_system: int,
-    active: list[int],
-    wanted: np.ndarray,
-    capacity: int,
-) -> kernels.Plan:
-    n, width = form.n_compartments, 1 + len(active)
-    constants = [function.graph.value_of(node) for node in function.output_nodes[:n_system]]
-    template = np.zeros((n_system + n * n, width))  # drift follows
+def _slots(n: int, constants: list[float | None], system: BatchFunction, active: list[int]) -> dict[str, np.ndarray]:
+    """Where the first outputs of the system function go, see kernels.Plan; the value of those that are constant."""
+    n_system = len(constants)
+    template = np.zeros((n_system + n * n, 1 + len(active)))  # drift follows
     template[:n_system, 0] = [0.0 if c is None else c for c in constants]
     values = [(i, i) for i, c in enumerate(constants) if c is None]
     slopes = [(i, 1 + active.index(k), e) for e, (i, k) in enumerate(system.pattern) if i < n_system]
     of_matrix = range(n + 2 * n * n, n + 3 * n * n)
-    return kernels.Plan(
-        n=n,
-        by_formula=has_formula(form.closed_form),
-        template=template,
-        modal_values=_index([v for v in values if v[0] not in of_matrix], 2),
-        modal_slopes=_index([s for s in slopes if s[0] not in of_matrix], 3),
-        matrix_values=_index([v for v in values if v[0] in of_matrix], 2),
-        matrix_slopes=_index([s for s in slopes if s[0] in of_matrix], 3),
-        lagged=np.array([target.lag is not None for target in form.dosing]),
-        wanted=wanted,
-        capacity=capacity,
-    )
+    return {
+        "template": template,
+        "modal_values": _index([v for v in values if v[0] not in of_matrix], 2),
+        "modal_slopes": _index([s for s in slopes if s[0] not in of_matrix], 3),
+        "matrix_values": _index([v for v in values if v[0] in of_matrix], 2),
+        "matrix_slopes": _index([s for s in slopes if s[0] in of_matrix], 3),
+    }
 
 
 def _index(entries: list[tuple[int, ...]], width: int) -> np.ndarray:
@@ -308,14 +306,13 @@ def _index(entries: list[tuple[int, ...]], width: int) -> np.ndarray:
     return np.array(entries, dtype=np.int64).reshape(-1, width)
 
 
-def _system_function(form: LatentForm, parameters: list[str]) -> tuple[Function, int]:
+def _system_function(form: LatentForm, system: LinearSystem, parameters: list[str]) -> tuple[Function, int]:
     """x, covariates -> what linear_kernels.Plan lists, then `parameters`; and the number of the former."""
     graph = form.individual.graph
     individual = dict(form.individual.outputs)
-    rates = [individual[name] for name in form.rate_constants]
-    system = linear_system(graph, form.closed_form, rates, form.flows, form.n_compartments)
     initial = [substitute(graph, node, individual) for node in form.initial.output_nodes]
     zero, one = graph.constant(0.0), graph.constant(1.0)
+    initial += [one] * (system.n_compartments - form.n_compartments)  # the source of constant rates
     nodes = [
         *system.eigenvalues,
         *(node for row in system.right for node in row),

@@ -73,18 +73,16 @@ class Schedule(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a row's system is put together, n compartments and n_k active inputs. Not `by_formula`: its modes are found
-    from M.
+    """How a row's system is put together, n compartments and n_k active inputs.
 
     template (n_slots, 1 + n_k): constants; its slots are lambda (n), R (n*n), L (n*n), M (n*n), A_0 (n), F, lag,
     duration and rate of each of the m dose inputs (4*m), drift (n*n) = -(generator applied to L). The others come from
-    the compiled function: *_values (count, 2) list (slot, source row), *_slopes (count, 3) list (slot, column, source
-    row); those of M apart, for they are rarely needed. lagged (m,) bool. wanted: compartments whose amounts the output
-    reads. capacity: pending events of one row.
+    the compiled function, lambda, R and L only where there are formulas: *_values (count, 2) list (slot, source row),
+    *_slopes (count, 3) list (slot, column, source row); those of M apart, for they are rarely needed. lagged (m,) bool.
+    wanted: compartments whose amounts the output reads. capacity: pending events of one row.
     """
 
     n: int
-    by_formula: bool
     template: np.ndarray
     modal_values: np.ndarray
     modal_slopes: np.ndarray
@@ -109,8 +107,8 @@ def solve_rows(
         values, slopes: of the compiled system function, a column for each segment of each row; segments (R,): the
             column of a row's first.
         waiting, steady: True, or None where no dose of the schedule waits (no infusion, lag, steady state), where there
-            is no steady state; searched: None where modes are known by formula; general: None leaves rows unsolved
-            whose modes cannot be used.
+            is no steady state; searched: None where modes are known by formula, or there are none; general: None leaves
+            rows unsolved whose modes cannot be used.
         unsolved (R,) bool: True at first; amounts (n_wanted, M), d_amounts (M, n_wanted, n_k): results.
     """
     n, width = plan.n, plan.template.shape[1]

@@ -21,8 +21,11 @@ _COST_OF_MATRIX = 46.0
 @njit(nogil=True, cache=True, error_model="numpy")
 def advance_by_series(n, system, state, rates, infused, h):
     """Amounts `state`[:n] after h with infusions `rates` (n, width); False, with nothing done, where forming the
-    matrix takes fewer operations."""
+    matrix takes fewer operations or the series would cancel: an amount that slows another."""
     entries, slopes = _entries(n, system)
+    for e in range(len(entries)):
+        if system[n + 2 * n * n + entries[e, 0] * n + entries[e, 1], 0] < 0.0:
+            return False
     width = state.shape[1]
     shift, size = rate_bounds(n, system)
     if not math.isfinite(size * h):

@@ -79,11 +79,7 @@ def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:
         return "it has compartments" if form.n_compartments else ""
     if form.n_compartments == 0:
         return "it has no compartments"
-    if backend == "closed_form" and form.closed_form is None:
-        return "its differential equations have no closed form here"
-    if backend == "closed_form" and form.switches:
-        return "its parameters change at model event times (MTIME)"
-    return ""
+    return form.closed_form_obstacle(table) if backend == "closed_form" else ""
 
 
 def _rtol(form: LatentForm) -> float:

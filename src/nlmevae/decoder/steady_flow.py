@@ -92,7 +92,7 @@ def flow_form(form: LatentForm, *, observed: int) -> LatentForm:
         parameters=parameters,
         n_compartments=len(amounts),
         observed=tuple(range(1, observed + 1)),
-        closed_form=None,
+        linear=None,
         dosing=tuple(DosingTarget(compartment=c + 1) for c in range(len(amounts))),
         individual=replace(form.individual, inputs=(*latents, *structural, *covariates), outputs=individual),
         initial=function("initial", parameters, amounts, first),

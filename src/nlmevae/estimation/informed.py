@@ -55,7 +55,7 @@ def _in_use(table: EventTable, owner: np.ndarray) -> np.ndarray:
 
 def _used_parameters(form: LatentForm, table: EventTable) -> np.ndarray:
     """(N, P) bool: the parameter moves amounts, or a prediction of the subject reads it."""
-    moving = set(form.rate_constants) | {name for t in form.dosing for name in (t.bioavailability, t.lag) if name}
+    moving = {name for t in form.dosing for name in (t.bioavailability, t.lag) if name}
     moving |= {*form.model_times}
     for function in (form.rhs, form.initial):
         moving |= function.graph.inputs_of(function.output_nodes)
