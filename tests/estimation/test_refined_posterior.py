@@ -36,7 +36,7 @@ def test_right_modes_and_regular_posteriors_cost_no_further_draws():
 
 
 def test_few_draws_are_increased_until_the_moments_are_known():
-    problem = decay_problem(omega=1.0, n_obs=2)
+    problem = decay_problem(omega=4.0, n_obs=1)
     here = at_estimates(problem, problem.initial, rng=np.random.default_rng(0))
     found = refined_posterior(here, n_draws=256, rng=np.random.default_rng(1))
     assert found.importance.n_draws.max() > 256

@@ -23,11 +23,14 @@ from nlmevae.results.uncertainty_result import Estimated, UncertaintyResult, unc
 DEFAULT: CovarianceMethod = "observed"  # where the control stream asks for nothing (decision 0016)
 OF_MATRIX: dict[str, CovarianceMethod] = {"": "sandwich", "R": "observed", "S": "cross-product"}
 FEW = 5  # subjects per parameter below which products of scores are not trusted (decision 0016)
-DRAWS, FEWEST_DRAWS, MORE_DRAWS, ROUNDS = 1024, 256, 4, 3  # per subject; factor and rounds if they do not suffice
+#: Draws per subject; factor and rounds if they do not suffice. Of many subjects each needs few: of 3000 (one
+#: compartment) standard errors from 64 draws are within .6 % of those from 2048, from 256 within 1.1 %.
+DRAWS, FEWEST_DRAWS, MORE_DRAWS, ROUNDS = 1024, 64, 4, 3
 USUAL_TOTAL = 500_000  # draws of all subjects together in the first round
 # Solutions in the last round. Where the model is integrated each costs tens of times as much, and a round that needs
 # more would take longer than the fit (two variances at 0 of an indirect response: 125 s of a fit of 25 s, to no use).
 LARGEST_TOTAL, LARGEST_INTEGRATED = 1_000_000, 200_000
+ALWAYS = 256  # draws that a later round may have whatever they cost
 NOISY = 0.03  # Monte-Carlo error of a standard error that asks for more draws
 FLAT_SHARE = 1e-3  # negative observed information, relative to that of complete data, that is no noise
 SEEN_CHANGE = 0.1  # of a parameter, relative to the most changed one, to be named
@@ -103,7 +106,7 @@ def rounds(problem: Problem, n_subjects: int) -> tuple[int, ...]:
     most = LARGEST_INTEGRATED if problem.decoder.backend in INTEGRATORS else LARGEST_TOTAL
     first = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // n_subjects))
     more = (first * MORE_DRAWS**k for k in range(1, ROUNDS))
-    return (first, *(n for n in more if n <= most / (n_subjects * solved)))
+    return (first, *(n for n in more if n <= max(ALWAYS, most / (n_subjects * solved))))
 
 
 def _without(

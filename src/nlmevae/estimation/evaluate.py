@@ -13,7 +13,7 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, share_of
 
-USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 1024, 1_000_000  # per subject twice; of all subjects together
+USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 512, 1_000_000  # per subject twice; of all subjects together
 
 #: Always computed: the exact value, and the two that cost next to nothing beside a fit.
 ALWAYS = ("is", "focei", "lin")

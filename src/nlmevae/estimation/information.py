@@ -24,12 +24,12 @@ from nlmevae.estimation.newton import curvature, subject_scores
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.sample import Sample, draw_batch, solved_at
-from nlmevae.likelihood.importance import mixture
+from nlmevae.likelihood.importance import WIDE_SHARE, mixture
 from nlmevae.likelihood.proposal import safe_cholesky
 from nlmevae.processes import each
 from nlmevae.threads import parts
 
-REPLICATES = 8  # independent random shifts of the lattice
+REPLICATES, FEWER, FEWEST_IN_ONE = 8, 4, 16  # independent random shifts of the lattice; fewer where each has few draws
 STEP = 0.02  # of central differences, in standard errors of the complete data
 LONGEST_STEP = 0.02  # in any coordinate
 NUMBERS, FEWEST = 25_000_000, 256  # in memory at a time, of so many subjects at least
@@ -83,11 +83,11 @@ def information_at(
     Not finite where the likelihood of a subject could not be computed. Subjects without observations have none.
     """
     coordinates, problem = Coordinates.of(problem), without_bounds(problem)
-    size = max(n_draws // REPLICATES, 8) if problem.n_latents else 1
-    at_once = max(FEWEST, int(NUMBERS / (REPLICATES * size * problem.numbers_per_draw)))
+    replicates, size = _replicates(n_draws) if problem.n_latents else (1, 1)
+    at_once = max(FEWEST, int(NUMBERS / (replicates * size * problem.numbers_per_draw)))
     some = parts(problem.n_subjects, at_once)
     if len(some) < 2:
-        return _of_part(problem, coordinates, population, posteriors, size, rng, None, report)
+        return _of_part(problem, coordinates, population, posteriors, (replicates, size), rng, None, report)
     seeds = rng.integers(2**63, size=(len(some), 4))
     first: list[Information] = []
 
@@ -97,7 +97,7 @@ def information_at(
         # the first part's information, as if all had it: it only sets the steps
         scale = first[0].complete * (problem.n_subjects / len(first[0].scores)) if first else None
         known = posteriors.of_subjects(subjects)
-        return _of_part(problem.part(subjects), coordinates, population, known, size, own, scale)
+        return _of_part(problem.part(subjects), coordinates, population, known, (replicates, size), own, scale)
 
     first.append(of(0))
     found = [first[0], *each(of, range(1, len(some)), what="information")]
@@ -115,19 +115,21 @@ def _of_part(
     coordinates: Coordinates,
     population: Population,
     posteriors: Posteriors,
-    size: int,
+    draws: tuple[int, int],
     rng: np.random.Generator,
     scale: np.ndarray | None,
     report: Callable[[float], None] | None = None,
 ) -> Information:
-    """Of the subjects of `problem`, from replicates of `size` draws. `scale` (p, p): the complete-data information that
-    sets the steps of the differences; None: that of these subjects."""
+    """Of the subjects of `problem`, from `draws`: how many replicates, of how many draws. `scale` (p, p): the
+    complete-data information that sets the steps of the differences; None: that of these subjects."""
     joint = problem.joint(population)
     chol = safe_cholesky(posteriors.cov)[0]
-    proposal = mixture(joint, posteriors.mode, chol, (posteriors.mean, posteriors.cov))
+    replicates, size = draws
+    moments, wide = (posteriors.mean, posteriors.cov), WIDE_SHARE if replicates == FEWER else 0.0
+    proposal = mixture(joint, posteriors.mode, chol, moments, wide_share=wide)
     samples = [
         Sample.of(problem, coordinates, draw_batch(problem, joint, posteriors.mode, proposal, size, rng))
-        for _ in range(REPLICATES if problem.n_latents else 1)
+        for _ in range(replicates)
     ]
     seen = np.diff(problem.table.ob_ptr) > 0
     complete = np.mean([curvature(s, population, s.weigh(population)).complete for s in samples], axis=0)
@@ -145,6 +147,13 @@ def _of_part(
         complete=complete,
         scores=scores[0],
     )
+
+
+def _replicates(n_draws: int) -> tuple[int, int]:
+    """How many replicates, of how many draws, make about `n_draws`. Where they are few their proposal has a wide part
+    (of phenobarbital with 1024 draws it makes the product's noise twice that without, the observed one's half)."""
+    replicates = REPLICATES if n_draws >= REPLICATES * FEWEST_IN_ONE else FEWER
+    return replicates, max(n_draws // replicates, 8)
 
 
 def without_bounds(problem: Problem) -> Problem:

@@ -43,7 +43,7 @@ from nlmevae.estimation.stages import Stage
 from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
 from nlmevae.estimation.uncertainty import variance_errors
-from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
+from nlmevae.likelihood.importance import WIDE_SHARE, Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import safe_cholesky
 from nlmevae.results.fit_result import TraceRow
@@ -54,6 +54,7 @@ TEST_DRAWS = 4  # times the draws of an ordinary iteration in one that tests con
 LARGEST_POOL = 1  # times the draws of a pool of ordinary iterations, whatever the size of its batches
 TEST_NOISE = 0.4  # most that the noise of a test may promise
 LARGEST_NOISE = 0.15  # expected gain from noise above which a test proves nothing; more draws are taken
+SHARP_NOISE = 0.05  # from which on a batch of the usual size is a test already
 POOL_BELOW = 1.0  # gain of -2LL below which earlier batches are still useful
 RESOLVED = 0.3  # gain from noise up to which a test tells that nothing is left on a ridge either
 CHALLENGE_ITS = 4  # Laplace-EM iterations of a search repeated because a variance collapsed
@@ -61,13 +62,13 @@ SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale
 # variance, that may have collapsed on a ridge
 #: Numbers of a sample that are in memory (8 bytes each); with more subjects they get fewer draws, but not fewer than so
 #: many. The noise of an estimate in units of its standard error depends on the draws per subject, not on the subjects.
-LARGEST_SAMPLE, FEWEST_DRAWS = 4.5e8, 32
+LARGEST_SAMPLE, FEWEST_DRAWS = 3e8, 32
 #: From so many subjects on, one of `SOME` of them iterates alone at first.
 MANY_SUBJECTS, SOME = 20_000, 10
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 #: Of a run between two iterations; what is missing is made from the settings or from these.
 _KEPT = (
-    *("problem", "population", "rng", "n_draws", "starts", "known", "moments", "pool", "gain", "noise"),
+    *("problem", "population", "rng", "n_draws", "last_draws", "starts", "known", "moments", "pool", "gain", "noise"),
     *("smallest_share", "near", "minus_two_ll", "n_outer", "trace", "search", "ridge", "approached"),
 )
 
@@ -143,6 +144,7 @@ class _Run:
     usual_draws: int = field(init=False)
     many: bool = field(init=False)
     n_draws: int = field(init=False)
+    last_draws: int = field(init=False, default=0)
     starts: list[np.ndarray] = field(init=False, default_factory=list)
     known: Modes | None = field(init=False, default=None)
     moments: tuple[np.ndarray, np.ndarray] | None = field(init=False, default=None)
@@ -266,7 +268,7 @@ class _Run:
         """Draw, weigh, improve on the cached draws. True: nothing was left to gain on the fresh draws, which
         is asked after an iteration of small gain."""
         testing = self._testing()
-        if testing:
+        if testing and not self._sharp():
             self.n_draws = min(max(self.n_draws, TEST_DRAWS * self.usual_draws), self.most_draws)
         sample, before = self._sample(self.n_draws if self.problem.n_latents else 1)
         self._check_weights(before)
@@ -283,14 +285,18 @@ class _Run:
         """After a small gain; of many subjects a batch that is large enough is a test in any case."""
         if self.n_draws < self.usual_draws:
             return False
-        large = self.n_draws >= TEST_DRAWS * self.usual_draws
+        large = self.n_draws >= TEST_DRAWS * self.usual_draws or self._sharp()
         return self.gain < self._threshold(self.noise) or (self.many and large)
+
+    def _sharp(self) -> bool:
+        """Of many subjects: whether the usual draws tell small gains from noise, by that of the last ones."""
+        return self.many and self.noise * self.last_draws / self.n_draws <= SHARP_NOISE
 
     def _more_draws(self) -> None:
         """Where an iteration gained no more than its noise. Of many subjects from few draws to the usual number, and
         from there at once to that of a test."""
         if self.n_draws < self.usual_draws:
-            if self.gain < max(self.noise, self._tolerance()):
+            if self.gain < max(2 * self.noise, self._tolerance()):  # fitting the noise gains about as much
                 self.n_draws = self.usual_draws
         elif self.gain < self.noise > LARGEST_NOISE:
             factor = TEST_DRAWS if self.many else 2
@@ -517,6 +523,7 @@ class _Run:
         if not keep:  # two samples are not in memory at once
             self.pool, self.search.sample = Pool(), None
         joint, rng = self.own.joint(self.population), own_random(self.own, self.rng)
+        self.last_draws = n_draws
         if self.problem.n_latents:
             fresh = prior_candidates(joint, [], self.settings.n_starts, rng)
             self.starts.append(best_start(joint, fresh, known=self.known))
@@ -524,7 +531,8 @@ class _Run:
         self.known = modes
         mode = np.where(modes.ok[:, None], modes.mean, np.nan)
         bimodal = self.own.everyone((second.mean != modes.mean).any(axis=1), "second modes").any()
-        proposal = mixture(joint, mode, modes.chol, self.moments, (second.mean, second.chol) if bimodal else None)
+        other, wide = (second.mean, second.chol) if bimodal else None, WIDE_SHARE if self.many else 0.0
+        proposal = mixture(joint, mode, modes.chol, self.moments, other, wide_share=wide)
         batch = draw_batch(self.own, joint, mode, proposal, n_draws, rng)
         self.pool = self.pool.add(batch, keep=keep)
         sample = Sample.of(self.own, self.coordinates, self.pool.merged())

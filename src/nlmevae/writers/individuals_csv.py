@@ -49,9 +49,16 @@ def csv_text(columns: Mapping[str, Iterable]) -> str:
     values = [v if isinstance(v, np.ndarray) else list(v) for v in columns.values()]
     for start in range(0, len(values[0]), _ROWS):  # so that not every number is an object at once
         part = slice(start, start + _ROWS)
-        writer.writerows(zip(*([_cell(v) for v in own[part]] for own in values), strict=True))
+        writer.writerows(zip(*(_cells(own[part]) for own in values), strict=True))
 
     return stream.getvalue()
+
+
+def _cells(values: np.ndarray | list) -> list:
+    """Of one column; numbers of which none is missing as they are, which csv writes as `_cell` does."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf" and not np.isnan(values).any():
+        return values.tolist()
+    return [_cell(v) for v in values]
 
 
 def _cell(value: object) -> object:

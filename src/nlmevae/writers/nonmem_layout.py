@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
 
 #: NONMEM's objective function leaves this out per normally distributed observation.
 LOG_2PI = 1.8378770664093453
 
+_ROWS = 4096  # at a time: not every number of very many subjects is an object at once
 _RUN = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 Iteration2=0"
 
 
@@ -36,6 +39,17 @@ def number(value: float) -> str:
         return ("Infinity" if value > 0 else "-Infinity").rjust(13)
     text = f"{value:.5E}"
     return text.rjust(13) if len(text) < 13 else f" {text}"
+
+
+def number_rows(values: np.ndarray) -> Iterator[str]:
+    """Every row of values (n, k) as k `number`s; rows of usual numbers are formatted at once."""
+    size = np.abs(values)
+    usual = ((values == 0.0) | ((size > 1e-99) & (size < 1e99))).all(axis=1)
+    form = "%13.5E" * values.shape[1]
+    for start in range(0, len(values), _ROWS):
+        part = slice(start, start + _ROWS)
+        for row, plain in zip(values[part].tolist(), usual[part].tolist(), strict=True):
+            yield form % tuple(row) if plain else "".join(map(number, row))
 
 
 def objective(value: float) -> str:

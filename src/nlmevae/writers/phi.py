@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from nlmevae.results.fit_result import FitResult
 from nlmevae.results.run_folder import METHOD_TITLE
 from nlmevae.writers.atomic import write_atomically
@@ -18,7 +20,7 @@ from nlmevae.writers.nonmem_layout import (
     header_line,
     id_text,
     lower_triangle_indices,
-    number,
+    number_rows,
     objective,
 )
 
@@ -36,11 +38,10 @@ def phi_text(result: FitResult, n_tables: int = 1) -> str:
     etcs = [f"ETC({i + 1},{j + 1})" for i, j in pairs]
     lines = [header_line(["SUBJECT_NO", "ID", *etas, *etcs, "OBJ"])]
     people = result.individuals
-    for subject, label in enumerate(people.labels):
-        observed = people.n_obs[subject] > 0
-        values = [people.eta_mean[subject, k] for k in range(d)]
-        values += [people.eta_cov[subject, i, j] for i, j in pairs]
-        own = people.minus_two_ll[subject] - people.n_known[subject] * LOG_2PI
-        text = "".join(number(float(v) if observed else 0.0) for v in values)
-        lines.append(f"{subject + 1:13d}{id_text(label)}{text}{objective(float(own) if observed else 0.0)}")
+    observed = people.n_obs > 0
+    values = np.column_stack([people.eta_mean, *(people.eta_cov[:, i, j] for i, j in pairs)])
+    values[~observed] = 0.0
+    own = np.where(observed, people.minus_two_ll - people.n_known * LOG_2PI, 0.0)
+    for subject, (label, text) in enumerate(zip(people.labels, number_rows(values), strict=True)):
+        lines.append(f"{subject + 1:13d}{id_text(label)}{text}{objective(float(own[subject]))}")
     return each_table(METHOD_TITLE, lines, n_tables)
