@@ -115,7 +115,8 @@ def test_errors_of_moments_fall_with_the_root_of_the_draws():
         ("compiled", 0, 12, (1024, 4096, 16384)),
         ("compiled", 0, 20, (1024, 4096)),
         ("compiled", 0, 189, (1024,)),
-        ("closed_form", 0, 2000, (256,)),
+        ("closed_form", 0, 2000, (250,)),
+        ("closed_form", 0, 20_000, (64, 256)),
     ],
 )
 def test_rounds_of_the_covariance_step_grow_fourfold_until_they_are_too_large(backend, structural, n_subjects, draws):

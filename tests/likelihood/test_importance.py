@@ -3,7 +3,18 @@ import pytest
 
 from nlmevae.decoder.base import Solution
 from nlmevae.estimation.refine import find_modes
-from nlmevae.likelihood.importance import Draws, draw, importance_likelihood, mixture, restrict, weigh, weighted_moments
+from nlmevae.likelihood import importance
+from nlmevae.likelihood.importance import (
+    WIDE_SHARE,
+    Draws,
+    draw,
+    importance_likelihood,
+    mixture,
+    restrict,
+    weigh,
+    weighted_moments,
+)
+from nlmevae.likelihood.proposal import Mixture
 from tests.helpers.decay import decay_problem, quadrature_minus_two_ll
 from tests.helpers.linear_gaussian import exact_minus_two_ll, exact_posterior, random_intercept_and_slope
 
@@ -39,6 +50,43 @@ def test_the_reported_standard_error_is_the_spread_between_seeds():
     assert 0.6 < np.mean([r.mc_se for r in results]) / spread < 1.6
     exact = exact_minus_two_ll(problem, problem.initial).sum()
     assert abs(np.mean([r.total for r in results]) - exact) < 4 * spread / np.sqrt(24)
+
+
+def test_the_sum_over_many_subjects_has_no_bias_of_its_logarithms(monkeypatch):
+    """Of 2000 copies of a subject whose proposal is eight times too wide: -2 log of the mean weight is too large by its
+    relative variance on average, which would be 8 standard errors here."""
+    problem = random_intercept_and_slope()
+    joint = problem.joint(problem.initial)
+    modes = find_modes(joint, joint.mean)
+
+    def too_wide(joint, modes, moments=None):
+        return Mixture(share=np.ones(1), loc=modes[0][0][None], chol=8.0 * modes[0][1][None])
+
+    monkeypatch.setattr(importance, "_around", too_wide)
+    monkeypatch.setattr(importance, "REPEATS", ())
+    copies = np.zeros(2000, dtype=int)
+    found = importance_likelihood(
+        restrict(joint, copies), modes.mean[copies], modes.chol[copies], n_draws=256, rng=np.random.default_rng(0)
+    )
+    off = found.minus_two_ll - exact_minus_two_ll(problem, problem.initial)[0]
+    error = off.std() / np.sqrt(len(off))
+    assert abs(off.mean()) < 3 * error
+    assert np.mean(off + found.variance / 4) > 4 * error
+
+
+def test_a_wide_part_meets_the_far_end_of_a_posterior_that_data_hardly_inform():
+    """Draws around the mode, whose scale is a third of the posterior's: the largest weight is that of many draws without
+    the wide part, of few with it."""
+    problem = random_intercept_and_slope()
+    joint = problem.joint(problem.initial)
+    mean, cov = exact_posterior(problem, problem.initial)
+    narrow = mean, cov / 9.0
+    ess = []
+    for share in (0.0, WIDE_SHARE):
+        proposal = mixture(joint, mean, np.linalg.cholesky(narrow[1]), narrow, wide_share=share)
+        assert proposal.share.sum() == pytest.approx(1.0)
+        ess.append(np.median(weigh(joint, draw(joint, proposal, 512, np.random.default_rng(0))).ess))
+    assert ess[1] > 2 * ess[0]
 
 
 def test_cached_draws_can_be_weighed_at_other_parameters_without_the_decoder():

@@ -169,12 +169,13 @@ class _Run:
             return counts.ORDINARY.times(self._drawn(1))
         usual, most = self._draws(n)
         ordinary, test = self._drawn(usual), self._drawn(min(TEST_DRAWS * usual, most))
-        before, first = counts.ORDINARY.times(ordinary), first_draws(n, usual)
-        if first < usual:
-            before = counts.ORDINARY.times(self._drawn(first)).plus(counts.AFTER_SOME.times(ordinary))
+        first = first_draws(n, usual)
+        if first < usual:  # of many subjects the usual draws are a test
+            test = ordinary
+        before = counts.ORDINARY.times(self._drawn(first))
         if n >= SOME_FIRST and not self.searching:
-            part = self._drawn(self._draws(n // SOME)[0]) / SOME
-            before = counts.ORDINARY.times(part).plus(counts.AFTER_SOME.times(ordinary))
+            part = self._drawn(first_draws(n // SOME, usual)) / SOME
+            before = counts.ORDINARY.times(part).plus(counts.AFTER_SOME.times(self._drawn(first)))
         found = before.plus(counts.TESTS.times(test))
         batches = batch_sizes(n, usual=usual, test=min(TEST_DRAWS * usual, most))
         if self.trial.ridge and batches:

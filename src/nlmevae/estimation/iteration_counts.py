@@ -34,8 +34,8 @@ ORDINARY, TESTS = Usual(1, 2, 8), Usual(1, 1.3, 4)
 #: Along a ridge, which the trial sees: ordinary ones, and iterations with large batches of fresh draws, half of them
 #: with either size of batch.
 RIDGE_ORDINARY, RIDGE_LARGE = Usual(2, 5, 12), Usual(4, 8, 18)
-#: Of a run that begins with few draws, or with a part of very many subjects: ordinary iterations after that.
-AFTER_SOME = Usual(0, 0.5, 2)
+#: Of a run that begins with a part of very many subjects: iterations with few draws of all of them after that.
+AFTER_SOME = Usual(2, 3, 6)
 #: Times the polish of a fit that that of a search takes: checks of close decisions, rivals that are estimated.
 SEARCH = Usual(1.2, 2.5, 6)
 #: Rounds of the fit of a sample that sharpens its end.
