@@ -53,7 +53,7 @@ def plain(value):
 MODELS = {
     "closed form": ("theophylline/run_wt.ctl", {}),
     "the published algorithm": ("theophylline/run_wt.ctl", {"method": "vae"}),
-    "differential equations": ("theophylline/run_base_des.ctl", {}),
+    "differential equations": ("theophylline/run_base_des.ctl", {"backend": "compiled"}),
     "censored data of two endpoints": ("parent_metabolite/run_m3.ctl", {"covariance": "none", "n_draws": 32}),
     "saved encoder and samples": ("theophylline/run_base.ctl", {"samples": 3}),
 }
@@ -107,7 +107,7 @@ def test_many_subjects_are_resumed(often, monkeypatch):
 
     monkeypatch.setattr(module, "MANY_SUBJECTS", 10)
     monkeypatch.setattr(module, "START_SUBJECTS", 8)
-    settings, kept = make_settings(QUICK), []
+    settings, kept = make_settings(QUICK | {"backend": "compiled"}), []
 
     def run(stages=None):
         prepared = prepare(FIXTURES / "theophylline/run_wt_des.ctl")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlmevae.codegen.latent_form import LatentForm, latent_form
+from nlmevae.codegen.latent_form import latent_form
 from nlmevae.data.events import EventKind, EventTable
 from nlmevae.data.switched_model import switched_model
 from nlmevae.ir import (
@@ -123,11 +123,12 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
     nothing is compiled or fitted."""
     model, table = prepared.model, prepared.table
     form = latent_form(model, table)
+    backend = form.automatic_backend(table)
     counts = np.diff(table.ob_ptr)
     return ModelSummary(
         path=model.source.path,
         problem=model.problem,
-        structure=structure_sentence(model),
+        structure=structure_sentence(model, backend),
         compartments=tuple(c.name for c in switched_model(model, table).structural.compartments),
         data_path=prepared.dataset.path,
         n_records=prepared.dataset.n_rows,
@@ -140,7 +141,7 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
         parameters=tuple(_parameter(p, model) for p in model.individual_parameters),
         effects=tuple(effect for block in (*model.omega, *model.sigma) for effect in _effects(block)),
         errors=_endpoint_sentences(model, table),
-        backend=automatic_backend(form, table),
+        backend=backend,
         estimation=tuple(step.method for step in model.estimation),
         evaluates_only=model.evaluates_only,
         diagnostics=prepared.diagnostics,
@@ -149,8 +150,8 @@ def summarise(prepared: PreparedRun) -> ModelSummary:
     )
 
 
-def structure_sentence(model: Model) -> str:
-    """``ADVAN2: one compartment with first-order absorption``."""
+def structure_sentence(model: Model, backend: str) -> str:
+    """``ADVAN2: one compartment with first-order absorption``, ``ADVAN13: 2 linear differential equations``."""
     structural = model.structural
     if not structural.compartments:
         return "one formula, no compartments" if model.project is not None else "one formula ($PRED), no compartments"
@@ -158,17 +159,11 @@ def structure_sentence(model: Model) -> str:
     if structural.closed_form is not None:
         words = _CLOSED_FORMS[structural.closed_form].format(n=n)
     else:
-        words = f"{n} differential equation{'s' if n > 1 else ''}"
-    if structural.stiff and structural.closed_form is None:
+        linear = "linear " if backend == "closed_form" else ""
+        words = f"{n} {linear}differential equation{'s' if n > 1 else ''}"
+    if structural.stiff and structural.closed_form is None and backend != "closed_form":
         words += " (the stiff solver it asks for is replaced by an explicit one)"
     return f"{structural.solver_name}: {words}" if structural.solver_name else words
-
-
-def automatic_backend(form: LatentForm, table: EventTable) -> str:
-    """What backend "auto" runs; the rule of `decoder.make`, which a test compares with this one."""
-    if form.n_compartments == 0:
-        return "formula"
-    return "compiled" if form.closed_form_obstacle(table) else "closed_form"
 
 
 def dose_groups(model: Model, table: EventTable) -> tuple[DoseGroup, ...]:

@@ -25,7 +25,7 @@ def describe(run: PreparedRun, fit: FitResult) -> RunDescription:
     return RunDescription(
         control_stream=model.source.text,
         command=command(run, fit),
-        structure=structure_sentence(model),
+        structure=structure_sentence(model, str(fit.settings.get("backend", ""))),
         parameters=tuple(
             ParameterDescription(
                 name=shown.get(p.name, p.name),

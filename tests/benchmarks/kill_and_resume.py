@@ -37,7 +37,11 @@ class Run:
 
 RUNS = (
     Run("censored", "parent_metabolite", ("fit", "run_m3.ctl")),
-    Run("equations", "theophylline", ("fit", "run_wt_des.ctl", "--save-encoder", "--samples", "20")),
+    Run(
+        "equations",
+        "theophylline",
+        ("fit", "run_wt_des.ctl", "--backend", "compiled", "--save-encoder", "--samples", "20"),
+    ),
     Run("search", "theophylline", ("select", "run_base.ctl", "--covariates", "WT", "--resamples", "20")),
 )
 

@@ -8,7 +8,7 @@ import pytest
 
 from nlmevae.cli.main import main
 from nlmevae.decoder.make import make_decoder
-from nlmevae.model_summary import automatic_backend
+from nlmevae.model_summary import summarise
 from nlmevae.pipeline import fit, prepare
 from nlmevae.results.status import FitStatus
 from nlmevae.writers.results_json import read_results_json
@@ -82,6 +82,6 @@ def test_check_names_the_back_end_that_runs(stream):
     form = latent_form(prepared.model, prepared.table)
     decoder = make_decoder(form, prepared.table)
     try:
-        assert automatic_backend(form, prepared.table) == decoder.backend
+        assert summarise(prepared).backend == decoder.backend
     finally:
         decoder.close()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from nlmevae.codegen.latent_form import latent_form
+from nlmevae.codegen.latent_form import LatentForm, latent_form
 from nlmevae.data.event_table import event_table
+from nlmevae.data.events import EventTable
 from nlmevae.data.read import read_dataset
 from nlmevae.decoder.make import make_decoder
 from nlmevae.frontends.recognition import recognise
@@ -33,16 +34,23 @@ DES = "DADT(1) = -KA*A(1)\nDADT(2) = KA*A(1) - {}CL/V*A(2)"
 def predicted(
     folder, text: str, rows, *, pk: str = "", factor: str = "", inputs=(), error: str = "Y = A(2)/V + EPS(1)"
 ) -> np.ndarray:
-    """Predictions at the typical values; their Jacobian is that of central differences."""
+    """Predictions at the typical values, the same with and without the closed form; their Jacobian is that of central
+    differences."""
     model = monolix_model(
         folder, text, rows, inputs=inputs, n_compartments=2, pk=PK + pk, des=DES.format(factor), error=error,
         thetas=THETAS, omega=(0.1,) * 6, sigma=(1.0,),
     )  # fmt: skip
     model = recognise(model)
     table = event_table(model, read_dataset(model))
-    decoder = make_decoder(latent_form(model, table), table)
     mu = np.log([[KA, CL, V, FR, LG, TK]])
     x = np.repeat(mu, table.n_subjects, axis=0)
+    by = {backend: _checked(latent_form(model, table), table, x, backend) for backend in ("closed_form", "compiled")}
+    np.testing.assert_allclose(by["closed_form"], by["compiled"], **CLOSE)
+    return by["closed_form"]
+
+
+def _checked(form: LatentForm, table: EventTable, x: np.ndarray, backend: str) -> np.ndarray:
+    decoder = make_decoder(form, table, backend=backend)
     found, h = decoder.linearise(x), 1e-5
     steps = h * np.eye(x.shape[1])
     slopes = [(decoder.predict(x + e).prediction - decoder.predict(x - e).prediction) / (2 * h) for e in steps]

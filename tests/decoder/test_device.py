@@ -174,7 +174,7 @@ def test_auto_is_torchode_on_a_gpu_and_others_are_refused(monkeypatch):
     monkeypatch.setattr(make_module, "require_device", lambda device: None)
     table = oral_table()
     form = latent_form(oral_model(), table)
-    assert make_decoder(form, table).backend == "compiled"
+    assert make_decoder(form, table).backend == "closed_form"
     for backend in ("auto", "torchode"):
         decoder = make_decoder(form, table, backend=backend, device="cuda:1")
         assert (decoder.backend, decoder.device) == ("torchode", "cuda:1")

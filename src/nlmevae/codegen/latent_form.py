@@ -26,7 +26,7 @@ from nlmevae.codegen.execute import Executor, substitute
 from nlmevae.codegen.graph import Function, Graph
 from nlmevae.codegen.linear_equations import LinearEquations, linear_equations
 from nlmevae.codegen.typical_split import Surroundings, split_typical
-from nlmevae.data.events import STEADY_KINDS, EventTable
+from nlmevae.data.events import EventTable
 from nlmevae.data.switched_model import switched_model
 from nlmevae.errors import Location, SemanticError, UnsupportedError
 from nlmevae.ir import (
@@ -40,6 +40,9 @@ from nlmevae.ir import (
     status_name,
     time_of,
 )
+
+#: Compartments; the closed form of more, where modes are too close to be told apart, costs twice their integration.
+_MOST_IN_CLOSED_FORM = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +124,21 @@ class LatentForm:
     def input_names(self) -> tuple[str, ...]:
         return tuple(f"Z({k + 1})" for k in range(len(self.latents))) + self.structural
 
+    def automatic_backend(self, table: EventTable) -> str:
+        """The exact decoder back end where there is one (formula, closed form), else the compiled integrator; that also
+        for many compartments, except for steady states, of which it would have to integrate many intervals."""
+        if self.n_compartments == 0:
+            return "formula"
+        large = self.n_compartments > _MOST_IN_CLOSED_FORM and not table.ev_is_steady.any()
+        return "compiled" if large or self.closed_form_obstacle(table) else "closed_form"
+
     def closed_form_obstacle(self, table: EventTable) -> str:
         """Why the amounts have no closed form, empty where they have one."""
         if self.linear is None:
             return "its differential equations are not linear in the amounts, or read the time"
         if self.switches:
             return "its parameters change at model event times (MTIME)"
-        if np.isin(table.ev_kind, STEADY_KINDS).any() and self.linear.keeps_drug(self.rhs.graph):
+        if table.ev_is_steady.any() and self.linear.keeps_drug(self.rhs.graph):
             return "the data ask for steady states, and the model has amounts that nothing leaves"
         return ""
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from nlmevae.data.events import EventTable
-from nlmevae.ir import Assign, Binary, Expression, Model, Negate, Number, Program, StructuralModel, Symbol, status_name
+from nlmevae.ir import Assign, Binary, Expression, Model, Negate, Number, StructuralModel, Symbol, status_name
 
 _ONE = Number(1.0)
 
@@ -36,8 +36,7 @@ def with_switches(model: Model, items: Iterable[str], *, output: bool) -> Model:
         return model
     des = (*model.program.des, *_equations(structural, switched, output=observed is not None))
     program = replace(model.program, des=des)
-    if structural.closed_form is not None:
-        structural, program = _linear(structural, program, switched, output=observed is not None)
+    structural = replace(structural, closed_form=None, rate_constants=(), flows=())  # the equations say more
     if observed is not None:
         own = replace(observed, bioavailability=None)
         structural = replace(structural, compartments=(*structural.compartments, own), output=None)
@@ -64,44 +63,3 @@ def _held(number: int, slope: Expression) -> Assign:
     on = Symbol(status_name(number))
     back = Binary("*", Binary("-", _ONE, on), Symbol(f"A({number})"))
     return Assign(f"DADT({number})", Binary("-", Binary("*", on, slope), back))
-
-
-def _linear(
-    structural: StructuralModel, program: Program, switched: list[int], *, output: bool
-) -> tuple[StructuralModel, Program]:
-    """The same as rate constants: a flow is split into what its compartment takes and what is lost."""
-    rates: list[str] = []
-    flows: list[tuple[int, int]] = []
-    statements: list[Assign] = []
-
-    def add(name: str, value: Expression | None, flow: tuple[int, int]) -> None:
-        rates.append(name)
-        flows.append(flow)
-        if value is not None:
-            statements.append(Assign(name, value))
-
-    for rate, (source, to) in zip(structural.rate_constants, structural.flows, strict=True):
-        share, target = _share(structural, switched, to, output=output)
-        if share is None:
-            add(rate, None, (source, target))
-            continue
-        taken = f"{rate} from {source} into {target}"  # no variable of the user has blanks in its name
-        add(taken, Binary("*", Symbol(rate), share), (source, target))
-        add(f"{rate} from {source} lost", Binary("-", Symbol(rate), Symbol(taken)), (source, 0))
-    for k in switched:
-        add(f"{status_name(k)} not", Binary("-", _ONE, Symbol(status_name(k))), (k, 0))
-    changed = replace(structural, closed_form="linear", rate_constants=tuple(rates), flows=tuple(flows))
-    return changed, replace(program, pk=(*program.pk, *statements))
-
-
-def _share(structural: StructuralModel, switched: list[int], to: int, *, output: bool) -> tuple[Expression | None, int]:
-    """What of a flow arrives, None: all of it; and where."""
-    if to == 0 and output and structural.output is not None:
-        number, fraction = structural.output.number, structural.output.bioavailability
-        factors = [Symbol(status_name(number))] if number in switched else []
-        factors += [Symbol(fraction)] if fraction is not None else []
-    else:
-        number, factors = to, [Symbol(status_name(to))] if to in switched else []
-    if not factors:
-        return None, number
-    return (factors[0] if len(factors) == 1 else Binary("*", *factors)), number

@@ -18,7 +18,6 @@ sensitivity to the lag is then the derivative from the right.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,13 +44,10 @@ from nlmevae.decoder.linear_doses import (
     retire,
     soonest,
 )
-from nlmevae.decoder.linear_modes import find_modes
+from nlmevae.decoder.linear_modes import find_modes, separated
 from nlmevae.decoder.linear_propagation import advance_amounts, decay, decay_infused
 from nlmevae.decoder.linear_steady import reach_steady_state
 
-#: Modes are used where the product of the relative distances of all pairs of eigenvalues is larger:
-#: rounding errors of the sensitivities grow with its inverse square.
-_SEPARATED = 0.03
 #: A sum this small relative to its terms is rounding error: exactly 0 (no drug in that compartment yet).
 _ROUNDING = 16 * 2.220446049250313e-16
 
@@ -186,11 +182,12 @@ def _load(plan, system, values, slopes, r, searched, general):
     _scatter(system, plan.modal_values, plan.modal_slopes, values, slopes, r)
     left, matrix = n + n * n, n + 2 * n * n
     drift = system.shape[0] - n * n
-    usable = True
     if searched is not None:
         _scatter(system, plan.matrix_values, plan.matrix_slopes, values, slopes, r)
         usable = find_modes(n, system)
-    if usable and _separated(n, system):
+    else:
+        usable = separated(n, system)
+    if usable:
         for q in range(n):
             for c in range(n):
                 system[drift + q * n + c, 0] = system[q, 0] * system[left + q * n + c, 0]
@@ -212,18 +209,6 @@ def _scatter(system, where_values, where_slopes, values, slopes, r):
         system[where_values[j, 0], 0] = values[where_values[j, 1], r]
     for j in range(len(where_slopes)):
         system[where_slopes[j, 0], where_slopes[j, 1]] = slopes[where_slopes[j, 2], r]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _separated(n, system):
-    distance, size = 1.0, 0.0
-    for q in range(n):
-        for p in range(q):
-            a, b = system[q, 0], system[p, 0]
-            distance *= abs(a - b) / max(abs(a), abs(b))
-    for j in range(n, n + 2 * n * n):
-        size += abs(system[j, 0])
-    return n == 1 or (distance > _SEPARATED and math.isfinite(size))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -28,8 +28,7 @@ def make_decoder(
     """The decoder of a model with its data.
 
     Args:
-        backend: one of BACKENDS; "auto" takes the exact one where there is one (formula, closed form),
-            else the compiled integrator.
+        backend: one of BACKENDS; "auto" is `LatentForm.automatic_backend`, on a GPU torchode.
         rtol, atol, max_steps: of the integrators only; None: 1e-8 or the model text's if tighter, an
             atol that follows the size of the doses, and 10 000 steps or more (compiled.py).
         threads: rows are split among so many threads (closed form and compiled).
@@ -42,7 +41,7 @@ def make_decoder(
     if backend not in BACKENDS:
         raise SettingsError(f"there is no decoder back end '{backend}'", hint=f"use one of {', '.join(BACKENDS)}")
     device = device_name(device, backend)
-    automatic = _choose(form, table) if device == CPU else GPU_BACKEND
+    automatic = form.automatic_backend(table) if device == CPU else GPU_BACKEND
     chosen = automatic if backend == "auto" else backend
     obstacle = _obstacle(chosen, form, table)
     if obstacle:
@@ -65,12 +64,6 @@ def make_decoder(
     from nlmevae.decoder.ode_torch import TorchodeDecoder
 
     return TorchodeDecoder(form, table, rtol=rtol, atol=atol, max_steps=max_steps, device=device)
-
-
-def _choose(form: LatentForm, table: EventTable) -> str:
-    if form.n_compartments == 0:
-        return "formula"
-    return "compiled" if _obstacle("closed_form", form, table) else "closed_form"
 
 
 def _obstacle(backend: str, form: LatentForm, table: EventTable) -> str:

@@ -103,8 +103,6 @@ def _derived(individual: Function, own: set[str], changing: set[str]) -> list[tu
     """Outputs beside the parameters `own` that depend on a random effect and on nothing that changes."""
     graph, found = individual.graph, []
     for name, node in individual.outputs:
-        if " " in name:  # what the code adds (`switched_model`), no variable of the user
-            continue
         reads = graph.inputs_of([node])
         if name not in own and any(i.startswith("Z(") for i in reads) and not reads & changing:
             found.append((name, node))

@@ -19,7 +19,7 @@ from tests.benchmarks.scipy_predictions import ScipyPredictions
 
 MODELS = {
     "theophylline": ("theophylline/run_wt.ctl", "closed_form"),
-    "theophylline, $DES": ("theophylline/run_wt_des.ctl", "compiled"),
+    "theophylline, integrated": ("theophylline/run_wt.ctl", "compiled"),
     "neonates, $DES": ("neonates/run_base.ctl", "compiled"),
     "two compartments, 12 doses": ("two_compartment_oral/run1.ctl", "closed_form"),
     "two compartments, 12 doses, integrated": ("two_compartment_oral/run1.ctl", "compiled"),

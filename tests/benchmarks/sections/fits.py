@@ -17,12 +17,14 @@ from tests.benchmarks.populations import repeated
 
 MODELS = {
     "one compartment, single dose": "theophylline/run_base.ctl",
-    "one compartment, single dose, $DES": "theophylline/run_base_des.ctl",
+    "one compartment, single dose, integrated": "theophylline/run_base.ctl",
     "two compartments, 12 doses": "two_compartment_oral/run1.ctl",
     "neonates, $DES": "neonates/run_base.ctl",
     "indirect response, 12 doses, $DES": "indirect_response/run1.ctl",
     "target-mediated disposition, $DES": "tmdd/run1.ctl",
 }
+#: Models with a closed form that are to be fitted without it.
+INTEGRATED = {"one compartment, single dose, integrated": {"backend": "compiled"}}
 SUBJECTS = {"tiny": (4,), "quick": (20, 100), "full": (20, 100, 500, 2000)}
 QUICK = 2  # models
 LONGEST = 40.0  # seconds: a fit that would take longer, in proportion to the one before, is not run
@@ -48,7 +50,7 @@ def measure(scale: str) -> Iterator[Figure]:
 
 def fits(name: str, scale: str, *, beside: bool) -> Iterator[Figure]:
     """By number of subjects; `beside`: the smallest also by the published algorithm."""
-    settings = TINY if scale == "tiny" else {}
+    settings = INTEGRATED.get(name, {}) | (TINY if scale == "tiny" else {})
     each = 0.0  # seconds of a subject, of the last size
     for k, n in enumerate(SUBJECTS[scale]):
         if each * n > LONGEST:
@@ -59,7 +61,7 @@ def fits(name: str, scale: str, *, beside: bool) -> Iterator[Figure]:
             reference, theirs = "", None
             if k == 0 and beside:
                 reference = "the published algorithm"
-                theirs = in_its_own_process(path, {"method": "vae"})["seconds"]
+                theirs = in_its_own_process(path, INTEGRATED.get(name, {}) | {"method": "vae"})["seconds"]
         each = found["seconds"] / n
         more = {key: found[key] for key in ("wall_seconds", "peak_memory_mb", "parts", "status")}
         yield Figure(
@@ -72,7 +74,8 @@ def memory(name: str, scale: str) -> Iterator[Figure]:
     for n in MEMORY[scale]:
         with tempfile.TemporaryDirectory() as folder:
             found = in_its_own_process(
-                repeated(MODELS[name], n, Path(folder)), SHORT | (TINY if scale == "tiny" else {})
+                repeated(MODELS[name], n, Path(folder)),
+                SHORT | INTEGRATED.get(name, {}) | (TINY if scale == "tiny" else {}),
             )
         yield Figure(
             name="memory", seconds=found["seconds"], at={"model": name, "N": n},

@@ -14,15 +14,20 @@ from tests.benchmarks.measurement import Figure, beside, cpu_seconds, median_sec
 from tests.benchmarks.parts import Parts, laplace, parts_of
 from tests.benchmarks.populations import FIXTURES, Design, made_up
 
-MODELS = {"theophylline": "theophylline/run_wt.ctl", "theophylline, $DES": "theophylline/run_wt_des.ctl",
-          "neonates, $DES": "neonates/run_base.ctl"}  # fmt: skip
+#: Name -> control stream and back end.
+MODELS = {
+    "theophylline": ("theophylline/run_wt.ctl", "closed_form"),
+    "theophylline, integrated": ("theophylline/run_wt.ctl", "compiled"),
+    "neonates, $DES": ("neonates/run_base.ctl", "compiled"),
+}
 AT_ONCE = 64  # draws of all subjects at a time by torchode
 
 
 def measure(scale: str) -> Iterator[Figure]:
     draws = 64 if scale == "tiny" else 1024
     for name in list(MODELS)[: {"tiny": 1, "quick": 2, "full": 3}[scale]]:
-        with parts_of(FIXTURES / MODELS[name]) as parts:
+        stream, backend = MODELS[name]
+        with parts_of(FIXTURES / stream, backend=backend) as parts:
             own, theirs = _per_draw(parts, draws)
             at = {"model": name, "N": parts.table.n_subjects}
         yield Figure(

@@ -11,8 +11,12 @@ from tests.benchmarks.measurement import Figure, cpu_seconds
 from tests.benchmarks.parts import parts_of, polish_iteration_seconds
 from tests.benchmarks.populations import repeated
 
-MODELS = {"theophylline": "theophylline/run_wt.ctl", "theophylline, $DES": "theophylline/run_wt_des.ctl",
-          "neonates, $DES": "neonates/run_base.ctl"}  # fmt: skip
+#: Name -> control stream and back end.
+MODELS = {
+    "theophylline": ("theophylline/run_wt.ctl", "closed_form"),
+    "theophylline, integrated": ("theophylline/run_wt.ctl", "compiled"),
+    "neonates, $DES": ("neonates/run_base.ctl", "compiled"),
+}
 DRAWS = 256
 
 
@@ -22,7 +26,8 @@ def measure(scale: str) -> Iterator[Figure]:
     draws = 16 if scale == "tiny" else DRAWS
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            with parts_of(repeated(MODELS[name], n, Path(folder) / str(len(name)))) as parts:
+            stream, backend = MODELS[name]
+            with parts_of(repeated(stream, n, Path(folder) / str(len(name))), backend=backend) as parts:
                 own = polish_iteration_seconds(parts.problem, n_draws=draws)
                 theirs = cpu_seconds(parts.torchode_predictions(draws=draws))
             yield Figure(

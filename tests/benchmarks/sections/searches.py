@@ -41,7 +41,7 @@ def measure(scale: str) -> Iterator[Figure]:
         if scale == "quick":
             return
         path = two_compartments_with_covariates(80, folder / "ode")
-        case = "two compartments, $DES, 80 subjects, 10 candidates"
+        case = "two compartments, $DES in closed form, 80 subjects, 10 candidates"
         yield beside_the_published(case, path, {"covariates": ["WT", "AGE"]})
         for n in (189, 2425):
             case = f"neonates, $DES, {n} subjects, 25 candidates"

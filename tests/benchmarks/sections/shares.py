@@ -30,10 +30,11 @@ COMPILED = ("decoder", "encoder", "densities")
 
 def measure(scale: str) -> Iterator[Figure]:
     n = {"tiny": 20, "quick": 200, "full": 500}[scale]
-    small = {"closed form": "theophylline/run_wt.ctl", "compiled": "theophylline/run_wt_des.ctl"}
+    small = {"closed form": "closed_form", "compiled": "compiled"}
     with tempfile.TemporaryDirectory() as folder:
-        for name, stream in list(small.items())[: 1 if scale == "tiny" else 2]:
-            yield small_step(name, repeated(stream, 12, Path(folder) / stream[-6:-4]), scale)
+        path = repeated("theophylline/run_wt.ctl", 12, Path(folder) / "small")
+        for name, backend in list(small.items())[: 1 if scale == "tiny" else 2]:
+            yield small_step(name, path, backend, scale)
         for k, (name, stream) in enumerate(list(LARGE.items())[: {"tiny": 1, "quick": 2, "full": 2}[scale]]):
             yield large_fit(name, repeated(stream, n, Path(folder) / f"large{k}"), n)
 
@@ -59,11 +60,11 @@ def large_fit(name: str, path: Path, n: int) -> Figure:
     )  # fmt: skip
 
 
-def small_step(name: str, path: Path, scale: str) -> Figure:
+def small_step(name: str, path: Path, backend: str, scale: str) -> Figure:
     """N = 12, the method's own schedule. Python is what is neither in the decoder, nor in encoder and Adam, nor in the
     kernels of the densities, and a call of the decoder for one subject, which is mostly Python."""
     iterations = 4 if scale == "tiny" else 60
-    with parts_of(path) as parts:
+    with parts_of(path, backend=backend) as parts:
         gradient_step_seconds(parts.problem, method="vae+polish", iterations=2)
         each = step_by_part(parts.problem, iterations)
         whole = gradient_step_seconds(parts.problem, method="vae+polish", iterations=iterations)
