@@ -134,9 +134,10 @@ def assert_states_selected_model(old: Model, written: SelectedText, effects) -> 
     table = event_table(old)
     before, after = latent_form(old, table), latent_form(new, table)
     assert after.latents == before.latents
-    assert (after.structural, after.rate_constants, after.dosing) == (
-        before.structural, before.rate_constants, before.dosing,
+    assert (after.structural, new.structural.rate_constants, after.dosing) == (
+        before.structural, old.structural.rate_constants, before.dosing,
     )  # fmt: skip
+    assert (after.linear is None) == (before.linear is None)
     rng = np.random.default_rng(7)
     names = dict.fromkeys((*after.mu.inputs, *after.individual.inputs, *before.mu.inputs))
     values = points(names, new, effects, rng)
