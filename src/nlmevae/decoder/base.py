@@ -67,6 +67,17 @@ class Decoder(ABC):
     def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         """Predictions and Jacobian."""
 
+    def at(self, rtol: float) -> Decoder:
+        """The same model and data, integrated with this relative tolerance; itself where nothing is integrated.
+
+        It lives no longer than this one."""
+        return self
+
+    @property
+    def for_draws(self) -> Decoder:
+        """One exact enough for importance draws, which are only weighed; itself where nothing would be saved."""
+        return self
+
     def row_ptr(self, rows: np.ndarray | None) -> np.ndarray:
         """(R+1,) start of each row's predictions."""
         counts = np.diff(self.table.ob_ptr)

@@ -6,7 +6,6 @@ are one compiled function of each observation.
 
 from __future__ import annotations
 
-import threading
 from typing import Literal
 
 import numpy as np
@@ -15,8 +14,8 @@ from nlmevae.codegen.latent_form import LatentForm
 from nlmevae.codegen.link_llvm import host_width
 from nlmevae.data.events import EventTable
 from nlmevae.decoder.base import Decoder, Solution, SolveStatus
-from nlmevae.decoder.compiled_model import Call, CompiledModel, Workspace, make_tolerances
-from nlmevae.decoder.formula import FormulaKernel
+from nlmevae.decoder.compiled_model import Call, Workspace, make_tolerances
+from nlmevae.decoder.model_code import Kind, ModelCode
 from nlmevae.decoder.steady_state import SteadyStateSolver
 from nlmevae.threads import each, inside, parts, shared_by
 
@@ -49,6 +48,8 @@ class CompiledDecoder(Decoder):
         method: "explicit", "rosenbrock" (for stiff models) or "auto": rows the explicit method cannot
             finish within max_steps are repeated with the Rosenbrock method; for a model declared stiff
             both are tried on a few rows of the first call and the cheaper one is kept.
+        draws_rtol: of `for_draws`, if that is looser.
+        code: of the same form, table and width, if there is already some; who made it closes it.
     """
 
     backend = "compiled"
@@ -64,6 +65,8 @@ class CompiledDecoder(Decoder):
         threads: int = 1,
         width: int | None = None,
         method: Method = "auto",
+        draws_rtol: float | None = None,
+        code: ModelCode | None = None,
     ) -> None:
         super().__init__(form, table)
         self.tolerances = make_tolerances(form, rtol=rtol, atol=atol)
@@ -73,14 +76,12 @@ class CompiledDecoder(Decoder):
         self.method = method
         #: whether the Rosenbrock method is taken
         self.learned = {"explicit": False, "rosenbrock": True, "auto": None}[method]
-        self._wrt = form.input_names
         self._all_rows = np.arange(table.n_subjects)
         self._counts = np.diff(table.ob_ptr).astype(np.int64)
-        self._models: dict[tuple[bool, bool], CompiledModel] = {}
-        self._formulas: dict[bool, FormulaKernel] = {}
-        self._idle: dict[tuple[bool, bool], list[Workspace]] = {}
-        self._linking = threading.Lock()
+        self._code, self._owns_code = code or ModelCode(form, table, self.width), code is None
+        self._idle: dict[Kind, list[Workspace]] = {(s, i): [] for s in (False, True) for i in (False, True)}
         self._steady = self._steady_solver() if table.ev_is_steady.any() else None
+        self._for_draws = self.at(draws_rtol) if draws_rtol is not None and rtol < draws_rtol else self
 
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         return self._solve(x, rows, sensitivities=False)
@@ -88,14 +89,24 @@ class CompiledDecoder(Decoder):
     def linearise(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         return self._solve(x, rows, sensitivities=True)
 
+    def at(self, rtol: float) -> CompiledDecoder:
+        """Shares the machine code: tolerances are numbers that it reads."""
+        options = {"max_steps": self.max_steps, "threads": self.threads, "width": self.width, "method": self.method}
+        return CompiledDecoder(self.form, self.table, rtol=rtol, code=self._code, **options)
+
+    @property
+    def for_draws(self) -> CompiledDecoder:
+        return self._for_draws
+
     def close(self) -> None:
-        self._idle.clear()
+        for idle in self._idle.values():
+            idle.clear()
         if self._steady is not None:
             self._steady.close()
-        for linked in (*self._models.values(), *self._formulas.values()):
-            linked.close()
-        self._models.clear()
-        self._formulas.clear()
+        if self._for_draws is not self:
+            self._for_draws.close()
+        if self._owns_code:
+            self._code.close()
 
     def _solve(self, x: np.ndarray, rows: np.ndarray | None, *, sensitivities: bool) -> Solution:
         rows = self._all_rows if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
@@ -103,7 +114,7 @@ class CompiledDecoder(Decoder):
         if x.shape != (len(rows), self.n_inputs):
             raise ValueError(f"x has shape {x.shape}, expected {(len(rows), self.n_inputs)}")
         if self.form.n_compartments == 0:
-            return self._formula(sensitivities).solve(x, rows, self._pointer(rows))
+            return self._code.formula(sensitivities=sensitivities).solve(x, rows, self._pointer(rows))
         implicit = self._is_stiff(x, rows) if self.learned is None else self.learned
         if not inside():
             self.learned = implicit
@@ -133,22 +144,6 @@ class CompiledDecoder(Decoder):
         ptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(self._counts[rows], out=ptr[1:])
         return ptr
-
-    def _formula(self, sensitivities: bool) -> FormulaKernel:
-        with self._linking:
-            if sensitivities not in self._formulas:
-                wrt = self._wrt if sensitivities else ()
-                self._formulas[sensitivities] = FormulaKernel(self.form, self.table, wrt, self.width)
-            return self._formulas[sensitivities]
-
-    def _model(self, key: tuple[bool, bool]) -> CompiledModel:
-        with self._linking:
-            if key not in self._models:
-                sensitivities, implicit = key
-                wrt = self._wrt if sensitivities else ()
-                self._idle[key] = []
-                self._models[key] = CompiledModel(self.form, self.table, wrt, self.width, implicit=implicit)
-            return self._models[key]
 
     # choice of method -----------------------------------------------------------------------------
     def _is_stiff(self, x: np.ndarray, rows: np.ndarray) -> bool:
@@ -186,8 +181,8 @@ class CompiledDecoder(Decoder):
 
     # running the engine ---------------------------------------------------------------------------
     def _integrate(self, x: np.ndarray, rows: np.ndarray, *, sensitivities: bool, implicit: bool) -> Solution:
-        key = (sensitivities, implicit)
-        model, ptr = self._model(key), self._pointer(rows)
+        kind = (sensitivities, implicit)
+        model, ptr = self._code.model(kind), self._pointer(rows)
         prediction, jacobian = np.empty(ptr[-1]), np.empty((ptr[-1], model.n_wrt))
         status, n_steps = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
         ranges, steady = np.zeros(len(rows) + 1, dtype=np.int64), model.no_steady
@@ -196,15 +191,16 @@ class CompiledDecoder(Decoder):
             ranges, steady = states.ptr, model.steady_arrays(states)
         call = Call.of((x, rows, ptr, status, n_steps, ranges), (prediction, jacobian, *steady))
         with shared_by(self.threads):
-            each(lambda part: self._run(key, call, part), parts(len(rows), _SHARED))
+            each(lambda part: self._run(kind, call, part), parts(len(rows), _SHARED))
         jacobian = jacobian if sensitivities else None
         return Solution(prediction=prediction, jacobian=jacobian, status=status, n_steps=n_steps, ptr=ptr)
 
-    def _run(self, key: tuple[bool, bool], call: Call, part: slice) -> None:
-        idle = self._idle[key]
+    def _run(self, kind: Kind, call: Call, part: slice) -> None:
+        idle = self._idle[kind]
         try:
             workspace = idle.pop()
         except IndexError:
-            workspace = self._models[key].workspace(self.tolerances, max_steps=self._most_steps(implicit=key[1]))
+            most = self._most_steps(implicit=kind[1])
+            workspace = self._code.model(kind).workspace(self.tolerances, max_steps=most)
         workspace.run(call, part.start, part.stop)
         idle.append(workspace)

@@ -53,6 +53,7 @@ class TorchodeDecoder(Decoder):
         max_steps: int | None = None,
         device: str = "cpu",
         chunk_bytes: int = CHUNK_BYTES,
+        draws_rtol: float | None = None,
     ) -> None:
         super().__init__(form, table)
         if form.n_compartments == 0:
@@ -68,7 +69,17 @@ class TorchodeDecoder(Decoder):
         self._solvers: dict[tuple[str, float], torchode.AutoDiffAdjoint] = {}
         self._steady = TorchSteadyStates(form, table, self._carry_on, rtol=max(_STEADY_SHARE * rtol, _TIGHTEST))
 
+        self._for_draws = self.at(draws_rtol) if draws_rtol is not None and rtol < draws_rtol else self
+
     # the Decoder interface --------------------------------------------------------------------------
+    def at(self, rtol: float) -> TorchodeDecoder:
+        options = {"max_steps": self.max_steps, "device": self.device, "chunk_bytes": self._chunk_bytes}
+        return TorchodeDecoder(self.form, self.table, rtol=rtol, **options)
+
+    @property
+    def for_draws(self) -> TorchodeDecoder:
+        return self._for_draws
+
     def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> Solution:
         tensor, row_index = self._tensor(x), self._rows(rows)
         found = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.coordinates import Coordinates
-from nlmevae.estimation.decoders import INTEGRATORS
+from nlmevae.estimation.decoders import is_integrated
 from nlmevae.estimation.information import Posteriors, information_at
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
@@ -103,7 +103,7 @@ def rounds(problem: Problem, n_subjects: int) -> tuple[int, ...]:
     """Draws per subject in each of the rounds there may be, of so many subjects; THETAs that the decoder reads need all
     of them solved again, to either side."""
     solved = 1 + 2 * int(problem.structural_free.sum())
-    most = LARGEST_INTEGRATED if problem.decoder.backend in INTEGRATORS else LARGEST_TOTAL
+    most = LARGEST_INTEGRATED if is_integrated(problem.decoder) else LARGEST_TOTAL
     first = min(DRAWS, max(FEWEST_DRAWS, USUAL_TOTAL // n_subjects))
     more = (first * MORE_DRAWS**k for k in range(1, ROUNDS))
     return (first, *(n for n in more if n <= max(ALWAYS, most / (n_subjects * solved))))

@@ -1,8 +1,7 @@
 """One model's decoders at the accuracies an estimation needs.
 
 Integrators are the expensive part of a fit, and most of its predictions need not be accurate: those of a VAE
-that only starts the polish, and the draws of the polish (its estimates, not the reported likelihood). A tolerance
-the user chose holds everywhere.
+that only starts the polish, and importance draws, which are only weighed. A tolerance the user chose holds everywhere.
 """
 
 from __future__ import annotations
@@ -19,15 +18,17 @@ from nlmevae.estimation.settings import FitSettings
 INTEGRATORS = {"compiled", "torchode"}
 #: Measured: a target-mediated model takes 1855 steps at 1e-8, 124 at 1e-5, and ends at the same optimum.
 ROUGH_RTOL = 1e-5
-#: Measured on 189 subjects: -2LL changes by 1e-3 (1e-5 at 1e-8, 1e-2 at 1e-6); predictions cost a third less than
-#: at 1e-9.
-DRAWS_RTOL = 1e-7
+
+
+def is_integrated(decoder: Decoder) -> bool:
+    """Whether solutions are expensive."""
+    return decoder.backend in INTEGRATORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoders:
-    """exact: of everything that is reported; draws: of the polish; rough: of the VAE and the approach. The same
-    object where there is nothing to gain."""
+    """exact: of what is reported, except that it weighs draws of `exact.for_draws`; draws: of the polish; rough: of the
+    VAE and the approach. The same object where there is nothing to gain."""
 
     exact: Decoder
     draws: Decoder
@@ -45,18 +46,10 @@ class Decoders:
             threads=settings.threads,
             device=settings.device,
         )
-        if exact.backend not in INTEGRATORS or settings.method == "vae" or settings.rtol is not None:
+        if settings.method == "vae" or settings.rtol is not None:
             return cls(exact=exact, draws=exact, rough=exact)
-
-        def at(rtol: float) -> Decoder:
-            return make_decoder(
-                form, table, backend=exact.backend, rtol=rtol, threads=settings.threads, device=settings.device
-            )
-
-        tighter = getattr(exact, "tolerances", None)
-        needless = tighter is not None and tighter.rtol < DRAWS_RTOL
-        return cls(exact=exact, draws=at(DRAWS_RTOL) if needless else exact, rough=at(ROUGH_RTOL))
+        return cls(exact=exact, draws=exact.for_draws, rough=exact.at(ROUGH_RTOL))
 
     def close(self) -> None:
-        for decoder in {id(d): d for d in (self.exact, self.draws, self.rough)}.values():
+        for decoder in (self.rough, self.exact):  # which closes `draws`
             decoder.close()

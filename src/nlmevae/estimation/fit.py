@@ -99,9 +99,9 @@ def know(stages: Stages, **given: Problem | Decoders) -> None:
     """What every process makes for itself, and what its decoders learn while they work."""
     stages.given.add(**given)
     for name, value in given.items():
-        decoders = {"draws": value.draws, "rough": value.rough} if isinstance(value, Decoders) else {}
+        rough = {"rough": value.rough} if isinstance(value, Decoders) else {}
         own = value.exact if isinstance(value, Decoders) else value.decoder
-        for part, decoder in {"": own, **decoders}.items():
+        for part, decoder in {"": own, "draws": own.for_draws, **rough}.items():
             stages.remember(f"{name} {part}", decoder, "learned")
 
 

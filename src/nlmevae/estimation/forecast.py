@@ -19,7 +19,7 @@ from nlmevae.data.events import EventTable
 from nlmevae.data.search_space import Search
 from nlmevae.estimation import iteration_counts as counts
 from nlmevae.estimation.covariance_step import rounds
-from nlmevae.estimation.decoders import INTEGRATORS, Decoders
+from nlmevae.estimation.decoders import Decoders, is_integrated
 from nlmevae.estimation.evaluate import final_draws
 from nlmevae.estimation.fit import MANY_SUBJECTS, START_SUBJECTS
 from nlmevae.estimation.iteration_counts import Usual
@@ -189,14 +189,14 @@ class _Run:
     def _likelihood(self, *, others: bool = True) -> Usual:
         """Draws of all subjects, and more of those that the trial does not know well enough."""
         tried, n = self.trial.posterior, self.table.n_subjects
+        integrated = is_integrated(self.trial.problem.decoder)
         n_draws = final_draws(n, self.settings.final_draws)
         once = self._all(lambda trial: trial.posterior.modes + trial.posterior.draws.at(n_draws))
         if others:
             once += self._all(lambda trial: trial.posterior.others)
-        integrated = self.trial.problem.decoder.backend in INTEGRATORS
         most, again, draws = MOST_INTEGRATED_AGAIN if integrated else MOST_AGAIN, 0.0, n_draws
         while draws < MOST_DRAWS * n_draws and self.trial.problem.n_latents:
-            rough = min(n * tried.rough(draws, n), most / (MORE_DRAWS * draws))
+            rough = min(n * tried.rough(draws, n, integrated=integrated), most / (MORE_DRAWS * draws))
             draws *= MORE_DRAWS
             again += rough * draws
         again *= self._all(lambda trial: trial.posterior.draws.slope) / n

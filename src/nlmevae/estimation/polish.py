@@ -65,6 +65,9 @@ SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale
 LARGEST_SAMPLE, FEWEST_DRAWS = 3e8, 32
 #: From so many subjects on, one of `SOME` of them iterates alone at first.
 MANY_SUBJECTS, SOME = 20_000, 10
+#: Times its noise that an iteration of many subjects may gain before the next has more draws: what is left to gain with
+#: so many is then no more than the larger batch gains along with its own noise.
+CLOSE = 8.0
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 #: Of a run between two iterations; what is missing is made from the settings or from these.
 _KEPT = (
@@ -293,12 +296,13 @@ class _Run:
         return self.many and self.noise * self.last_draws / self.n_draws <= SHARP_NOISE
 
     def _more_draws(self) -> None:
-        """Where an iteration gained no more than its noise. Of many subjects from few draws to the usual number, and
-        from there at once to that of a test."""
+        """Where an iteration gained no more than its noise, or of many subjects a few times as much. Those get from few
+        draws to the usual number, and from there at once to that of a test."""
+        noise = CLOSE * self.noise if self.many else self.noise
         if self.n_draws < self.usual_draws:
-            if self.gain < max(2 * self.noise, self._tolerance()):  # fitting the noise gains about as much
+            if self.gain < max(noise, self._tolerance()):
                 self.n_draws = self.usual_draws
-        elif self.gain < self.noise > LARGEST_NOISE:
+        elif self.gain < noise and self.noise > LARGEST_NOISE:
             factor = TEST_DRAWS if self.many else 2
             self.n_draws = min(factor * self.n_draws, TEST_DRAWS * self.usual_draws, self.most_draws)
 

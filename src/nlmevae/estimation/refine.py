@@ -121,7 +121,7 @@ def best_start(joint: JointDensity, candidates: np.ndarray, *, known: Modes | No
     """
     finite = np.isfinite(candidates).all(axis=-1)
     usable = np.where(finite[..., None], candidates, joint.mean)
-    log_joint = np.where(finite, joint.log_joint(usable, joint.predict(usable)), -np.inf)
+    log_joint = np.where(finite, joint.log_joint(usable, joint.for_draws.predict(usable)), -np.inf)
     if known is not None:
         away = np.linalg.inv(known.chol) @ np.moveaxis(usable - known.mean, 0, -1)
         log_joint[np.abs(away).max(axis=1, initial=0.0).T < KNOWN_REGION] = -np.inf
@@ -130,7 +130,7 @@ def best_start(joint: JointDensity, candidates: np.ndarray, *, known: Modes | No
 
 def best_starts(joint: JointDensity, candidates: np.ndarray, n: int) -> list[np.ndarray]:
     """The `n` candidates of (S, N, d) with the highest joint density per subject, (N, d) each, best first."""
-    log_joint = joint.log_joint(candidates, joint.predict(candidates))
+    log_joint = joint.log_joint(candidates, joint.for_draws.predict(candidates))
     order = np.argsort(-np.where(np.isfinite(log_joint), log_joint, -np.inf), axis=0, kind="stable")[:n]
     return [candidates[rank, np.arange(joint.n_subjects)] for rank in order]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmevae.estimation.at_estimates import MODE_ITERATIONS, MODE_TOLERANCE, AtEstimates
-from nlmevae.estimation.decoders import INTEGRATORS
+from nlmevae.estimation.decoders import is_integrated
 from nlmevae.estimation.guards import latent_scale
 from nlmevae.estimation.refine import Modes, find_modes
 from nlmevae.likelihood.importance import ImportanceLikelihood, importance_likelihood, restrict
@@ -56,8 +56,9 @@ def refined_posterior(
     """
     importance = _sample(here, np.arange(here.joint.n_subjects), n_draws, rng, report)
     observed = np.diff(here.joint.decoder.table.ob_ptr) > 0
-    draws, allowed = n_draws, largest_error(here.joint.n_subjects)
-    most = MOST_INTEGRATED_AGAIN if here.joint.decoder.backend in INTEGRATORS else MOST_AGAIN
+    integrated = is_integrated(here.joint.decoder)
+    draws, allowed = n_draws, largest_error(here.joint.n_subjects, integrated=integrated)
+    most = MOST_INTEGRATED_AGAIN if integrated else MOST_AGAIN
     for _ in range(ROUNDS if here.joint.n_latents else 0):
         refuted = importance.best_log_joint > np.where(here.modes.ok, here.modes.log_joint, -np.inf) + HIGHER
         rough = observed & ~(importance.moment_error <= allowed) & (draws < MOST_DRAWS * n_draws)
@@ -71,10 +72,13 @@ def refined_posterior(
     return RefinedPosterior(here=here, importance=importance)
 
 
-def largest_error(n_subjects: int) -> float:
+def largest_error(n_subjects: int, *, integrated: bool = False) -> float:
     """Of a mean or SD, in SDs, from which on a subject is drawn anew: more of many subjects, who have fewer draws each
-    (`evaluate.final_draws`), so that then, too, it is those whom the draws represent worse than usual. Before, all of
-    2000 subjects with 1024 draws had 4096: four fifths of the time of their likelihood."""
+    (`evaluate.final_draws`), and where draws are expensive (decision 28), so that then, too, it is those whom the draws
+    represent worse than usual. Before, all of 2000 subjects with 1024 draws had 4096: four fifths of the time of their
+    likelihood."""
+    if integrated:
+        return LARGEST_ERROR * MOST_RELAXED
     return LARGEST_ERROR * min(max(1.0, math.sqrt(n_subjects / FEW_SUBJECTS)), MOST_RELAXED)
 
 

@@ -100,7 +100,7 @@ def draw_batch(
     z, log_q = proposal.draw(n_draws, rng)
     proposal = proposal.rounded(n_draws)
     if not problem.structural_free.any():
-        draws = Draws(z=z, prediction=joint.predict(z), log_q=log_q)
+        draws = Draws(z=z, prediction=joint.for_draws.predict(z), log_q=log_q)
         return Batch(draws=draws, proposal=proposal, structural=joint.structural)
     shift = mode_shift(joint, mode)
     prediction, jacobian = moving_predictions(joint, z, shift)
@@ -141,7 +141,7 @@ def mode_shift(joint: JointDensity, mode: np.ndarray) -> np.ndarray:
 def moving_predictions(joint: JointDensity, z: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Predictions (K, M) at z (K, N, d) and their total derivatives (K, M, s) when z follows theta_s."""
     d = joint.n_latents
-    solution = joint.decoder.linearise(joint.inputs(z), joint.rows(z))
+    solution = joint.decoder.for_draws.linearise(joint.inputs(z), joint.rows(z))
     jacobian = solution.jacobian.reshape(len(z), len(joint.y), -1)
     along = shift[joint.decoder.table.ob_subject]
     total = jacobian[..., d:] + np.einsum("kmd,mds->kms", jacobian[..., :d], along, optimize=True)

@@ -35,7 +35,8 @@ class FitSettings:
         device: where torchode integrates: "cpu", "cuda", "cuda:1". With a GPU "auto" is torchode (decision 0024).
         threads: that share the subjects; None: all cores that may be used where there are many observations, else
             one. Their number changes no digit.
-        rtol: relative tolerance of ODE solutions; None: the decoder's default, or the model's if tighter.
+        rtol: relative tolerance of ODE solutions; None: the decoder's default, or the model's if tighter, and 1e-6 for
+            importance draws.
 
         hidden: size of the LSTM's hidden state.
         sd0: initial standard deviation of the encoder's posterior, on the scale of z.

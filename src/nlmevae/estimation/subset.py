@@ -46,11 +46,12 @@ def decoder_of(decoder: Decoder, table: EventTable, form: LatentForm | None = No
     from nlmevae.decoder.make import make_decoder
 
     tolerances = getattr(decoder, "tolerances", None)
+    usual = tolerances is None or decoder.for_draws is not decoder
     return make_decoder(
         decoder.form if form is None else form,
         table,
         backend=decoder.backend,
-        rtol=None if tolerances is None else tolerances.rtol,
+        rtol=None if usual else tolerances.rtol,
         threads=getattr(decoder, "threads", 1),
         device=decoder.device,
     )

@@ -81,10 +81,10 @@ class PosteriorTrial:
     error: np.ndarray
     at: int
 
-    def rough(self, draws: int, n_subjects: int) -> float:
+    def rough(self, draws: int, n_subjects: int, *, integrated: bool = False) -> float:
         """Share of `n_subjects` whose moments are not known well enough from so many draws."""
         error = self.error * np.sqrt(self.at / draws)
-        return float((error > largest_error(n_subjects)).mean()) if len(error) else 0.0
+        return float((error > largest_error(n_subjects, integrated=integrated)).mean()) if len(error) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

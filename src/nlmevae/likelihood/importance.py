@@ -107,7 +107,7 @@ class Weighted:
 def draw(joint: JointDensity, proposal: Mixture, n_draws: int, rng: np.random.Generator) -> Draws:
     """K quasi-random draws per subject with their predictions."""
     z, log_q = proposal.draw(n_draws, rng)
-    return Draws(z=z, prediction=joint.predict(z), log_q=log_q)
+    return Draws(z=z, prediction=joint.for_draws.predict(z), log_q=log_q)
 
 
 def weigh(joint: JointDensity, draws: Draws) -> Weighted:
@@ -450,6 +450,14 @@ class SubjectView(Decoder):
         self.n_latents = decoder.n_latents
         self.n_subjects = len(subjects)
         self.n_obs_total = int(counts.sum())
+
+    def at(self, rtol: float) -> SubjectView:
+        return SubjectView(self.whole.at(rtol), self.subjects)
+
+    @property
+    def for_draws(self) -> SubjectView:
+        other = self.whole.for_draws
+        return self if other is self.whole else SubjectView(other, self.subjects)
 
     def _rows(self, rows: np.ndarray | None) -> np.ndarray:
         return self.subjects if rows is None else self.subjects[rows]

@@ -68,6 +68,11 @@ class JointDensity:
         return replace(self, observed=Observed.of(y, self.observed.endpoint), constant=None)
 
     @property
+    def for_draws(self) -> JointDensity:
+        """With predictions that are exact enough for draws."""
+        return replace(self, decoder=self.decoder.for_draws)
+
+    @property
     def n_subjects(self) -> int:
         return len(self.mean)
 
