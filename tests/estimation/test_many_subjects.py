@@ -181,7 +181,9 @@ def test_some_of_very_many_subjects_go_ahead_and_all_end_at_the_maximum(monkeypa
     )
 
 
-def test_many_subjects_begin_with_few_draws_and_end_at_the_maximum(monkeypatch):
+@pytest.mark.parametrize(("sharp", "test_draws"), [(0.0, 1024), (polish_module.SHARP_NOISE, 256)])
+def test_many_subjects_begin_with_few_draws_and_end_at_the_maximum(monkeypatch, sharp, test_draws):
+    """A batch of 256 draws is the test where its noise is small, else one of four times as many."""
     problem = random_intercept_and_slope(n_subjects=N)
     usual = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
     sizes = []
@@ -192,10 +194,11 @@ def test_many_subjects_begin_with_few_draws_and_end_at_the_maximum(monkeypatch):
 
     monkeypatch.setattr(polish_module, "draw_batch", drawn)
     monkeypatch.setattr(polish_module, "first_draws", lambda n_subjects, usual: 64)
+    monkeypatch.setattr(polish_module, "SHARP_NOISE", sharp)
     ladder = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
     assert sizes[0] == 64
     assert sizes == sorted(sizes)
-    assert sizes[-1] == polish_module.TEST_DRAWS * 256
+    assert sizes[-1] == test_draws
     assert ladder.status.completed
     assert exact_minus_two_ll(problem, ladder.population).sum() == pytest.approx(
         exact_minus_two_ll(problem, usual.population).sum(), abs=0.05
