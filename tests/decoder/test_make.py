@@ -54,6 +54,29 @@ def test_auto_takes_the_exact_back_end_where_there_is_one(form, table, backend):
     assert make_decoder(form, table).backend == backend
 
 
+def chain(n: int):
+    """Compartment k empties into k + 1 with rate K."""
+    return make_form(
+        latents=["K"],
+        parameters=["K"],
+        individual=lambda v: {"K": op("exp", v["Z1"])},
+        rhs=lambda v: [v["K"] * ((v[f"A{k}"] if k else 0.0) - v[f"A{k + 1}"]) for k in range(n)],
+        output=lambda v: [v[f"A{n}"]],
+        n_compartments=n,
+        observed=[n],
+    )
+
+
+def test_many_compartments_are_integrated_unless_the_closed_form_is_asked_for():
+    table = make_table([{"events": [bolus(0.0, 100.0)], "observations": [(5.0, 11), (20.0, 11)]}])
+    form, x = chain(11), np.array([[0.3]])
+    assert form.automatic_backend(table) == make_decoder(form, table).backend == "compiled"
+    assert chain(10).automatic_backend(table) == "closed_form"
+    found = make_decoder(form, table, backend="closed_form").predict(x).prediction
+    kt = np.exp(0.3) * np.array([5.0, 20.0])
+    np.testing.assert_allclose(found, 100.0 * kt**10 / 3628800.0 * np.exp(-kt), rtol=1e-12)  # Poisson, 10! below
+
+
 def test_the_back_ends_agree():
     table, x = make_table([SUBJECT]), np.log([[1.2, 0.2, 10.0]])
     closed = make_decoder(linear(), table).linearise(x)
