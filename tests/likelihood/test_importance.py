@@ -75,8 +75,8 @@ def test_the_sum_over_many_subjects_has_no_bias_of_its_logarithms(monkeypatch):
 
 
 def test_a_wide_part_meets_the_far_end_of_a_posterior_that_data_hardly_inform():
-    """Draws around the mode, whose scale is a third of the posterior's: the largest weight is that of many draws without
-    the wide part, of few with it."""
+    """Draws around the mode, whose scale is a third of the posterior's: the largest weight is that of many draws
+    without the wide part, of few with it."""
     problem = random_intercept_and_slope()
     joint = problem.joint(problem.initial)
     mean, cov = exact_posterior(problem, problem.initial)

@@ -51,7 +51,6 @@ from nlmevae.results.status import FitStatus
 
 NO_NOISE_TOLERANCE = 1e-5
 TEST_DRAWS = 4  # times the draws of an ordinary iteration in one that tests convergence
-LARGEST_POOL = 1  # times the draws of a pool of ordinary iterations, whatever the size of its batches
 TEST_NOISE = 0.4  # most that the noise of a test may promise
 LARGEST_NOISE = 0.15  # expected gain from noise above which a test proves nothing; more draws are taken
 SHARP_NOISE = 0.075  # up to which a batch of the usual size is a test already
@@ -65,9 +64,7 @@ SMALL_SD, VAGUE = 0.1, 0.5  # of a random effect, in units of the latent's scale
 LARGEST_SAMPLE, FEWEST_DRAWS = 3e8, 32
 #: From so many subjects on, one of `SOME` of them iterates alone at first.
 MANY_SUBJECTS, SOME = 20_000, 10
-#: Times its noise that an iteration of many subjects may gain before the next has more draws: what is left to gain with
-#: so many is then no more than the larger batch gains along with its own noise.
-CLOSE = 8.0
+CLOSE = 8.0  # times its noise that an iteration of many subjects may gain before the next has more draws (decision 28)
 STABLE_ITERATIONS = 2  # with an unchanged support before a search may stop
 #: Of a run between two iterations; what is missing is made from the settings or from these.
 _KEPT = (
@@ -553,7 +550,7 @@ class _Run:
         if self.many:
             return 0
         pool = self.settings.pool
-        usual, largest = LARGEST_POOL * pool * self.usual_draws, self.most_draws // 2  # in memory twice while it grows
+        usual, largest = pool * self.usual_draws, self.most_draws // 2  # in memory twice while it grows
         return max(min(pool, usual // n_draws, largest // n_draws) - 1, 0)
 
     def _check_weights(self, weighted: Weighted) -> None:
