@@ -186,7 +186,8 @@ def test_settings_and_versions_are_in_the_result(default):
 
 
 @pytest.mark.parametrize(
-    ("asked", "n_subjects", "draws"), [(None, 12, 4096), (None, 500, 2000), (None, 5000, 512), (9000, 5000, 9000)]
+    ("asked", "n_subjects", "draws"),
+    [(None, 12, 4096), (None, 500, 2000), (None, 5000, 1024), (None, 16_000, 625), (None, 90_000, 512), (9, 5000, 9)],
 )
 def test_the_reported_likelihood_has_as_many_draws_as_asked_for_or_as_the_size_needs(asked, n_subjects, draws):
     assert evaluate.final_draws(n_subjects, asked) == draws

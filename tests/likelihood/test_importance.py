@@ -5,7 +5,6 @@ from nlmevae.decoder.base import Solution
 from nlmevae.estimation.refine import find_modes
 from nlmevae.likelihood import importance
 from nlmevae.likelihood.importance import (
-    WIDE_SHARE,
     Draws,
     draw,
     importance_likelihood,
@@ -82,8 +81,8 @@ def test_a_wide_part_meets_the_far_end_of_a_posterior_that_data_hardly_inform():
     mean, cov = exact_posterior(problem, problem.initial)
     narrow = mean, cov / 9.0
     ess = []
-    for share in (0.0, WIDE_SHARE):
-        proposal = mixture(joint, mean, np.linalg.cholesky(narrow[1]), narrow, wide_share=share)
+    for wide in (False, True):
+        proposal = mixture(joint, mean, np.linalg.cholesky(narrow[1]), narrow, wide=wide)
         assert proposal.share.sum() == pytest.approx(1.0)
         ess.append(np.median(weigh(joint, draw(joint, proposal, 512, np.random.default_rng(0))).ess))
     assert ess[1] > 2 * ess[0]

@@ -13,7 +13,8 @@ from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.settings import FitSettings
 from nlmevae.estimation.trace import Progress, share_of
 
-USUAL_DRAWS, FEWEST_DRAWS, MOST_DRAWS = 4096, 512, 1_000_000  # per subject twice; of all subjects together
+#: Draws per subject of few, many and very many subjects, and of all together up to which that may be (decision 23).
+USUAL_DRAWS, MANY, VERY_MANY = (4096, 1_000_000), (1024, 10_000_000), 512
 
 #: Always computed: the exact value, and the two that cost next to nothing beside a fit.
 ALWAYS = ("is", "focei", "lin")
@@ -57,4 +58,5 @@ def final_draws(n_subjects: int, asked: int | None) -> int:
     """Per subject: as asked; by default fewer where many subjects average the error themselves."""
     if asked is not None:
         return asked
-    return min(USUAL_DRAWS, max(FEWEST_DRAWS, MOST_DRAWS // max(n_subjects, 1)))
+    few, many = (min(draws, most // max(n_subjects, 1)) for draws, most in (USUAL_DRAWS, MANY))
+    return max(few, many, VERY_MANY)

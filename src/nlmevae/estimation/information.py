@@ -24,7 +24,7 @@ from nlmevae.estimation.newton import curvature, subject_scores
 from nlmevae.estimation.population import Population
 from nlmevae.estimation.problem import Problem
 from nlmevae.estimation.sample import Sample, draw_batch, solved_at
-from nlmevae.likelihood.importance import WIDE_SHARE, mixture
+from nlmevae.likelihood.importance import mixture
 from nlmevae.likelihood.proposal import safe_cholesky
 from nlmevae.processes import each
 from nlmevae.threads import parts
@@ -125,8 +125,8 @@ def _of_part(
     joint = problem.joint(population)
     chol = safe_cholesky(posteriors.cov)[0]
     replicates, size = draws
-    moments, wide = (posteriors.mean, posteriors.cov), WIDE_SHARE if replicates == FEWER else 0.0
-    proposal = mixture(joint, posteriors.mode, chol, moments, wide_share=wide)
+    moments = posteriors.mean, posteriors.cov
+    proposal = mixture(joint, posteriors.mode, chol, moments, wide=replicates == FEWER)
     samples = [
         Sample.of(problem, coordinates, draw_batch(problem, joint, posteriors.mode, proposal, size, rng))
         for _ in range(replicates)

@@ -43,7 +43,7 @@ from nlmevae.estimation.stages import Stage
 from nlmevae.estimation.subset import spread_subjects
 from nlmevae.estimation.trace import Progress, ProgressEvent, tell_again
 from nlmevae.estimation.uncertainty import variance_errors
-from nlmevae.likelihood.importance import WIDE_SHARE, Weighted, mixture, weighted_moments
+from nlmevae.likelihood.importance import Weighted, mixture, weighted_moments
 from nlmevae.likelihood.joint import JointDensity
 from nlmevae.likelihood.proposal import safe_cholesky
 from nlmevae.results.fit_result import TraceRow
@@ -532,8 +532,8 @@ class _Run:
         self.known = modes
         mode = np.where(modes.ok[:, None], modes.mean, np.nan)
         bimodal = self.own.everyone((second.mean != modes.mean).any(axis=1), "second modes").any()
-        other, wide = (second.mean, second.chol) if bimodal else None, WIDE_SHARE if self.many else 0.0
-        proposal = mixture(joint, mode, modes.chol, self.moments, other, wide_share=wide)
+        other = (second.mean, second.chol) if bimodal else None
+        proposal = mixture(joint, mode, modes.chol, self.moments, other, wide=self.many)
         batch = draw_batch(self.own, joint, mode, proposal, n_draws, rng)
         self.pool = self.pool.add(batch, keep=keep)
         sample = Sample.of(self.own, self.coordinates, self.pool.merged())

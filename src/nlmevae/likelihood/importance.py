@@ -25,12 +25,11 @@ from nlmevae.threads import each, parts
 
 SPREAD = 1.3  # of a part around a mode, in standard deviations of Laplace's approximation
 PRIOR_SHARE = 1 / 8  # eighths: a part's draws are then whole runs of the lattice
-#: A part of the final sample that has the moments' centre and WIDE times their standard deviations. Of a parameter that
-#: a subject's data hardly inform the posterior is as wide as the prior, and the others follow it along a curve: draws
-#: around mode and mean missed its ends. Measured on 2000 subjects (one compartment, 8 observations at random times, 512
-#: draws): k-hat above .7 of 134 without, 22 with it, in two samples of different seeds 35 and 3; variance of -2LL .61
-#: and .37; worst effective share of the draws .01 and .27.
-WIDE, WIDE_SHARE = 2.5, 1 / 4
+#: A part that has the moments' centre and WIDE times their standard deviations. Of a parameter that a subject's data
+#: hardly inform the posterior is as wide as the prior, and the others follow it along a curve: draws around mode and
+#: mean missed its ends. The share is smaller of more than FEW_LATENTS: there most of it falls where nothing is, and a
+#: quarter costs more than it saves (decision 23).
+WIDE, WIDE_SHARE, FEW_LATENTS, SHARE_OF_MORE = 2.5, 1 / 4, 3, 1 / 8
 #: Draws of a repetition, in units of those asked for. Measured on warfarin, whose lag time makes 8 to 13 subjects
 #: unreliable: the spread of -2LL between seeds is .41 with one, .11 with two, and no smaller with more draws in them.
 REPEATS = (4, 4)
@@ -168,15 +167,16 @@ def mixture(
     chol: np.ndarray,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
     second: tuple[np.ndarray, np.ndarray] | None = None,
-    wide_share: float = 0.0,
+    *,
+    wide: bool = False,
 ) -> Mixture:
     """1/2 t(mode, Laplace) + 3/8 t(weighted mean, covariance) + 1/8 t(prior); without moments 7/8 and 1/8.
 
-    With moments `wide_share` of the first part is t(weighted mean, WIDE^2 covariance) instead. `second` (mode, chol) of
-    another mode takes half of the first share. Where a mode or moment is unusable the prior takes its place: every
-    subject keeps a proper proposal. The parts around modes are wider than Laplace's approximation (SPREAD). Measured on
-    the neonatal model, five parameters, 256 draws, 32 repeats: the noise of the score is worth 1.1 units of -2LL
-    instead of 1.9.
+    `wide`: with moments a share of the first part is t(weighted mean, WIDE^2 covariance) instead. `second` (mode,
+    chol) of another mode takes half of the first share. Where a mode or moment is unusable the prior takes its place:
+    every subject keeps a proper proposal. The parts around modes are wider than Laplace's approximation (SPREAD).
+    Measured on the neonatal model, five parameters, 256 draws, 32 repeats: the noise of the score is worth 1.1 units of
+    -2LL instead of 1.9.
     """
     prior = np.broadcast_to(np.linalg.cholesky(joint.omega), (*joint.mean.shape, joint.n_latents))
     modes = [_usable(mode, SPREAD * chol, joint.mean, prior)]
@@ -186,7 +186,8 @@ def mixture(
     if moments is not None:
         factor, positive = safe_cholesky(moments[1])
         centre = np.where(positive[:, None], moments[0], np.nan)
-        around = [(0.5 - PRIOR_SHARE, 1.0)] + [(wide_share, WIDE)] * (wide_share > 0.0)
+        wide_share = (WIDE_SHARE if joint.n_latents <= FEW_LATENTS else SHARE_OF_MORE) if wide else 0.0
+        around = [(0.5 - PRIOR_SHARE, 1.0)] + [(wide_share, WIDE)] * wide
         first = 0.5 - wide_share
     spread = [_usable(centre, width * factor, joint.mean, prior) for _, width in around]
     components = [*modes, *spread, (joint.mean, prior)]
@@ -389,7 +390,7 @@ def _around(
     modes: list[tuple[np.ndarray, np.ndarray]],
     moments: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Mixture:
-    return mixture(joint, *modes[0], moments, *modes[1:], wide_share=WIDE_SHARE)
+    return mixture(joint, *modes[0], moments, *modes[1:], wide=True)
 
 
 def _moment_error(batches: list[np.ndarray], weight: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
