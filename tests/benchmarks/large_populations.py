@@ -15,7 +15,6 @@ import argparse
 import itertools
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tests.benchmarks.measurement import peak_memory_mb
 
 DOSE = 320.0
 TRUTH = {"KA": 1.2, "CL": 3.0, "V": 30.0, "CL~WT": 0.75, "V~WT": 0.9, "CL~SEX": -0.2}
@@ -131,7 +132,7 @@ def measure(n_subjects: int, n_observations: int, threads: int, settings: list[s
         "cpu_by_part": parts,
         "decoder_share": meter.decoder / sum(parts.values()) if threads == 1 else None,
         "wall_seconds": time.perf_counter() - wall,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory_mb(),
         "status": result.status.name,
         "minus_two_ll": result.likelihood("is").minus_two_ll,
         "estimates": estimates,

@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 VAE_ITERATIONS = 3  # of each phase, the first of which also loads code
 POLISH_DRAWS, COVARIANCE_DRAWS = (64, 256), (64, 256)
+SETTLING = 4  # times the draws of the trial that settle what it left undecided (warfarin, target-mediated disposition)
 POSTERIOR_DRAWS, FEWER_DRAWS, SLOW = (256, 1024), (64, 256), 1e-3  # fewer where a draw of all takes so many seconds
 RESAMPLES = 5  # of subjects, in a search
 OBSERVATIONS, FEWEST = 400, 12  # of the subjects on which what draws is tried
@@ -99,11 +100,13 @@ class CovarianceTrial:
     collapsed: bool
 
     def enough(self, draws: int, n_subjects: int) -> bool:
-        """Whether so many draws suffice, as the Monte-Carlo error falls with their root."""
+        """Whether so many draws suffice, as the Monte-Carlo error falls with their root. What the trial cannot tell
+        from no information is mostly noise of its few draws."""
         if self.known is None:
             return True
-        factor = np.sqrt(self.at * self.n_subjects / (draws * n_subjects))
-        return exact_enough(replace(self.known, mc_error=self.known.mc_error * factor))
+        more = draws * n_subjects / (self.at * self.n_subjects)
+        undecided = self.known.flat_share if more < SETTLING else ()
+        return exact_enough(replace(self.known, mc_error=self.known.mc_error / np.sqrt(more), flat_share=undecided))
 
 
 @dataclass(slots=True, kw_only=True)

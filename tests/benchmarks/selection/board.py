@@ -11,13 +11,13 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.measurement import peak_memory_mb
 
 Task = dict[str, Any]
 Record = dict[str, Any]
@@ -97,12 +97,6 @@ def _guarded(job: tuple[Callable[[Task], Record], Task, float, float]) -> Record
         record = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc(limit=-4)}
     record |= {"task": task, "wall": round(time.perf_counter() - clock, 2), "peak_mb": round(peak_memory_mb())}
     return record
-
-
-def peak_memory_mb() -> float:
-    """Of this process since it started, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def _key(task: Task) -> str:
