@@ -11,8 +11,10 @@ from tests.benchmarks.time_forecast import FIXTURES, MODELS, SEARCHES, all_paths
 
 
 def measure(scale: str) -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        paths = all_paths(Path(folder)) if scale == "full" else [FIXTURES / MODELS[0]]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "reference"
+        folder.mkdir()
+        paths = all_paths(folder) if scale == "full" else [FIXTURES / MODELS[0]]
         for path in paths:
             yield _figure(path)
         for name, covariates in SEARCHES.items() if scale != "tiny" else ():
