@@ -149,9 +149,8 @@ def test_an_information_in_parts_is_that_of_all_subjects(monkeypatch, options):
     assert np.array_equal(again.product, parts.product)
 
 
-def test_a_sample_has_a_largest_size_and_still_ends_at_the_maximum(monkeypatch):
-    problem = random_intercept_and_slope(n_subjects=N)
-    usual = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
+def sizes_of_batches(monkeypatch) -> list[int]:
+    """Draws per subject of every batch that the polish makes from now on."""
     sizes = []
 
     def drawn(problem, joint, mode, proposal, n_draws, rng):
@@ -159,6 +158,13 @@ def test_a_sample_has_a_largest_size_and_still_ends_at_the_maximum(monkeypatch):
         return draw_batch(problem, joint, mode, proposal, n_draws, rng)
 
     monkeypatch.setattr(polish_module, "draw_batch", drawn)
+    return sizes
+
+
+def test_a_sample_has_a_largest_size_and_still_ends_at_the_maximum(monkeypatch):
+    problem = random_intercept_and_slope(n_subjects=N)
+    usual = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
+    sizes = sizes_of_batches(monkeypatch)
     monkeypatch.setattr(polish_module, "LARGEST_SAMPLE", 64 * N * problem.numbers_per_draw)
     limited = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
     assert max(sizes) == 64
@@ -186,13 +192,7 @@ def test_many_subjects_begin_with_few_draws_and_end_at_the_maximum(monkeypatch, 
     """A batch of 256 draws is the test where its noise is small, else one of four times as many."""
     problem = random_intercept_and_slope(n_subjects=N)
     usual = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
-    sizes = []
-
-    def drawn(problem, joint, mode, proposal, n_draws, rng):
-        sizes.append(n_draws)
-        return draw_batch(problem, joint, mode, proposal, n_draws, rng)
-
-    monkeypatch.setattr(polish_module, "draw_batch", drawn)
+    sizes = sizes_of_batches(monkeypatch)
     monkeypatch.setattr(polish_module, "first_draws", lambda n_subjects, usual: 64)
     monkeypatch.setattr(polish_module, "SHARP_NOISE", sharp)
     ladder = polish(problem, problem.initial, None, FitSettings(), np.random.default_rng(0))
